@@ -1,0 +1,46 @@
+# make eval     compare systems on a judged collection (DATASET= ENCODER= SYSTEMS= MEASURES= BASELINE= ARGS=)
+# make test     lint, types and all tests
+# make check    lint and types alone
+# make bench    time the parts against named peers
+# make clean    remove caches and everything in indexes/ that can be built again
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+DATASET ?= cranfield
+ENCODER ?= demo
+option = $(if $($(1)),$(2) "$($(1))")
+
+.PHONY: eval test check bench setup clean
+.DEFAULT_GOAL := eval
+
+eval: $(READY)
+	$(BIN)/rarityir eval --dataset "$(DATASET)" --encoder "$(ENCODER)" $(call option,SYSTEMS,--systems) \
+	    $(call option,MEASURES,--measures) $(call option,BASELINE,--baseline) $(ARGS)
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m evals.bench
+
+setup: $(READY)
+
+# Torch goes first and pinned: unpinned, it would bring gigabytes of CUDA packages to a machine without a GPU.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find indexes -mindepth 1 ! -name README.md -delete
+	find rarityir tests evals -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,159 @@
+"""Reads a model's unembedding straight from the safetensors shard that holds it, without loading the model.
+
+Owns safetensors and huggingface_hub, and torch for the half-precision types numpy has no name for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rarityir import registry, store
+from rarityir.types import Floats, RarityError
+
+DEMO = Path(__file__).parent / "demo" / "model"
+# Short names of models, with what suits them; anything else is a hub id or a path.
+MODELS: dict[str, dict[str, Any]] = {
+    "demo": {"model": str(DEMO), "pooling": "echo", "max_length": 240},
+    "qwen2.5-0.5b": {"model": "Qwen/Qwen2.5-0.5B", "pooling": "prompteol"},
+    "qwen3-0.6b": {"model": "Qwen/Qwen3-0.6B", "pooling": "prompteol"},
+    "llama-3.1-8b-instruct": {"model": "meta-llama/Llama-3.1-8B-Instruct", "pooling": "echo"},
+    "mistral-7b-instruct": {"model": "mistralai/Mistral-7B-Instruct-v0.3", "pooling": "echo"},
+    "gpt2": {"model": "openai-community/gpt2", "pooling": "echo"},
+}
+_HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
+_TIED = (
+    "model.embed_tokens.weight", "transformer.wte.weight", "wte.weight", "gpt_neox.embed_in.weight",
+    "model.decoder.embed_tokens.weight", "decoder.embed_tokens.weight", "model.language_model.embed_tokens.weight",
+    "embed_tokens.weight",
+)  # fmt: skip
+_ENCODERS = ("embeddings.word_embeddings.weight", "bert.embeddings.word_embeddings.weight")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A (V, D) matrix of one safetensors file, read in blocks of float32 rows."""
+
+    path: Path
+    name: str
+    shape: tuple[int, int]
+
+    def blocks(self, rows: int = 16384) -> Iterator[Floats]:
+        """Yields float32 blocks of at most `rows` rows, in order."""
+        from safetensors import safe_open
+
+        with safe_open(self.path, framework="pt") as file:
+            part = file.get_slice(self.name)
+            for start in range(0, self.shape[0], rows):
+                yield part[start : start + rows].float().numpy()
+
+    def array(self) -> Floats:
+        """Returns the whole matrix in float32."""
+        return np.concatenate(list(self.blocks()))
+
+
+def unembedding(model: str) -> Rows:
+    """Returns the unembedding of a short name, hub id or local path as rows of the shard that holds it.
+
+    The output head where there is one; the input embeddings where the checkpoint ties them (or is an encoder without
+    a head, whose word embeddings stand in). Raises `RarityError` if no safetensors file holds either.
+    """
+    folder = MODELS.get(model, {}).get("model", model)
+    try:
+        wanted = json.loads(_file(folder, "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        raise RarityError(f"{folder}/config.json is not JSON; download the model again") from None
+    config = wanted.get("text_config", wanted)
+    index = _look(folder, "model.safetensors.index.json")
+    names = json.loads(index.read_text(encoding="utf-8"))["weight_map"] if index else {}
+    if not names:
+        only = _file(folder, "model.safetensors")
+        names = dict.fromkeys(_keys(only), only.name)
+    name = next((n for n in (*_HEADS, *_TIED, *_ENCODERS) if n in names), None)
+    if name is None:
+        raise RarityError(f"{model}: no output head among the {len(names)} tensors; pass the (V, D) matrix itself")
+    if name in _TIED and config.get("tie_word_embeddings") is False:
+        raise RarityError(f"{model}: config says untied, but no output head is stored; pass the (V, D) matrix itself")
+    path = _file(folder, names[name])
+    return Rows(path, name, _shape(path, name))
+
+
+@cache
+def fingerprint(model: str) -> dict[str, str]:
+    """Returns what identifies a model's weights: the hub's commit, or the SHA-256 over a local folder's files."""
+    folder = Path(MODELS.get(model, {}).get("model", model))
+    if not folder.is_dir():
+        return {"model": str(folder), "revision": _file(str(folder), "config.json").parent.name}
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json", ".model", ".txt")):
+        total.update(f"{path.name}:{store.digest_file(path)}\n".encode())
+    return {"model": folder.resolve().name, "revision": total.hexdigest()}
+
+
+def _file(folder: str, name: str) -> Path:
+    """A model's file, or one line that says why there is none."""
+    found = _look(folder, name)
+    if found is not None:
+        return found
+    if Path(folder).is_dir():
+        raise RarityError(f"{folder} has no {name}; a Hugging Face model folder with safetensors weights is needed")
+    hint = registry.unknown("encoder", folder, MODELS)
+    raise RarityError(f"{hint}; or it is a folder or hub id that cannot be reached (no {name} here or on the hub)")
+
+
+def _look(folder: str, name: str) -> Path | None:
+    """A model's file in a folder or on the hub, None where there is none."""
+    if Path(folder).is_dir():
+        path = Path(folder) / name
+        return path if path.exists() else None
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(folder, name))
+    except (EntryNotFoundError, LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError, ValueError):
+        return None
+
+
+def _keys(path: Path) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise RarityError(f"{path} is not a safetensors file ({error}); download the model again") from None
+
+
+def _shape(path: Path, name: str) -> tuple[int, int]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        rows, width = file.get_slice(name).get_shape()
+    return int(rows), int(width)
+
+
+def write_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    """Writes named arrays as one safetensors file, whole or not at all."""
+    from safetensors.numpy import save
+
+    with store.replacing(path) as temporary:
+        temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Returns the named arrays of a safetensors file; raises ValueError if it is not one."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return dict(load(path.read_bytes()))
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,76 @@
+"""The command line: parses a command, calls one function, prints what it returns."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from rarityir import __version__
+from rarityir.cli import evaluation, filtering, inspection, steps
+from rarityir.types import RarityError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rarityir")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def cli(*, verbose: bool, quiet: bool) -> None:
+    """Retrieval evaluation of token rarity in language models' embeddings.
+
+    The main job, on the collection and the model that come with the package:
+
+        rarityir eval
+
+    Results go to standard output, progress and warnings to standard error.
+    """
+    level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.ERROR, force=True)
+    logging.getLogger("rarityir").setLevel(level)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+for command in (
+    evaluation.eval_,
+    evaluation.report,
+    steps.encode,
+    steps.index,
+    steps.search,
+    filtering.filter_,
+    inspection.list_,
+    inspection.doctor,
+):
+    cli.add_command(command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit status: 0, 1 for an error a user can put right, 2 for wrong usage."""
+    try:
+        cli.main(args=None if argv is None else list(argv), prog_name="rarityir", standalone_mode=False)
+    except RarityError as error:
+        return _fail(f"rarityir: {error}", 1)
+    except click.UsageError as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        return _fail(f"rarityir: {error.format_message()}", 1)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("rarityir: stopped; the same command goes on where this one was", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        # Disk full, no permission, read-only: the reader's to put right, and nothing half-written keeps its name.
+        return _fail(f"rarityir: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+    return 0
+
+
+def _fail(message: str, status: int) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return status

@@ -1,0 +1,84 @@
+"""`rarityir eval` and `rarityir report`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rarityir.cli.options import dataset_option, encoder_options, given, indexes_option, json_option, names
+
+if TYPE_CHECKING:
+    from rarityir.report import Report
+
+
+@click.command("eval")
+@dataset_option
+@encoder_options
+@click.option("--systems", metavar="A,B,C", help="Systems to compare, such as bm25,dense,dense+edge:2,sparse:64.")
+@click.option("--measures", metavar="M,N", help="Measures, such as nDCG@10,RR@10,R@100,AP, or any name ranx knows.")
+@click.option("--baseline", metavar="A", help="The system all others are tested against.  [default: bm25]")
+@click.option("--cutoff", type=int, help="Documents retrieved for a query.  [default: 1000]")
+@click.option("--seed", type=int, help="Seed of the randomisation test.  [default: 0]")
+@click.option("--experiment", type=click.Path(path_type=Path), help="An experiment file (TOML); options go before it.")
+@click.option("--out", metavar="DIR", help="Where runs and tables go.  [default: evals/<dataset>-<encoder>]")
+@indexes_option
+@json_option
+def eval_(experiment: Path | None, systems: str | None, measures: str | None, *, as_json: bool, **options: Any) -> None:
+    """Compare systems on a judged collection: runs, measures, significance, costs, as one table.
+
+    \b
+    rarityir eval
+    rarityir eval --dataset scifact --encoder Qwen/Qwen2.5-0.5B --systems "bm25,dense,dense+edge:2,rrf(bm25,dense+edge:2)"
+    """
+    from rarityir.experiment import Experiment, perform
+
+    base = Experiment.load(experiment) if experiment else Experiment()
+    values = given(options)
+    if systems is not None:
+        values["systems"] = names(systems)
+        if options["baseline"] is None and base.baseline not in values["systems"] and values["systems"]:
+            values["baseline"] = values["systems"][0]
+    if measures is not None:
+        values["measures"] = names(measures)
+    show(perform(base.replace("rarityir eval", **values)), as_json=as_json)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@dataset_option
+@click.option("--baseline", metavar="A", help="The system all others are tested against.  [default: as evaluated]")
+@click.option("--measures", metavar="M,N", help="Measures, also others than were evaluated.")
+@click.option("--seed", type=int, default=0, help="Seed of the randomisation test.")
+@click.option("--form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text", show_default=True)
+@json_option
+def report(
+    folder: Path, dataset: str | None, baseline: str | None, measures: str | None, seed: int, form: str, *, as_json: bool
+) -> None:
+    """Rebuild the tables of FOLDER from its runs alone (also runs of other tools, given --dataset)."""
+    from rarityir.experiment import rebuild
+    from rarityir.report import render
+
+    found = rebuild(folder, dataset or "", baseline or "", names(measures) if measures else (), seed)
+    if form == "text":
+        show(found, as_json=as_json)
+    else:
+        click.echo(render(found, form), nl=False)
+
+
+def show(report: Report, *, as_json: bool) -> None:
+    """Prints a report: JSON, a rich table on a terminal, plain text elsewhere."""
+    if as_json:
+        click.echo(report.json(), nl=False)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        from rarityir.report.render import caption, table
+
+        console = Console()
+        console.print(table(report))
+        console.print(caption(report), highlight=False)
+    else:
+        click.echo(str(report), nl=False)

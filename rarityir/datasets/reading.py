@@ -1,0 +1,121 @@
+"""The rules every source of documents shares: one text per document, and what is wrong with a line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rarityir.types import BadInput, Json, Qrels, Topics
+
+log = logging.getLogger(__name__)
+
+
+def document_text(title: str, text: str) -> str:
+    """Returns the one text of a document: title + " " + text, with every run of white space as one space."""
+    return " ".join(f"{title} {text}".split())
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields (line number, line) of a UTF-8 file, plain or gzipped, without line ends; blank lines are passed over."""
+    if not path.exists():
+        raise BadInput(f"no file {path}")
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise BadInput(
+                    f"{path}:{number}: byte {error.start} is not UTF-8; convert the file first (iconv -t UTF-8)"
+                ) from None
+            if line.strip():
+                yield number, line
+
+
+def records(path: Path) -> Iterator[tuple[int, dict[str, Json]]]:
+    """Yields (line number, object) of a JSON-lines file."""
+    for number, line in lines(path):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise BadInput(f"{path}:{number}: not JSON ({error})") from None
+        if not isinstance(record, dict):
+            raise BadInput(f"{path}:{number}: a JSON object per line is needed, this is a {type(record).__name__}")
+        yield number, record
+
+
+def text_field(record: dict[str, Json], names: Iterable[str], where: str, *, needed: bool = True) -> str:
+    """Returns the first of the named fields as text; a needed one that is absent is a `BadInput`."""
+    for name in names:
+        value = record.get(name)
+        if value is not None:
+            if isinstance(value, dict | list):
+                raise BadInput(f"{where}: field {name!r} must be text, it is a {type(value).__name__}")
+            return str(value)
+    if needed:
+        raise BadInput(f"{where}: no field {' or '.join(map(repr, names))}")
+    return ""
+
+
+def identifier(value: str, where: str) -> str:
+    """Returns an id that can stand in a TREC run: not empty, no white space."""
+    if not value or value.split() != [value]:
+        raise BadInput(f"{where}: id {value!r} is empty or holds white space, which TREC runs cannot carry")
+    return value
+
+
+def grade(value: str, where: str) -> int:
+    """Returns a relevance grade; TREC's integers only."""
+    try:
+        return int(value)
+    except ValueError:
+        raise BadInput(f"{where}: relevance {value!r} is not an integer") from None
+
+
+def collect_topics(pairs: Iterable[tuple[str, str, str]]) -> Topics:
+    """Returns topics from (query_id, query, where) triples; a query_id given twice is an error, empty ones are counted."""
+    topics: dict[str, str] = {}
+    for query_id, query, where in pairs:
+        if identifier(query_id, where) in topics:
+            raise BadInput(f"{where}: duplicate query_id {query_id!r}")
+        topics[query_id] = " ".join(query.split())
+    warn_count(sum(not query for query in topics.values()), "empty query", "it finds nothing or noise")
+    return topics
+
+
+def judged(topics: Topics, qrels: Qrels, name: str) -> Topics:
+    """Returns the topics that have judgments, in order, and counts those left out on either side as warnings."""
+    kept = {query_id: topics[query_id] for query_id in topics if qrels.get(query_id)}
+    if qrels:
+        warn_count(len(topics) - len(kept), f"query without judgments in {name}", "left out of the evaluation")
+        warn_count(sum(q not in topics for q in qrels), f"judged query without a text in {name}", "left out")
+        if not kept:
+            raise BadInput(f"{name}: no query has a judgment; do queries and qrels use the same query_ids?")
+        return kept
+    return topics
+
+
+def warn_count(count: int, what: str, consequence: str) -> None:
+    """Logs a counted warning, or nothing for zero."""
+    if count:
+        first, _, rest = what.partition(" ")
+        many = f"{first} {rest}" if count == 1 else f"{_plural(what)}"
+        log.warning("%d %s: %s", count, many, consequence)
+
+
+def intern(text: str) -> str:
+    """Returns the one copy of an id that stands in many judgments."""
+    return sys.intern(text)
+
+
+def _plural(what: str) -> str:
+    head, gap, tail = what.partition(" ")
+    if head == "judged":
+        noun, gap2, tail2 = tail.partition(" ")
+        return f"{head} {_plural(noun)}{gap2}{tail2}"
+    if head == "empty":
+        return f"{head} {_plural(tail)}"
+    return f"{head[:-1]}ies{gap}{tail}" if head.endswith("y") else f"{head}s{gap}{tail}"

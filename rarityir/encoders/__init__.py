@@ -1,0 +1,44 @@
+"""Encoders turn texts into raw embeddings and give the unembedding that reads them."""
+
+from __future__ import annotations
+
+from rarityir import registry
+from rarityir.types import Encoder
+
+__all__ = ["load_encoder"]
+
+
+def load_encoder(
+    name: str,
+    *,
+    pooling: str | None = None,
+    instruction: str = "",
+    max_length: int | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_tokens: int = 16384,
+) -> Encoder:
+    """Returns the encoder of a short name (`demo`), a hub id or a local path; `st:` before it loads a sentence-transformer.
+
+    Args:
+        pooling: `mean`, `weighted-mean`, `last`, `prompteol` or `echo` (the short name's own, else `mean`).
+        instruction: text put before every query, documents are left alone.
+        max_length: tokens of a text that are read (the rest is cut before any template is filled).
+        device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto` (float32 on a CPU, bfloat16 on a GPU).
+        batch_tokens: tokens in one forward pass, padding included.
+    """
+    kind, colon, rest = name.partition(":")
+    if not colon or kind not in registry.table("encoders"):
+        kind, rest = "hf", name
+    load = registry.resolve("encoders", kind)
+    encoder: Encoder = load(
+        rest,
+        pooling=pooling,
+        instruction=instruction,
+        max_length=max_length,
+        device=device,
+        dtype=dtype,
+        batch_tokens=batch_tokens,
+    )
+    return encoder

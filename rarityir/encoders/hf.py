@@ -1,0 +1,239 @@
+"""Any Hugging Face causal language model as an encoder, with no modelling code of any architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rarityir import checkpoints, registry
+from rarityir.encoders.batching import batches
+from rarityir.encoders.prompts import POOLINGS, Pooling, Templated, lay_out
+from rarityir.encoders.vocabulary import surface_forms
+from rarityir.types import Floats, Json, RarityError, UnknownName
+
+
+def load(
+    name: str, *, pooling: str | None, instruction: str, max_length: int | None, device: str, dtype: str, batch_tokens: int
+) -> HFEncoder:
+    """Returns the encoder of a short name, hub id or local path; weights are read when something is first encoded."""
+    preset = checkpoints.MODELS.get(name, {"model": name})
+    pooling = pooling or preset.get("pooling", "mean")
+    if pooling not in POOLINGS:
+        raise UnknownName(registry.unknown("pooling", pooling, POOLINGS))
+    if dtype not in ("auto", "float32", "bfloat16", "float16"):
+        raise UnknownName(registry.unknown("dtype", dtype, ("auto", "float32", "bfloat16", "float16")))
+    own = preset.get("pooling", "mean") == pooling and not instruction and max_length is None
+    tag = name if name in checkpoints.MODELS else Path(name).name if Path(name).is_dir() else name
+    variant = ",".join(
+        [f"pooling={pooling}"] * (preset.get("pooling", "mean") != pooling)
+        + [f"max_length={max_length}"] * (max_length is not None)
+        + [f"instruction={instruction}"] * bool(instruction)
+    )
+    return HFEncoder(
+        name=tag if own else f"{tag}?{variant}",
+        model=preset["model"],
+        pooling=pooling,
+        instruction=instruction,
+        max_length=max_length or preset.get("max_length", 512),
+        device=device,
+        dtype=dtype,
+        batch_tokens=batch_tokens,
+    )
+
+
+@dataclass(frozen=True)
+class HFEncoder:
+    """Embeds texts with the states after a causal LM's final norm, pooled in float32 and not normalised.
+
+    Those states are what the unembedding multiplies, which is checked on the first batch: the head applied to them must
+    rank the vocabulary as the model's own logits do.
+    """
+
+    name: str
+    model: str
+    pooling: str
+    instruction: str = ""
+    max_length: int = 512
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_tokens: int = 16384
+
+    @property
+    def dim(self) -> int:
+        """The embeddings' width D."""
+        return int(self._rows.shape[1])
+
+    def identity(self) -> dict[str, Json]:
+        """Returns what an embedding depends on: weights, pooling, template, lengths and arithmetic."""
+        layout = POOLINGS[self.pooling]
+        return {
+            **checkpoints.fingerprint(self.model),
+            "pooling": self.pooling,
+            "template": list(layout.template),
+            "instruction": self.instruction,
+            "max_length": self.max_length,
+            "dtype": self.dtype if self.dtype != "auto" else "float32" if self._device == "cpu" else "bfloat16",
+            "batch_tokens": self.batch_tokens,
+        }
+
+    def encode_document(self, texts: Sequence[str]) -> Floats:
+        """Returns the (N, D) float32 embeddings of documents. A state that is not finite is an error, never a zero."""
+        return self._encode(texts)
+
+    def encode_query(self, texts: Sequence[str]) -> Floats:
+        """Returns the (N, D) float32 embeddings of queries: the instruction, where there is one, then the query."""
+        return self._encode([f"{self.instruction} {text}" for text in texts] if self.instruction else texts)
+
+    def unembedding(self) -> Floats:
+        """Returns the (V, D) float32 unembedding: every stored row, padded ones included, without bias."""
+        return self._rows if isinstance(self._rows, np.ndarray) else self._rows.array()
+
+    def tokens(self) -> Sequence[str | None]:
+        """Returns each unembedding row's surface form; None for special, byte and padded rows."""
+        return surface_forms(self._tokenizer, self._rows.shape[0])
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns each text's token ids, without special tokens and not cut."""
+        ids: list[list[int]] = self._tokenizer([self._spaced + t for t in texts], add_special_tokens=False)["input_ids"]
+        return ids
+
+    @cached_property
+    def _rows(self) -> Any:
+        try:
+            return checkpoints.unembedding(self.model)
+        except RarityError:
+            if not (Path(self.model) / "config.json").exists():
+                raise
+            head = self._lm.get_output_embeddings()  # weights in another format than safetensors, or an unusual name
+            if head is None:
+                raise
+            return head.weight.detach().float().cpu().numpy()
+
+    @cached_property
+    def _device(self) -> str:
+        import torch
+
+        if self.device != "auto":
+            return self.device
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(self.model, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise RarityError(f"no tokenizer for {self.model} ({_first_line(error)})") from None
+
+    @cached_property
+    def _spaced(self) -> str:
+        """A space where the tokenizer does not itself write one before the first word, so a word is one token anywhere."""
+        first = self._tokenizer.convert_ids_to_tokens(self._tokenizer("a", add_special_tokens=False)["input_ids"])[0]
+        return "" if first[:1] in ("▁", "Ġ") else " "
+
+    @cached_property
+    def _lm(self) -> Any:
+        import torch
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        auto = torch.float32 if self._device == "cpu" else torch.bfloat16
+        dtype = auto if self.dtype == "auto" else getattr(torch, self.dtype)
+        try:
+            model = AutoModelForCausalLM.from_pretrained(self.model, dtype=dtype, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise RarityError(f"{self.model} does not load as a causal language model ({_first_line(error)})") from None
+        model.to(self._device).eval()
+        _check_space(model, self.model)
+        return model
+
+    def _encode(self, texts: Sequence[str]) -> Floats:
+        import torch
+
+        sequences = self._lay_out(texts)
+        out = np.empty((len(texts), self.dim), np.float32)
+        weighted = POOLINGS[self.pooling].states == "weighted-mean"
+        pad = self._tokenizer.pad_token_id or 0
+        for batch in batches([len(s.ids) for s in sequences], self.batch_tokens):
+            width = max(len(sequences[i].ids) for i in batch)
+            ids = torch.full((len(batch), width), pad)
+            mask = torch.zeros((len(batch), width), dtype=torch.long)
+            weight_BT = torch.zeros((len(batch), width))
+            for row, i in enumerate(batch):
+                s = sequences[i]
+                ids[row, : len(s.ids)] = torch.tensor(s.ids)
+                mask[row, : len(s.ids)] = 1
+                weight_BT[row, s.start : s.stop] = torch.arange(1.0, 1 + s.stop - s.start) if weighted else 1.0
+            with torch.inference_mode():
+                # Right padding: in a causal model no real token sees it, and positions are those of the text alone.
+                states_BTD = self._lm.base_model(
+                    input_ids=ids.to(self._device), attention_mask=mask.to(self._device), use_cache=False
+                ).last_hidden_state
+                weight_BT = (weight_BT / weight_BT.sum(1, keepdim=True)).to(self._device)
+                pooled_BD = torch.einsum("bt,btd->bd", weight_BT, states_BTD.float())
+            if not torch.isfinite(pooled_BD).all():
+                raise RarityError(
+                    f"{self.name} gave an embedding that is not finite in {states_BTD.dtype}; use --dtype float32 or bfloat16"
+                )
+            out[batch] = pooled_BD.cpu().numpy()
+        return out
+
+    def _lay_out(self, texts: Sequence[str]) -> list[Templated]:
+        layout: Pooling = POOLINGS[self.pooling]
+        tokenizer = self._tokenizer
+        eos = next((t for t in (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id) if t is not None), 0)
+        bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else eos
+        if layout.joint:
+            before, after = layout.template
+            filled = [before + text + after for text in self._cut(texts)]
+            joined = tokenizer(filled, add_special_tokens=False)["input_ids"] if filled else []
+            return [Templated([bos, *ids], len(ids), len(ids) + 1) for ids in joined]
+        parts = [tokenizer(part, add_special_tokens=False)["input_ids"] if part else [] for part in layout.template]
+        spaced = [self._spaced + text for text in texts]
+        bodies = (
+            tokenizer(spaced, add_special_tokens=False, truncation=True, max_length=self.max_length)["input_ids"]
+            if spaced
+            else []
+        )
+        sequences = [lay_out(parts, body, bos, eos) for body in bodies]
+        if layout.states == "last":
+            return [Templated(s.ids, len(s.ids) - 1, len(s.ids)) for s in sequences]
+        return sequences
+
+    def _cut(self, texts: Sequence[str]) -> list[str]:
+        """Texts cut after `max_length` tokens, as text: the template is filled afterwards and never cut."""
+        if not texts:
+            return []
+        found = self._tokenizer(
+            list(texts), add_special_tokens=False, truncation=True, max_length=self.max_length, return_offsets_mapping=True
+        )
+        ends = [spans[-1][1] if spans else 0 for spans in found["offset_mapping"]]
+        return [text[:end] for text, end in zip(texts, ends, strict=True)]
+
+
+def _check_space(model: Any, name: str) -> None:
+    """Raises unless head(last hidden state) ranks tokens as the logits do: the states are after the final norm."""
+    import torch
+
+    head = model.get_output_embeddings()
+    if head is None:
+        raise RarityError(f"{name} has no output head, so its embeddings cannot be read as tokens")
+    ids = torch.arange(1, 9, device=model.device)[None] % model.config.get_text_config().vocab_size
+    with torch.inference_mode():
+        logits = model(input_ids=ids, use_cache=False).logits[0, -1].float()
+        ours = head(model.base_model(input_ids=ids, use_cache=False).last_hidden_state)[0, -1].float()
+    # A soft cap or a logit scale is monotone: the order of the logits must agree, not their size.
+    best = ours.topk(8).indices
+    if float((logits[best] - logits.topk(8).values).abs().max()) > 1e-2 * float(logits.abs().max()):
+        raise RarityError(f"{name}: its last hidden state is not what its head multiplies; this architecture cannot be read")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

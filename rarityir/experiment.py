@@ -1,0 +1,241 @@
+"""Performs every system of an experiment on a dataset: `rarityir eval --experiment evals/cranfield.toml`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import platform
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rarityir import store
+from rarityir.corpus import check_judged
+from rarityir.datasets import load_dataset
+from rarityir.encoders import load_encoder
+from rarityir.measures import DEFAULT, Measure, compare, evaluate
+from rarityir.measures.significance import ALPHA
+from rarityir.report import RENDERERS, Report, Row, render
+from rarityir.retrieve import CUTOFF, INDEXES, Retriever
+from rarityir.runs import read_run
+from rarityir.systems import System, slug
+from rarityir.types import BadInput, Dataset, Json, RarityError, Scores, UnknownName
+
+SYSTEMS = (
+    "bm25", "dense", "dense+edge:2", "dense+tail:2", "dense+random:2", "sparse:64", "sparse:64+edge:2",
+    "rrf(bm25,dense+edge:2)",
+)  # fmt: skip
+_FILES = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "json": "report.json"}
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is compared on what: the arguments of `rarityir eval`, and the keys of an experiment file."""
+
+    dataset: str = "cranfield"
+    encoder: str = "demo"
+    pooling: str | None = None
+    instruction: str = ""
+    max_length: int | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_tokens: int = 16384
+    systems: Sequence[str] = SYSTEMS
+    measures: Sequence[str] = DEFAULT
+    baseline: str = "bm25"
+    cutoff: int = CUTOFF
+    seed: int = 0
+    indexes: str = str(INDEXES)
+    out: str = ""  # default: evals/<dataset>-<encoder>
+
+    @classmethod
+    def load(cls, path: str | Path) -> Experiment:
+        """Reads an experiment file (TOML); a key that is none of the above is an error."""
+        path = Path(path)
+        try:
+            found = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise BadInput(f"no experiment file {path}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path} is not TOML ({error})") from None
+        return cls().replace(str(path), **found)
+
+    def replace(self, where: str, **values: Any) -> Experiment:
+        """Returns the experiment with some values changed; `where` names their source in an error."""
+        kinds = {field.name: type(getattr(Experiment(), field.name)) for field in dataclasses.fields(self)}
+        for key, value in values.items():
+            if key not in kinds:
+                raise UnknownName(f"{where}: unknown key {key!r}; known: {', '.join(kinds)}")
+            if kinds[key] is tuple and (isinstance(value, str) or not all(isinstance(v, str) for v in value)):
+                raise BadInput(f"{where}: {key} must be a list of names")
+            if kinds[key] in (int, str) and not isinstance(value, kinds[key]):
+                raise BadInput(f"{where}: {key} must be {kinds[key].__name__}, not {type(value).__name__}")
+        return dataclasses.replace(self, **values)
+
+    def check(self) -> list[System]:
+        """Returns the systems, baseline among them, after checking every name before any work is done."""
+        names = list(dict.fromkeys(str(System.parse(name)) for name in self.systems))
+        if not names:
+            raise RarityError("an experiment needs at least one system, such as bm25")
+        if str(System.parse(self.baseline)) not in names:
+            raise RarityError(f"the baseline {self.baseline!r} is not among the systems; choose one of: {', '.join(names)}")
+        for name in self.measures:
+            Measure.parse(name)
+        if not self.measures or self.cutoff < 1:
+            raise RarityError("an experiment needs a measure and a cutoff of at least 1")
+        return [System.parse(name) for name in names]
+
+
+def perform(experiment: Experiment) -> Report:
+    """Returns the report of an experiment, having written runs, tables and provenance to its folder.
+
+    What is already indexed is reused. The folder gets `runs/<system>.trec` with a JSON sidecar each, `report.md`,
+    `.tex`, `.csv`, `.json`, `topics.json` (every measure of every topic) and `provenance.json`.
+    """
+    systems = experiment.check()
+    dataset = load_dataset(experiment.dataset)
+    if not dataset.qrels:
+        raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured; use rarityir search for runs")
+    encoder = load_encoder(
+        experiment.encoder,
+        pooling=experiment.pooling,
+        instruction=experiment.instruction,
+        max_length=experiment.max_length,
+        device=experiment.device,
+        dtype=experiment.dtype,
+        batch_tokens=experiment.batch_tokens,
+    )
+    folder = Path(experiment.out or f"evals/{slug(dataset.name)}-{slug(encoder.name)}")
+    retriever = Retriever(dataset, encoder, Path(experiment.indexes))
+    check_judged(dataset, retriever.corpus)
+    identity = encoder.identity() if any(takes_model(system) for system in systems) else None
+    scores, costs = [], {}
+    for system in systems:
+        run = retriever.run(system, experiment.cutoff)
+        costs[run.name] = cost = retriever.search(system, experiment.cutoff).cost
+        facts = {"system": run.name, "order": systems.index(system), "encoder": encoder.name, "cost": cost}
+        run.save(folder / "runs" / f"{system.slug}.trec", {**facts, **_sidecar(experiment, dataset, identity)})
+        scores.append(evaluate(run, dataset.qrels, experiment.measures, list(dataset.topics)))
+        log.info("%s: %s %.4f", run.name, experiment.measures[0], scores[-1].mean(experiment.measures[0]))
+    baseline = str(System.parse(experiment.baseline))
+    report = tabulate(scores, costs, dataset, encoder.name, baseline, experiment.measures, experiment.cutoff, experiment.seed)
+    write(report, scores, folder)
+    store.write_json(folder / "provenance.json", provenance(experiment, dataset, identity))
+    return report
+
+
+def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Sequence[str] = (), seed: int = 0) -> Report:
+    """Returns a report made again from the runs in a folder (or its `runs/`), and rewrites its tables.
+
+    Costs, dataset and order come from the runs' sidecars where there are any; a run of other origin needs `dataset`.
+    """
+    runs = folder / "runs" if (folder / "runs").is_dir() else folder
+    found = [(read_run(path), _facts(path)) for path in sorted(runs.glob("*.trec"))]
+    if not found:
+        raise BadInput(f"{folder} holds no runs (*.trec)")
+    first = next((facts for _, facts in found if facts), {})
+    name = dataset or first.get("dataset", "")
+    if not name:
+        raise RarityError(f"the runs in {runs} do not say of which dataset they are; give --dataset")
+    source = load_dataset(name)
+    found.sort(key=lambda pair: pair[1].get("order", len(found)))
+    wanted = list(measures) or first.get("measures") or list(DEFAULT)
+    scores = [evaluate(run, source.qrels, wanted, list(source.topics)) for run, _ in found]
+    names = [s.system for s in scores]
+    base = baseline or first.get("baseline") or names[0]
+    if base not in names:
+        raise RarityError(f"the baseline {base!r} is not among the runs; choose one of: {', '.join(names)}")
+    costs = {run.name: facts.get("cost", {}) for run, facts in found}
+    cutoff = first.get("cutoff", max(len(run.rows) // max(1, len(run)) for run, _ in found))
+    report = tabulate(scores, costs, source, first.get("encoder", "unknown"), base, wanted, cutoff, seed or first.get("seed", 0))
+    write(report, scores, runs.parent if runs.name == "runs" else folder)
+    return report
+
+
+def tabulate(
+    scores: Sequence[Scores],
+    costs: dict[str, dict[str, Json]],
+    dataset: Dataset,
+    encoder: str,
+    baseline: str,
+    measures: Sequence[str],
+    cutoff: int,
+    seed: int,
+) -> Report:
+    """Returns the report of scored systems, each compared with the baseline on every measure."""
+    tests = {m: {c.system: c for c in compare(scores, baseline, m, seed)} for m in measures}
+    rows = []
+    for s in scores:
+        compared = {m: tests[m][s.system] for m in measures if s.system in tests[m]}
+        rows.append(
+            Row(
+                name=s.system,
+                measures={m: s.mean(m) for m in measures},
+                tests={m: _p_values(c) for m, c in compared.items()},
+                marks={m: c.mark() for m, c in compared.items()},
+                cost=costs.get(s.system, {}),
+            )
+        )
+    return Report(dataset.name, encoder, baseline, tuple(measures), len(dataset.topics), cutoff, seed, ALPHA, tuple(rows))
+
+
+def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:
+    """Writes the report's tables, and every topic's measures, into a folder."""
+    for form, name in _FILES.items():
+        assert form in RENDERERS
+        store.write_text(folder / name, render(report, form))
+    by_system = {s.system: {m: [round(float(v), 6) for v in values] for m, values in s.values.items()} for s in scores}
+    store.write_json(folder / "topics.json", {"query_ids": list(scores[0].query_ids), "systems": by_system})
+
+
+def provenance(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] | None) -> dict[str, Json]:
+    """Returns what made the figures: the experiment, the documents, the encoder, package versions and the machine."""
+    packages = ("rarityir", "torch", "transformers", "pyserini", "faiss-cpu", "ranx", "ir_datasets", "numpy")
+    return {
+        "experiment": dataclasses.asdict(experiment),
+        "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity},
+        "encoder": encoder,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "machine": {"system": platform.system(), "processor": platform.machine()},
+    }
+
+
+def takes_model(system: System) -> bool:
+    """Returns whether any part of the system reads embeddings."""
+    if system.fusion:
+        return any(map(takes_model, system.parts))
+    return system.index is not None and system.index.name != "bm25"
+
+
+def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] | None) -> dict[str, Json]:
+    return {
+        "dataset": experiment.dataset,
+        "baseline": experiment.baseline,
+        "measures": list(experiment.measures),
+        "cutoff": experiment.cutoff,
+        "seed": experiment.seed,
+        "encoder_identity": encoder,
+        "documents": dict(dataset.identity),
+    }
+
+
+def _facts(run: Path) -> dict[str, Json]:
+    path = run.with_suffix(".json")
+    if not path.exists():
+        return {}
+    try:
+        facts: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise BadInput(f"{path} is not JSON; remove it, and give --dataset and --baseline") from None
+    if facts.get("run_sha256") != store.digest_file(run):
+        log.warning("%s was changed after it was written: its costs are kept, its scores are those of the file", run)
+    return facts
+
+
+def _p_values(c: Any) -> dict[str, float]:
+    return {"difference": c.difference, "t": c.t, "fisher": c.fisher, "t_holm": c.t_holm, "fisher_holm": c.fisher_holm}

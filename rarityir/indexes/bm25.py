@@ -1,0 +1,79 @@
+"""`bm25`: Lucene through Pyserini's Anserini, with its default English analyser (this module owns pyserini)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rarityir import registry
+from rarityir.indexes import java
+from rarityir.indexes.topk import pad
+from rarityir.types import Hits, Json, RarityError, Takes
+
+_THREADS = 1  # documents in row order, so that equal scores rank the earlier row first
+_QUERIES = 128
+
+
+class BM25Index:
+    """A Lucene index whose document ids are rows; k1 and b act when searching, so every setting shares it."""
+
+    takes: Takes = "text"
+
+    def __init__(self, folder: Path, k1: float, b: float) -> None:
+        self._folder, self._k1, self._b = folder, k1, b
+
+    @classmethod
+    def key(cls, arg: str) -> str:
+        """Returns `bm25`: what is stored depends on no argument."""
+        cls._settings(arg)
+        return "bm25"
+
+    @staticmethod
+    def _settings(arg: str) -> dict[str, float]:
+        given = {"k1": 0.9, "b": 0.4, **registry.options(arg, {"k1": float, "b": float}, "bm25")}
+        if given["k1"] < 0 or not 0 <= given["b"] <= 1:
+            raise RarityError(f"bm25:{arg}: k1 must be at least 0, and b between 0 and 1")
+        return given
+
+    @classmethod
+    def build(cls, arg: str, blocks: Iterable[Sequence[str]], folder: Path) -> dict[str, Json]:
+        """Writes the Lucene index of blocks of texts and returns its facts."""
+        source, count = folder / "source", 0
+        source.mkdir(exist_ok=True)
+        with (source / "documents.jsonl").open("w", encoding="utf-8") as file:
+            for block in blocks:
+                for text in block:
+                    file.write(json.dumps({"id": str(count), "contents": text}) + "\n")
+                    count += 1
+        java.index(source, folder / "lucene", _THREADS)
+        (source / "documents.jsonl").unlink()
+        source.rmdir()
+        size = sum(path.stat().st_size for path in (folder / "lucene").iterdir())
+        return {"dim": None, "bytes_per_doc": round(size / max(1, count), 1)}
+
+    @classmethod
+    def open(cls, arg: str, folder: Path) -> BM25Index:
+        """Opens a built index with the argument's k1 and b (0.9 and 0.4, Anserini's, where it says nothing)."""
+        return cls(folder / "lucene", **cls._settings(arg))
+
+    def search(self, queries: Sequence[str], cutoff: int) -> Hits:
+        """Returns the best `cutoff` rows of each query text; a query without known terms finds nothing."""
+        searcher = java.searcher(self._folder, self._k1, self._b)
+        found = []
+        for start in range(0, len(queries), _QUERIES):
+            for hits in java.batch(searcher, queries[start : start + _QUERIES], cutoff):
+                found.append(_ordered(hits))
+        searcher.close()
+        return pad(found, cutoff)
+
+
+def _ordered(hits: Sequence[tuple[int, float]]) -> tuple[Any, Any]:
+    rows = np.array([row for row, _ in hits], np.int64)
+    scores = np.array([score for _, score in hits], np.float32)
+    # Lucene lists equal scores by its own document number, which is the row; Anserini spaces them apart in the score.
+    order = np.argsort(-scores, kind="stable")
+    return rows[order], scores[order]

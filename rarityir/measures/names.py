@@ -1,0 +1,44 @@
+"""Names of measures: the field's (`nDCG@10`, `RR@10`, `AP(rel=2)`) and every name ranx knows (`hit_rate@5`)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rarityir import registry
+from rarityir.types import RarityError, UnknownName
+
+DEFAULT = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
+_FIELD = {
+    "nDCG": "ndcg", "RR": "mrr", "R": "recall", "AP": "map", "P": "precision", "Success": "hit_rate", "Rprec": "r_precision",
+}  # fmt: skip
+_RANX = (
+    "hits", "hit_rate", "precision", "recall", "f1", "r_precision", "bpref", "rbp", "mrr", "map", "dcg", "dcg_burges",
+    "ndcg", "ndcg_burges",
+)  # fmt: skip
+_NAME = re.compile(r"([A-Za-z_0-9]+?)(?:\(rel=(\d+)\))?(?:[@.](\d+))?(?:-l(\d+))?")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure by its name as the user wrote it, and ranx's name for it."""
+
+    name: str
+    ranx: str
+
+    @classmethod
+    def parse(cls, name: str) -> Measure:
+        """Reads a measure's name; an unknown one lists what is known, before any work is done."""
+        match = _NAME.fullmatch(name)
+        if match is None or (match[1] not in _FIELD and match[1] not in _RANX):
+            raise UnknownName(registry.unknown("measure", name, (*_FIELD, *_RANX)) + " (with a cutoff: nDCG@10)")
+        stem, level = _FIELD.get(match[1], match[1]), int(match[2] or match[4] or 1)
+        if level > 1 and "dcg" in stem:
+            raise RarityError(f"{name}: nDCG weighs grades and takes no rel=; use it as nDCG@10")
+        if match[3] == "0":
+            raise RarityError(f"{name}: a cutoff is at least 1")
+        if stem == "rbp":
+            if not match[3]:
+                raise RarityError(f"{name}: rbp needs its persistence, such as rbp.95")
+            return cls(name, f"rbp.{match[3]}" + (f"-l{level}" if level > 1 else ""))
+        return cls(name, stem + (f"@{match[3]}" if match[3] else "") + (f"-l{level}" if level > 1 else ""))

@@ -1,0 +1,80 @@
+"""Turns a name into the part it stands for, importing that part only then.
+
+Every table is plain data, so listing what exists imports nothing. Other packages add parts through entry points of the
+same shape, in the groups `rarityir.filters`, `rarityir.indexes`, `rarityir.fusions` and `rarityir.encoders`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from rarityir.types import RarityError, UnknownName
+
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "filters": {
+        "edge": "rarityir.filters.edge:edge",
+        "head": "rarityir.filters.head:head",
+        "mid": "rarityir.filters.mid:mid",
+        "random": "rarityir.filters.random:random",
+        "tail": "rarityir.filters.tail:tail",
+    },
+    "indexes": {
+        "bm25": "rarityir.indexes.bm25:BM25Index",
+        "dense": "rarityir.indexes.dense:DenseIndex",
+        "sparse": "rarityir.indexes.sparse:SparseIndex",
+    },
+    "fusions": {
+        "combsum": "rarityir.indexes.fusion:combsum",
+        "rrf": "rarityir.indexes.fusion:rrf",
+    },
+    "encoders": {
+        "hf": "rarityir.encoders.hf:load",
+        "st": "rarityir.encoders.sentence_transformers:load",
+    },
+}
+
+
+@cache
+def table(kind: str) -> dict[str, str]:
+    """Returns name → "module:attribute" of every part of a kind, the package's own and those other packages add."""
+    return {**{point.name: point.value for point in entry_points(group=f"rarityir.{kind}")}, **TABLES[kind]}
+
+
+def resolve(kind: str, name: str) -> Any:
+    """Returns the part; an unknown name is an `UnknownName` that lists what is known."""
+    known = table(kind)
+    if name not in known:
+        raise UnknownName(unknown(f"{kind[:-1] if kind != 'indexes' else 'index'}", name, known))
+    module, _, attribute = known[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Returns the one line that says a name is unknown, with near misses first."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:12])}"
+    return f"unknown {what} {name!r}; {hint}"
+
+
+def options(text: str, known: Mapping[str, type], where: str) -> dict[str, Any]:
+    """Returns `k1=0.9,b=0.4` as typed values; a bare first value belongs to the first known option."""
+    values: dict[str, Any] = {}
+    for position, item in enumerate(part for part in text.split(",") if part):
+        key, equals, value = item.partition("=")
+        if not equals:
+            if position:
+                raise RarityError(f"{where}: {item!r} should read option=value (options: {', '.join(known)})")
+            key, value = next(iter(known), ""), item
+        if key not in known:
+            raise UnknownName(unknown(f"option of {where}", key, known))
+        try:
+            values[key] = known[key](value)
+        except ValueError:
+            raise RarityError(f"{where}: {key}={value!r} is not a {known[key].__name__}") from None
+    return values

@@ -1,0 +1,8 @@
+"""Lays scores out as one table: terminal, Markdown, LaTeX, CSV, JSON."""
+
+from __future__ import annotations
+
+from rarityir.report.model import Report, Row
+from rarityir.report.render import RENDERERS, render
+
+__all__ = ["RENDERERS", "Report", "Row", "render"]

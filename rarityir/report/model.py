@@ -1,0 +1,86 @@
+"""The report of an experiment as a value: one row a system, with measures, tests and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rarityir.types import Json
+
+COSTS = ("dim", "bytes_per_doc", "index_bytes", "build_seconds", "qps")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A system's line: mean measures, tests against the baseline by measure, and what it cost."""
+
+    name: str
+    measures: Mapping[str, float]
+    tests: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # measure → difference, p-values
+    marks: Mapping[str, str] = field(default_factory=dict)  # measure → "+", "-" or ""
+    cost: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A comparison table. `print(report)` shows it; `report.markdown()`, `.latex()`, `.csv()`, `.json()` write it."""
+
+    dataset: str
+    encoder: str
+    baseline: str
+    measures: Sequence[str]
+    topics: int
+    cutoff: int
+    seed: int
+    alpha: float
+    rows: Sequence[Row]
+    notes: Sequence[str] = ()
+
+    def __getitem__(self, system: str) -> Row:
+        """Returns a system's row."""
+        for row in self.rows:
+            if row.name == system:
+                return row
+        raise KeyError(system)
+
+    def best(self, measure: str) -> float:
+        """Returns the measure's highest mean as it is printed, to four decimals."""
+        return max(round(row.measures[measure], 4) for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report as JSON's types; `systems[i]["measures"]` holds full precision."""
+        systems = [
+            {"name": row.name, "measures": dict(row.measures), **{c: row.cost.get(c) for c in COSTS},
+             "tests": {m: dict(t) for m, t in row.tests.items()}}
+            for row in self.rows
+        ]  # fmt: skip
+        return {
+            "dataset": self.dataset, "encoder": self.encoder, "baseline": self.baseline,
+            "measures": list(self.measures), "topics": self.topics, "cutoff": self.cutoff, "seed": self.seed,
+            "alpha": self.alpha, "notes": list(self.notes), "systems": systems,
+        }  # fmt: skip
+
+    def markdown(self) -> str:
+        """Returns the table in Markdown."""
+        return self._as("markdown")
+
+    def latex(self) -> str:
+        """Returns the table in LaTeX (booktabs), best values in bold, significance as superscripts."""
+        return self._as("latex")
+
+    def csv(self) -> str:
+        """Returns the table as CSV with full precision and all p-values."""
+        return self._as("csv")
+
+    def json(self) -> str:
+        """Returns the report as one JSON object."""
+        return self._as("json")
+
+    def __str__(self) -> str:
+        return self._as("text")
+
+    def _as(self, form: str) -> str:
+        from rarityir.report.render import render
+
+        return render(self, form)

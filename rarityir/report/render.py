@@ -1,0 +1,138 @@
+"""Writes a report in the forms people paste: rich text, Markdown, LaTeX, CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rarityir.report.model import COSTS, Report, Row
+from rarityir.types import UnknownName
+
+_HEADS = {"dim": "width", "bytes_per_doc": "bytes/doc", "index_bytes": "index", "build_seconds": "build s", "qps": "queries/s"}
+
+
+def render(report: Report, form: str) -> str:
+    """Returns the report as `text`, `markdown`, `latex`, `csv` or `json`."""
+    if form not in RENDERERS:
+        raise UnknownName(f"unknown form {form!r}; known: {', '.join(RENDERERS)}")
+    return RENDERERS[form](report)
+
+
+def caption(report: Report) -> str:
+    """Returns the line that says what the table shows and how it was tested."""
+    return (
+        f"{report.dataset}, encoder {report.encoder}, {report.topics} topics, cutoff {report.cutoff}. "
+        f"+ and − differ from {report.baseline} (paired randomisation test, Holm-corrected, p < {report.alpha:g})."
+    )
+
+
+def cost(name: str, value: Any) -> str:
+    """Returns a cost as it is shown: sizes in binary units, an absent one as a dash."""
+    if value is None:
+        return "–"
+    if name == "index_bytes":
+        for unit in ("B", "KiB", "MiB"):
+            if value < 1024:
+                return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+            value /= 1024
+        return f"{value:.1f} GiB"
+    return f"{value:,.1f}" if name == "build_seconds" else f"{value:,.0f}"
+
+
+def _value(report: Report, row: Row, measure: str) -> tuple[str, str, bool]:
+    """A cell's figure, its mark and whether it is the column's best."""
+    value = row.measures[measure]
+    return f"{value:.4f}", row.marks.get(measure, "").replace("-", "−"), round(value, 4) == report.best(measure)
+
+
+def text(report: Report) -> str:
+    """Returns the table as plain text, columns aligned, at any width."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, width=10_000, color_system=None)
+    console.print(table(report))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + f"\n{_foot(report)}"
+
+
+def table(report: Report) -> Any:
+    """Returns the rich table that terminals show."""
+    from rich import box
+    from rich.table import Table
+
+    found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    found.add_column("system", no_wrap=True)
+    for head in (*report.measures, *_HEADS.values()):
+        found.add_column(head, justify="right", no_wrap=True)
+    for row in report.rows:
+        cells = [_value(report, row, m) for m in report.measures]
+        shown = [f"[bold]{figure}[/bold]{mark or ' '}" if best else f"{figure}{mark or ' '}" for figure, mark, best in cells]
+        found.add_row(row.name, *shown, *(cost(c, row.cost.get(c)) for c in COSTS))
+    return found
+
+
+def markdown(report: Report) -> str:
+    """Returns a Markdown table with its caption below."""
+    heads = ["system", *report.measures, *_HEADS.values()]
+    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    for row in report.rows:
+        cells = [_value(report, row, m) for m in report.measures]
+        shown = [(f"**{figure}**" if best else figure) + mark for figure, mark, best in cells]
+        lines.append(f"| {' | '.join([f'`{row.name}`', *shown, *(cost(c, row.cost.get(c)) for c in COSTS)])} |")
+    return "\n".join(lines) + f"\n\n{_foot(report)}"
+
+
+def latex(report: Report) -> str:
+    """Returns a booktabs table; + and − are superscripts."""
+    lines = [
+        r"\begin{table}", r"\centering", rf"\caption{{{_tex(caption(report))}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(report.measures) + 3)}}}", r"\toprule",
+        " & ".join(map(_tex, ["system", *report.measures, "width", "bytes/doc", "queries/s"])) + r" \\", r"\midrule",
+    ]  # fmt: skip
+    for row in report.rows:
+        cells = [_value(report, row, m) for m in report.measures]
+        shown = [
+            (rf"\textbf{{{figure}}}" if best else figure) + (f"$^{{{mark.replace('−', '-')}}}$" if mark else "")
+            for figure, mark, best in cells
+        ]
+        costs = [cost(c, row.cost.get(c)).replace("–", "--") for c in ("dim", "bytes_per_doc", "qps")]
+        lines.append(" & ".join([rf"\texttt{{{_tex(row.name)}}}", *shown, *costs]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def as_csv(report: Report) -> str:
+    """Returns CSV: full precision, and every test beside its measure."""
+    out = io.StringIO()
+    tests = ("difference", "t", "fisher", "t_holm", "fisher_holm")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["system", *(c for m in report.measures for c in (m, *(f"{m} {t}" for t in tests))), *COSTS])
+    for row in report.rows:
+        cells = [c for m in report.measures for c in (row.measures[m], *(row.tests.get(m, {}).get(t, "") for t in tests))]
+        writer.writerow([row.name, *cells, *(row.cost.get(c, "") for c in COSTS)])
+    return out.getvalue()
+
+
+def as_json(report: Report) -> str:
+    """Returns one JSON object."""
+    return json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n"
+
+
+RENDERERS: dict[str, Callable[[Report], str]] = {
+    "text": text,
+    "markdown": markdown,
+    "latex": latex,
+    "csv": as_csv,
+    "json": as_json,
+}
+
+
+def _foot(report: Report) -> str:
+    return "\n".join([caption(report), *report.notes]) + "\n"
+
+
+def _tex(words: str) -> str:
+    special = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "−": "$-$", "~": r"\textasciitilde{}", "<": "$<$"}
+    return "".join(special.get(letter, letter) for letter in words)

@@ -1,0 +1,197 @@
+"""One system on one dataset gives one run: encode, filter, read as tokens, index, search, each done once per corpus."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rarityir import registry, store
+from rarityir.corpus import Corpus, prepare
+from rarityir.embeddings import Embeddings, embed
+from rarityir.filters import compose
+from rarityir.runs import Run
+from rarityir.systems import Part, System, slug
+from rarityir.tokens import TokenLens, Vocabulary, literal
+from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Json
+
+INDEXES = Path("indexes")
+CUTOFF = 1000
+TEXTS = 4096  # documents a block that text indexes are built from
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What a system found, and what it cost: width, bytes a document, index bytes, seconds to build and to answer."""
+
+    system: System
+    hits: Hits
+    seconds: float  # answering all queries, encoding them included
+    cost: dict[str, Json]
+
+
+def retrieve(
+    system: str | System, dataset: Dataset, encoder: Encoder, *, cutoff: int = CUTOFF, indexes: str | Path = INDEXES
+) -> Run:
+    """Returns a system's run over a dataset's topics.
+
+    Builds under `indexes` what is not there yet and reuses what is; a stored part that was built from something else
+    is a `StaleArtefact` that names the difference.
+    """
+    return Retriever(dataset, encoder, Path(indexes)).run(System.parse(str(system)), cutoff)
+
+
+class Retriever:
+    """Answers a dataset's topics with any number of systems, which share documents, embeddings and query vectors."""
+
+    def __init__(self, dataset: Dataset, encoder: Encoder, indexes: Path = INDEXES) -> None:
+        self.dataset, self.encoder, self.indexes = dataset, encoder, indexes
+        self._done: dict[tuple[str, int], Retrieved] = {}
+
+    def run(self, system: System, cutoff: int = CUTOFF) -> Run:
+        """Returns the system's run, ties broken and named after the system."""
+        found = self.search(system, cutoff)
+        return Run.from_hits(str(system), tuple(self.dataset.topics), self.corpus.doc_ids, found.hits)
+
+    def search(self, system: System, cutoff: int = CUTOFF) -> Retrieved:
+        """Returns the system's hits and costs; what was already searched here is not searched again."""
+        key = (str(system), cutoff)
+        if key not in self._done:
+            self._done[key] = self._fuse(system, cutoff) if system.fusion else self._leaf(system, cutoff)
+        return self._done[key]
+
+    def index(self, system: System) -> list[Path]:
+        """Builds everything the system needs and returns its folders."""
+        if system.fusion:
+            return [folder for part in system.parts for folder in self.index(part)]
+        return [self._ready(system)[1]]
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The documents as rows."""
+        return prepare(self.dataset, self.indexes)
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        """The documents' raw embeddings."""
+        return embed(self.dataset, self.corpus, self.encoder)
+
+    @cached_property
+    def _queries(self) -> tuple[Floats, float]:
+        started = time.monotonic()
+        x_QD = self.encoder.encode_query(list(self.dataset.topics.values()))
+        return x_QD, time.monotonic() - started
+
+    @cached_property
+    def _unembedding(self) -> Floats:
+        return self.encoder.unembedding()
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary.of(self.encoder.tokens())
+
+    def _filter(self, parts: Sequence[Part]) -> Filter | None:
+        return compose(parts, self._unembedding) if parts else None
+
+    def _leaf(self, system: System, cutoff: int) -> Retrieved:
+        index, folder, filter, facts = self._ready(system)
+        started = time.monotonic()
+        queries, encoding = self._asked(index, filter)
+        own = self.dataset.drops_query_document
+        hits = index.search(queries, cutoff + own)
+        seconds = time.monotonic() - started + encoding
+        if own:
+            hits = _without_own(hits, list(self.dataset.topics), self.corpus.doc_ids, cutoff)
+        cost = {
+            "dim": facts.get("dim"),
+            "bytes_per_doc": facts["bytes_per_doc"],
+            "index_bytes": store.size(folder),
+            "build_seconds": facts["build_seconds"] + (self.embeddings.seconds if index.takes != "text" else 0.0),
+        }
+        return Retrieved(system, hits, seconds, {**cost, "qps": self._qps(seconds)})
+
+    def _fuse(self, system: System, cutoff: int) -> Retrieved:
+        assert system.fusion is not None
+        parts = [self.search(part, cutoff) for part in system.parts]
+        started = time.monotonic()
+        hits = registry.resolve("fusions", system.fusion.name)(system.fusion.arg, [part.hits for part in parts], cutoff)
+        seconds = time.monotonic() - started + sum(part.seconds for part in parts)
+        cost: dict[str, Json] = {"dim": None}
+        for name in ("bytes_per_doc", "index_bytes", "build_seconds"):
+            cost[name] = round(sum(part.cost[name] for part in parts), 3)
+        return Retrieved(system, hits, seconds, {**cost, "qps": self._qps(seconds)})
+
+    def _qps(self, seconds: float) -> float:
+        return round(len(self.dataset.topics) / max(seconds, 1e-9), 1)
+
+    def _ready(self, system: System) -> tuple[Index, Path, Filter | None, dict[str, Json]]:
+        """Builds the system's index if it is not there, and opens it."""
+        assert system.index is not None
+        kind = registry.resolve("indexes", system.index.name)
+        filter = self._filter(system.filters)
+        name = "+".join((kind.key(system.index.arg), *map(str, system.filters)))
+        identity: dict[str, Json] = {"index": name, "documents": self.corpus.digest}
+        home = self.corpus.folder
+        if kind.takes != "text":
+            home = self.embeddings.folder.parent
+            identity |= {**self.embeddings.identity, "filter": filter.digest if filter else None}
+        folder, facts = home / slug(name), {"documents": len(self.corpus.doc_ids)}
+        with store.building(folder, identity, facts) as needed:
+            if needed:
+                log.info("building %s", folder)
+                facts.update(kind.build(system.index.arg, self._documents(system, kind.takes, filter), folder))
+        found = store.manifest(folder, identity)
+        assert found is not None  # `building` has just seen to it
+        return kind.open(system.index.arg, folder), folder, filter, found["facts"]
+
+    def _documents(self, system: System, takes: str, filter: Filter | None) -> Iterator[Any]:
+        """The documents in the form an index takes, block by block in row order."""
+        if takes == "text":
+            docs = self.dataset.docs()
+            while block := [doc.text for doc in islice(docs, TEXTS)]:
+                yield block
+            return
+        lens = self._lens(system, filter) if takes == "impacts" else None
+        for x_ND in self.embeddings:
+            yield lens.impacts(x_ND) if lens else normalised(filter(x_ND) if filter else x_ND)
+
+    def _lens(self, system: System, filter: Filter | None) -> TokenLens:
+        from rarityir.indexes.sparse import SparseIndex
+
+        assert system.index is not None
+        return TokenLens(self._unembedding, self._vocabulary, SparseIndex.keep(system.index.arg), filter)
+
+    def _asked(self, index: Index, filter: Filter | None) -> tuple[Any, float]:
+        """The topics in the form an index takes, and the seconds spent earlier on encoding them."""
+        texts = list(self.dataset.topics.values())
+        if index.takes == "text":
+            return texts, 0.0
+        if index.takes == "impacts":
+            return literal(self.encoder.tokenize(texts), self._vocabulary), 0.0
+        x_QD, seconds = self._queries
+        return normalised(filter(x_QD) if filter else x_QD), seconds
+
+
+def normalised(x_BK: Floats) -> Floats:
+    """Returns rows of unit length; a row of zeros stays one."""
+    norms = np.linalg.norm(np.asarray(x_BK, np.float32), axis=1, keepdims=True)
+    return np.asarray(x_BK / np.where(norms > 0, norms, 1.0), dtype=np.float32)
+
+
+def _without_own(hits: Hits, query_ids: Sequence[str], doc_ids: Sequence[str], cutoff: int) -> Hits:
+    """Takes each query's own document out and closes the gap."""
+    row_of = {doc_id: row for row, doc_id in enumerate(doc_ids)}
+    rows = np.full((len(hits.rows), min(cutoff, hits.rows.shape[1])), -1, np.int64)
+    scores = np.zeros(rows.shape, np.float32)
+    for i, query_id in enumerate(query_ids):
+        kept = np.flatnonzero((hits.rows[i] >= 0) & (hits.rows[i] != row_of.get(query_id, -1)))[:cutoff]
+        rows[i, : len(kept)], scores[i, : len(kept)] = hits.rows[i][kept], hits.scores[i][kept]
+    return Hits(rows, scores)

@@ -1,0 +1,105 @@
+"""A system's name is its configuration: `bm25`, `dense+edge:2`, `sparse:64+edge:2`, `rrf(bm25,dense+edge:2)`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rarityir import registry
+from rarityir.types import RarityError, UnknownName
+
+_PART = re.compile(r"([a-z][a-z0-9-]*)(?::([^+()\s]+))?")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A name with its argument, `edge:2`."""
+
+    name: str
+    arg: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Reads `name` or `name:arg`."""
+        match = _PART.fullmatch(text)
+        if match is None:
+            raise RarityError(f"cannot read {text!r}; a part is name or name:argument, such as edge:2 or bm25:k1=0.9,b=0.4")
+        return cls(match[1], match[2] or "")
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.arg}" if self.arg else self.name
+
+
+@dataclass(frozen=True)
+class System:
+    """An index with the filters applied before it, or a fusion of systems. `System.parse(str(s)) == s`."""
+
+    index: Part | None = None
+    filters: tuple[Part, ...] = ()
+    fusion: Part | None = None
+    parts: tuple[System, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> System:
+        """Reads a system's name; every unknown part is an `UnknownName` before any work is done."""
+        text = text.strip()
+        match = re.fullmatch(r"([^()]+)\((.*)\)", text, flags=re.DOTALL)
+        if match:
+            fusion = Part.parse(match[1])
+            _known("fusions", "fusion", fusion)
+            parts = tuple(cls.parse(piece) for piece in split(match[2]))
+            if len(parts) < 2:
+                raise RarityError(f"{text!r} fuses fewer than two systems; write {fusion}(bm25,dense)")
+            return cls(fusion=fusion, parts=parts)
+        index, *filters = (Part.parse(piece) for piece in text.split("+"))
+        _known("indexes", "system", index)
+        for part in filters:
+            _known("filters", "filter", part)
+        if filters and index.name == "bm25":
+            raise RarityError(f"{text!r}: bm25 reads text, which a filter cannot change; filter dense or sparse")
+        return cls(index=index, filters=tuple(filters))
+
+    def __str__(self) -> str:
+        if self.fusion:
+            return f"{self.fusion}({','.join(map(str, self.parts))})"
+        return "+".join(map(str, (self.index, *self.filters)))
+
+    @property
+    def slug(self) -> str:
+        """The name as a file name."""
+        return slug(str(self))
+
+
+def split(text: str) -> list[str]:
+    """Splits `bm25:k1=1.2,b=0.75,dense` into systems: commas inside parentheses or inside an argument do not split."""
+    pieces: list[str] = []
+    start = depth = 0
+    for position, letter in enumerate(text + ","):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            piece = text[start:position].strip()
+            start = position + 1
+            if pieces and ":" in pieces[-1] and not _starts_a_system(piece):
+                pieces[-1] += "," + piece
+            elif piece:
+                pieces.append(piece)
+    if depth:
+        raise RarityError(f"unbalanced parentheses in {text!r}")
+    return pieces
+
+
+def slug(name: str) -> str:
+    """Returns a name as one safe path component: distinct names of the grammar stay distinct."""
+    return re.sub(r"[^\w.=+,()@-]", lambda m: {":": "_", "/": "--", "?": "@"}.get(m[0], "~"), name)
+
+
+def _starts_a_system(piece: str) -> bool:
+    """Whether a comma-separated piece names a system, known or misspelt, rather than going on with an argument."""
+    name = re.split(r"[:+(]", piece, maxsplit=1)[0]
+    known = name in registry.table("indexes") or name in registry.table("fusions")
+    return known or not ("=" in name or name[:1].isdigit())
+
+
+def _known(kind: str, what: str, part: Part) -> None:
+    if part.name not in registry.table(kind):
+        raise UnknownName(registry.unknown(what, part.name, registry.table(kind)))

@@ -1,0 +1,97 @@
+"""Reads embeddings as token impacts through the unembedding ("A Text is Worth Several Tokens", arXiv 2406.17378).
+
+An embedding's logits z = W Φ x say which tokens it writes; the best K of them are a sparse vector. Logits carry a
+constant that no softmax sees, so by default the (K+1)-th logit is taken off all: the weights are then free of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from rarityir.types import Filter, Floats, Impacts, Ints
+
+BLOCK = 256  # texts whose logits are held at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Canonical tokens: ids that differ only by word-boundary mark or case are one class, named by its text.
+
+    `class_of` (V,) gives each id's class, −1 for what is no word: special, byte and padded ids, and punctuation.
+    """
+
+    class_of: Ints
+    names: tuple[str, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, tokens: Sequence[str | None]) -> Vocabulary:
+        """Returns the classes of surface forms, numbered in order of first appearance."""
+        classes: dict[str, int] = {}
+        class_of = np.full(len(tokens), -1, np.int64)
+        for token_id, form in enumerate(tokens):
+            name = (form or "").strip().lower()
+            if any(letter.isalnum() for letter in name):
+                class_of[token_id] = classes.setdefault(name, len(classes))
+        return cls(class_of, tuple(classes))
+
+
+class TokenLens:
+    """Turns embeddings into the impacts of their K best canonical tokens, K and the filter given once."""
+
+    def __init__(self, unembed_VD: Floats, vocabulary: Vocabulary, keep: int, filter: Filter | None = None) -> None:
+        self.keep = min(keep, len(vocabulary.names))
+        self._vocabulary = vocabulary
+        self._filter = filter
+        self._unembed_VD = unembed_VD
+
+    @cached_property
+    def _reader(self) -> tuple[Floats, Ints, Ints]:
+        """The kept rows of W (times Φ's basis), sorted by class, and where each class begins."""
+        ids = np.flatnonzero(self._vocabulary.class_of >= 0)
+        ids = ids[np.argsort(self._vocabulary.class_of[ids], kind="stable")]
+        rows = self._unembed_VD[ids]
+        if self._filter is not None:
+            rows = rows @ self._filter.basis.T
+        starts = np.searchsorted(self._vocabulary.class_of[ids], np.arange(len(self._vocabulary.names)))
+        return np.ascontiguousarray(rows, dtype=np.float32), ids, starts
+
+    def logits(self, x_BD: Floats) -> Floats:
+        """Returns the (B, C) logits of canonical tokens: the largest over the ids of a class."""
+        rows, _, starts = self._reader
+        x_BK = x_BD if self._filter is None else self._filter(x_BD)
+        return np.maximum.reduceat(np.asarray(x_BK, np.float32) @ rows.T, starts, axis=1)
+
+    def impacts(self, x_BD: Floats) -> Impacts:
+        """Returns each embedding's K best tokens, weighted by how far their logits stand above the next one's.
+
+        Each vector has unit length, so that a text that was pooled over many states weighs no more than another.
+        """
+        parts = [self._top(self.logits(x_BD[start : start + BLOCK])) for start in range(0, len(x_BD), BLOCK)]
+        size = len(self._vocabulary.names)
+        ids = np.concatenate([part[0] for part in parts]) if parts else np.empty((0, self.keep), np.int64)
+        values = np.concatenate([part[1] for part in parts]) if parts else np.empty((0, self.keep), np.float32)
+        positive = values > 0
+        indptr = np.concatenate([[0], np.cumsum(positive.sum(axis=1))]).astype(np.int64)
+        return Impacts(indptr, ids[positive], values[positive], size)
+
+    def _top(self, logits_BC: Floats) -> tuple[Ints, Floats]:
+        count = min(self.keep + 1, logits_BC.shape[1])
+        best = np.argpartition(logits_BC, -count, axis=1)[:, -count:]
+        best = np.take_along_axis(best, np.lexsort((best, -np.take_along_axis(logits_BC, best, 1)), axis=1), 1)
+        z = np.take_along_axis(logits_BC, best, 1)
+        weights = z[:, : self.keep] - (z[:, self.keep :] if count > self.keep else z[:, -1:])
+        norms = np.linalg.norm(weights, axis=1, keepdims=True)
+        return best[:, : self.keep], (weights / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+
+
+def literal(token_ids: Sequence[Sequence[int]], vocabulary: Vocabulary) -> Impacts:
+    """Returns queries as the set of their own canonical tokens, each of weight 1 (no model is asked)."""
+    sets = [np.unique(vocabulary.class_of[np.asarray(ids, dtype=np.int64)]) for ids in token_ids]
+    sets = [classes[classes >= 0] for classes in sets]
+    indptr = np.concatenate([[0], np.cumsum([len(s) for s in sets])]).astype(np.int64)
+    ids = np.concatenate(sets) if sets else np.empty(0, np.int64)
+    return Impacts(indptr, ids, np.ones(len(ids), np.float32), len(vocabulary.names))
