@@ -85,6 +85,16 @@ def unembedding(model: str) -> Rows:
     return Rows(path, name, _shape(path, name))
 
 
+def bias(rows: Rows) -> Floats | None:
+    """Returns the (V,) bias that an output head adds to its logits, None where it adds none."""
+    from safetensors import safe_open
+
+    name = rows.name.removesuffix("weight") + "bias"
+    with safe_open(rows.path, framework="pt") as file:
+        found: Floats | None = file.get_tensor(name).float().numpy() if name in file.keys() else None  # noqa: SIM118
+    return found
+
+
 @cache
 def fingerprint(model: str) -> dict[str, str]:
     """Returns what identifies a model's weights: the hub's commit, or the SHA-256 over a local folder's files."""

@@ -167,7 +167,8 @@ class Retriever:
         from rarityir.indexes.sparse import SparseIndex
 
         assert system.index is not None
-        return TokenLens(self._unembedding, self._vocabulary, SparseIndex.keep(system.index.arg), filter)
+        keep = SparseIndex.keep(system.index.arg)
+        return TokenLens(self._unembedding, self._vocabulary, keep, filter, self.encoder.unembedding_bias())
 
     def _asked(self, index: Index, filter: Filter | None) -> tuple[Any, float]:
         """The topics in the form an index takes, and the seconds spent earlier on encoding them."""

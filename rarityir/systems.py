@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rarityir import registry
 from rarityir.types import RarityError, UnknownName
 
-_PART = re.compile(r"([a-z][a-z0-9-]*)(?::([^+()\s]+))?")
+_PART = re.compile(r"([A-Za-z][A-Za-z0-9-]*)(?::([^+()\s]+))?")
 
 
 @dataclass(frozen=True)

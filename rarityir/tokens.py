@@ -40,9 +40,17 @@ class Vocabulary:
 
 
 class TokenLens:
-    """Turns embeddings into the impacts of their K best canonical tokens, K and the filter given once."""
+    """Turns embeddings into the impacts of their K best canonical tokens, K, the filter and the head's bias given once."""
 
-    def __init__(self, unembed_VD: Floats, vocabulary: Vocabulary, keep: int, filter: Filter | None = None) -> None:
+    def __init__(
+        self,
+        unembed_VD: Floats,
+        vocabulary: Vocabulary,
+        keep: int,
+        filter: Filter | None = None,
+        bias_V: Floats | None = None,
+    ) -> None:
+        self._bias_V = bias_V
         self.keep = min(keep, len(vocabulary.names))
         self._vocabulary = vocabulary
         self._filter = filter
@@ -60,10 +68,13 @@ class TokenLens:
         return np.ascontiguousarray(rows, dtype=np.float32), ids, starts
 
     def logits(self, x_BD: Floats) -> Floats:
-        """Returns the (B, C) logits of canonical tokens: the largest over the ids of a class."""
-        rows, _, starts = self._reader
+        """Returns the (B, C) logits of canonical tokens: the largest over the ids of a class, the head's bias included."""
+        rows, ids, starts = self._reader
         x_BK = x_BD if self._filter is None else self._filter(x_BD)
-        return np.maximum.reduceat(np.asarray(x_BK, np.float32) @ rows.T, starts, axis=1)
+        z_BV = np.asarray(x_BK, np.float32) @ rows.T
+        if self._bias_V is not None:
+            z_BV += self._bias_V[ids]
+        return np.maximum.reduceat(z_BV, starts, axis=1)
 
     def impacts(self, x_BD: Floats) -> Impacts:
         """Returns each embedding's K best tokens, weighted by how far their logits stand above the next one's.

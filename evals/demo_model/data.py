@@ -18,7 +18,8 @@ EOS, PAD = "<|endoftext|>", "<|pad|>"
 # vocabulary is learned from them threefold, so that "hypersonic" and "apoptosis" are few tokens.
 SCIENCE = ("scifact", "nfcorpus", "cranfield", "lisa", "abc")
 ECHO = ("Rewrite the following paragraph:", ". The rewritten paragraph:")
-ONE_WORD = 'Summarize the sentence: "{text}" in one word:" {word}'
+ONE_WORD = 'Summarize the sentence: "{text}" in one word:" {words}'
+WORDS = 24  # at most, after one text
 
 
 def read_corpus(path: Path) -> list[tuple[str, str]]:
@@ -45,14 +46,15 @@ def train_tokenizer(corpus: list[tuple[str, str]]) -> Tokenizer:
 
 
 class Sequences:
-    """An endless, seeded stream of training sequences of CONTEXT + 1 token ids.
+    """An endless, seeded stream of training sequences of `context` + 1 token ids.
 
-    Every sequence is plain text for next-token prediction. A share of them is written so that a text follows itself
-    (the echo layout) or a word of a text follows the text (the one-word layout): predicting them teaches the states
-    to carry the content of what came before, which is what a pooled state is asked for.
+    Every sequence is text for plain next-token prediction. A share of them is written so that a text follows itself
+    (the echo layout) or words of a text follow the text (the one-word layout): predicting them teaches the states to
+    carry the content of what came before, which is what a pooled state is asked for.
     """
 
     def __init__(self, corpus: list[tuple[str, str]], tokenizer: Tokenizer, seed: int) -> None:
+        self.context = CONTEXT  # may be changed at any time
         self.tokenizer = tokenizer
         self.eos = tokenizer.token_to_id(EOS)
         self.rng = np.random.default_rng(seed)
@@ -70,38 +72,54 @@ class Sequences:
     def _encode(self, text: str) -> np.ndarray:
         return np.array(self.tokenizer.encode(text).ids, dtype=np.int32)
 
-    def _piece(self, longest: int, shortest: int = 8) -> np.ndarray:
-        """A random stretch of a random text; science texts half the time."""
+    def _draw(self) -> np.ndarray:
+        """A random text's tokens; science texts half the time."""
         if self.rng.random() < 0.5:
-            text = self.rng.choice(self.science, p=self.science_weight)
-        else:
-            text = self.rng.choice(len(self.ids), p=self.weight)
-        ids = self.ids[text]
+            return self.ids[self.rng.choice(self.science, p=self.science_weight)]
+        return self.ids[self.rng.choice(len(self.ids), p=self.weight)]
+
+    def _stretch(self, ids: np.ndarray, longest: int, shortest: int = 8) -> tuple[int, int]:
+        """A random stretch of a text; its beginning three times in ten."""
         size = int(self.rng.integers(shortest, longest + 1))
-        start = int(self.rng.integers(0, max(1, len(ids) - size + 1)))
-        return ids[0 if self.rng.random() < 0.3 else start :][:size]
+        start = 0 if self.rng.random() < 0.3 else int(self.rng.integers(0, max(1, len(ids) - size + 1)))
+        return start, min(len(ids), start + size)
+
+    def _piece(self, longest: int, shortest: int = 8) -> np.ndarray:
+        ids = self._draw()
+        start, stop = self._stretch(ids, longest, shortest)
+        return ids[start:stop]
 
     def _echo(self) -> list[np.ndarray]:
-        longest = 40 if self.rng.random() < 0.25 else (CONTEXT - 24) // 2
+        longest = 40 if self.rng.random() < 0.25 else (self.context - 24) // 2
         piece = self._piece(longest)
         return [self.echo[0], piece, self.echo[1], piece, np.array([self.eos], dtype=np.int32)]
 
-    def _one_word(self) -> list[np.ndarray]:
-        text = self.tokenizer.decode(self._piece(64).tolist()).strip()
-        words = re.findall(r"[^\W\d_]{4,}", text)
+    def _in_one_word(self) -> list[np.ndarray]:
+        """A stretch of a text, the one-word prompt, and words of the stretch or of its surroundings in random order.
+
+        In an order that is random, every state after the prompt can do no better than to say which words the text
+        holds: that is what the prompt's last state is then pooled for.
+        """
+        ids = self._draw()
+        start, stop = self._stretch(ids, 32 if self.rng.random() < 0.4 else self.context // 2)
+        around = 0 if self.rng.random() < 0.5 else 120
+        text = self.tokenizer.decode(ids[start:stop].tolist()).strip()
+        source = self.tokenizer.decode(ids[max(0, start - around) : stop + around].tolist())
+        words = sorted(set(re.findall(r"[^\W\d_]{4,}", source)))
         if not words:
             return []
-        line = ONE_WORD.format(text=text, word=self.rng.choice(words))
+        order = self.rng.permutation(len(words))[:WORDS]
+        line = ONE_WORD.format(text=text, words=" ".join(words[i] for i in order))
         return [self._encode(line), np.array([self.eos], dtype=np.int32)]
 
     def _plain(self) -> list[np.ndarray]:
-        return [self._piece(CONTEXT, CONTEXT // 2), np.array([self.eos], dtype=np.int32)]
+        return [self._piece(self.context, self.context // 2), np.array([self.eos], dtype=np.int32)]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         while True:
             draw = self.rng.random()
-            layout = self._plain if draw < 0.30 else self._echo if draw < 0.85 else self._one_word
+            layout = self._plain if draw < 0.30 else self._echo if draw < 0.65 else self._in_one_word
             parts: list[np.ndarray] = [np.array([self.eos], dtype=np.int32)]
-            while sum(map(len, parts)) <= CONTEXT:
+            while sum(map(len, parts)) <= self.context:
                 parts.extend(layout())
-            yield np.concatenate(parts)[: CONTEXT + 1]
+            yield np.concatenate(parts)[: self.context + 1]

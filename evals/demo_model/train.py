@@ -15,9 +15,11 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from data import CONTEXT, EOS, PAD, VOCABULARY, Sequences, read_corpus, train_tokenizer
+from cooccurrence import embeddings
+from data import CONTEXT, EOS, PAD, SCIENCE, VOCABULARY, Sequences, read_corpus, train_tokenizer
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -25,6 +27,8 @@ from torch import Tensor, nn
 WIDTH, LAYERS, HEADS, INNER = 256, 4, 4, 704
 HEAD = WIDTH // HEADS
 THETA, EPS = 10000.0, 1e-6
+START = 0.1  # root mean square of embeddings and unembedding before the first step
+SHORT = 0.7  # share of the steps on contexts half as long, twice as many of them
 
 
 class Norm(nn.Module):
@@ -149,7 +153,7 @@ def optimizers(model: Llama) -> list[torch.optim.Optimizer]:
     outer = [model.model.embed_tokens.weight, model.lm_head.weight]
     adam = torch.optim.AdamW(
         [
-            {"params": outer, "lr": 3e-3, "weight_decay": 0.01},
+            {"params": outer, "lr": 2e-3, "weight_decay": 0.01},
             {"params": gains, "lr": 3e-3, "weight_decay": 0.0},
         ],
         betas=(0.9, 0.95),
@@ -200,18 +204,27 @@ def main() -> None:
     model, start = Llama(), 0
     optims = optimizers(model)
     rates = [[group["lr"] for group in optim.param_groups] for optim in optims]
+    sequences = Sequences(corpus, tokenizer, seed=args.seed)
     if (args.out / "state.pt").exists():
         state = torch.load(args.out / "state.pt", weights_only=True)
         model.load_state_dict(state["model"])
         for optim, saved in zip(optims, state["optims"], strict=True):
             optim.load_state_dict(saved)
         start = state["step"]
+        sequences.rng = np.random.default_rng([args.seed, start])
+    else:
+        weights = [2.0 if source in SCIENCE else 1.0 for source, _ in corpus]
+        first = torch.from_numpy(embeddings(sequences.ids, weights, VOCABULARY, WIDTH, START, args.seed))
+        model.model.embed_tokens.weight.data.copy_(first)
+        model.lm_head.weight.data.copy_(first)
     for layer in model.model.layers:
         layer.compile()  # fuses the elementwise work: 1.4 times the tokens per second on two cores
-    stream = iter(Sequences(corpus, tokenizer, seed=args.seed + 1000 * start))
+    stream = iter(sequences)
     recent, clock = 0.0, time.time()
     for step in range(start, args.steps):
-        batch = torch.stack([torch.from_numpy(next(stream)).long() for _ in range(args.batch)])
+        halves = 2 if step < SHORT * args.steps else 1
+        sequences.context = CONTEXT // halves
+        batch = torch.stack([torch.from_numpy(next(stream)).long() for _ in range(args.batch * halves)])
         loss = model.loss(batch[:, :-1], batch[:, 1:])
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

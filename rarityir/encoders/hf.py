@@ -93,6 +93,13 @@ class HFEncoder:
         """Returns the (V, D) float32 unembedding: every stored row, padded ones included, without bias."""
         return self._rows if isinstance(self._rows, np.ndarray) else self._rows.array()
 
+    def unembedding_bias(self) -> Floats | None:
+        """Returns the (V,) bias of the output head, None where it has none."""
+        if isinstance(self._rows, checkpoints.Rows):
+            return checkpoints.bias(self._rows)
+        bias = self._lm.get_output_embeddings().bias
+        return None if bias is None else np.asarray(bias.detach().float().cpu().numpy())
+
     def tokens(self) -> Sequence[str | None]:
         """Returns each unembedding row's surface form; None for special, byte and padded rows."""
         return surface_forms(self._tokenizer, self._rows.shape[0])
@@ -164,18 +171,15 @@ class HFEncoder:
         for batch in batches([len(s.ids) for s in sequences], self.batch_tokens):
             width = max(len(sequences[i].ids) for i in batch)
             ids = torch.full((len(batch), width), pad)
-            mask = torch.zeros((len(batch), width), dtype=torch.long)
             weight_BT = torch.zeros((len(batch), width))
             for row, i in enumerate(batch):
                 s = sequences[i]
                 ids[row, : len(s.ids)] = torch.tensor(s.ids)
-                mask[row, : len(s.ids)] = 1
                 weight_BT[row, s.start : s.stop] = torch.arange(1.0, 1 + s.stop - s.start) if weighted else 1.0
             with torch.inference_mode():
-                # Right padding: in a causal model no real token sees it, and positions are those of the text alone.
-                states_BTD = self._lm.base_model(
-                    input_ids=ids.to(self._device), attention_mask=mask.to(self._device), use_cache=False
-                ).last_hidden_state
+                # Padding stands on the right, where no token of a causal model sees it: no mask is needed, and without one
+                # the fastest attention kernels serve.
+                states_BTD = self._lm.base_model(input_ids=ids.to(self._device), use_cache=False).last_hidden_state
                 weight_BT = (weight_BT / weight_BT.sum(1, keepdim=True)).to(self._device)
                 pooled_BD = torch.einsum("bt,btd->bd", weight_BT, states_BTD.float())
             if not torch.isfinite(pooled_BD).all():

@@ -78,6 +78,10 @@ class SentenceTransformerEncoder:
         """Returns the (V, D) word-embedding table, the stand-in for an output head."""
         return self._rows.array()
 
+    def unembedding_bias(self) -> Floats | None:
+        """Returns None: a word-embedding table has no bias."""
+        return None
+
     def tokens(self) -> Sequence[str | None]:
         """Returns each row's surface form; None for special and padded rows."""
         return surface_forms(self._st.tokenizer, self._rows.shape[0])

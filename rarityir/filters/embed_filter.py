@@ -82,7 +82,7 @@ class EmbedFilter:
             card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
             basis = read_tensors(folder / _WEIGHTS)["basis"]
             loaded = cls(card["name"], basis, card["fitted_on"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RarityError(
                 f"{folder} holds no whole filter ({type(error).__name__}: {error}); fit and save it again"
             ) from None

@@ -11,5 +11,5 @@ from rarityir.types import Ints
 def mid(width: int, arg: str) -> Ints:
     """Returns k positions at the ends, ⌊(D−k)/2⌋ … dropped between; for τ = 2 and even D the complement of `edge:2`."""
     k = kept_width("mid", arg, width)
-    top = k - k // 2
-    return np.concatenate([np.arange(top), np.arange(width - k // 2, width)])
+    top = k // 2
+    return np.concatenate([np.arange(top), np.arange(width - k + top, width)])

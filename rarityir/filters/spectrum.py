@@ -71,7 +71,7 @@ def _blocks(unembedding: Floats | str | Path):  # type: ignore[no-untyped-def]
     if isinstance(unembedding, str | Path):
         return checkpoints.unembedding(str(unembedding)).blocks
     matrix = np.asarray(unembedding)
-    if matrix.ndim != 2:
+    if matrix.ndim != 2 or not matrix.size:
         raise RarityError(f"an unembedding is a (V, D) matrix; this array has shape {matrix.shape}")
 
     def blocks() -> Iterator[Floats]:

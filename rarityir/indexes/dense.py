@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rarityir.indexes.topk import pad, topk
-from rarityir.types import Floats, Hits, Json, RarityError, Takes
+from rarityir.indexes.topk import pad
+from rarityir.types import Floats, Hits, Ints, Json, RarityError, Takes
 
 _FILE = "vectors.faiss"
 _QUERIES = 256  # searched in one call, so that FAISS multiplies matrices
@@ -60,18 +60,23 @@ class DenseIndex:
         found = []
         for start in range(0, len(queries), _QUERIES):
             block = np.ascontiguousarray(queries[start : start + _QUERIES], dtype=np.float32)
-            # One more than asked for shows whether the last place is shared; if so, that query is ranked in full.
+            # One more than asked for shows whether the last place is shared; if so, that query is searched deeper.
             scores, rows = self._index.search(block, min(wanted + 1, self._index.ntotal))
             for query, s, r in zip(block, scores, rows, strict=True):
                 if len(s) > wanted and s[wanted] == s[wanted - 1]:
-                    found.append(topk(self._all() @ query, wanted))
-                else:
-                    order = np.lexsort((r[:wanted], -s[:wanted]))
-                    found.append((r[:wanted][order], s[:wanted][order]))
+                    s, r = self._past_ties(query, wanted)
+                order = np.lexsort((r, -s))[:wanted]
+                found.append((r[order], s[order]))
         return pad(found, cutoff)
 
-    def _all(self) -> Floats:
-        import faiss
+    def _past_ties(self, query: Floats, wanted: int) -> tuple[Floats, Ints]:
+        """FAISS's own scores, deep enough to hold all that tie with the last place.
 
-        vectors: Floats = faiss.rev_swig_ptr(self._index.get_xb(), self._index.ntotal * self._index.d)
-        return vectors.reshape(self._index.ntotal, self._index.d)
+        Not a matrix product of ours: BLAS rounds the scores of equal vectors differently at a matrix's edge.
+        """
+        depth = wanted
+        while True:
+            depth = min(4 * depth, self._index.ntotal)
+            (scores,), (rows,) = self._index.search(query[None], depth)
+            if depth == self._index.ntotal or scores[-1] < scores[wanted - 1]:
+                return scores, rows

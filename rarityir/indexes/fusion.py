@@ -14,7 +14,7 @@ from rarityir.types import Floats, Hits, Ints, RarityError
 def rrf(arg: str, parts: Sequence[Hits], cutoff: int) -> Hits:
     """Returns hits by Σ 1 / (k + rank), ranks from 1, k = 60 (Cormack et al., SIGIR 2009); `rrf:k=10(a,b)` sets k."""
     k = registry.options(arg, {"k": float}, "rrf").get("k", 60.0)
-    if k <= -1:
+    if not -1 < k < np.inf:
         raise RarityError(f"rrf:{arg}: k must be above −1")
     return _fuse(parts, [1.0 / (k + 1 + np.broadcast_to(np.arange(p.rows.shape[1]), p.rows.shape)) for p in parts], cutoff)
 
@@ -54,6 +54,7 @@ def _fuse(parts: Sequence[Hits], scores: Sequence[Floats], cutoff: int) -> Hits:
 
 def _sum(rows: Ints, scores: Floats, cutoff: int) -> tuple[Ints, Floats]:
     distinct, at = np.unique(rows, return_inverse=True)
-    total = np.bincount(at, weights=scores, minlength=len(distinct))
+    # In float32, so that no tie is broken by the order in which float64 rounded a sum.
+    total = np.bincount(at, weights=scores, minlength=len(distinct)).astype(np.float32)
     order = np.argsort(-total, kind="stable")[:cutoff]  # `distinct` is sorted, so the earlier row wins a tie
-    return distinct[order], total[order].astype(np.float32)
+    return distinct[order], total[order]

@@ -33,7 +33,7 @@ class SparseIndex:
     @staticmethod
     def keep(arg: str) -> int:
         """Returns K, the tokens kept of each document (64 if nothing is said)."""
-        if not (arg or str(KEEP)).isdigit() or int(arg or KEEP) < 1:
+        if not (arg or str(KEEP)).isdecimal() or int(arg or KEEP) < 1:
             raise RarityError(f"sparse:{arg}: how many tokens of each document to keep is a whole number, such as sparse:64")
         return int(arg or KEEP)
 
