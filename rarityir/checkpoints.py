@@ -44,6 +44,7 @@ class Rows:
     path: Path
     name: str
     shape: tuple[int, int]
+    bias: Path | None = None  # the file that holds the head's bias, which may be another shard
 
     def blocks(self, rows: int = 16384) -> Iterator[Floats]:
         """Yields float32 blocks of at most `rows` rows, in order."""
@@ -82,17 +83,23 @@ def unembedding(model: str) -> Rows:
     if name in _TIED and config.get("tie_word_embeddings") is False:
         raise RarityError(f"{model}: config says untied, but no output head is stored; pass the (V, D) matrix itself")
     path = _file(folder, names[name])
-    return Rows(path, name, _shape(path, name))
+    bias = _file(folder, names[_bias_of(name)]) if _bias_of(name) in names else None
+    return Rows(path, name, _shape(path, name), bias)
 
 
 def bias(rows: Rows) -> Floats | None:
     """Returns the (V,) bias that an output head adds to its logits, None where it adds none."""
     from safetensors import safe_open
 
-    name = rows.name.removesuffix("weight") + "bias"
-    with safe_open(rows.path, framework="pt") as file:
-        found: Floats | None = file.get_tensor(name).float().numpy() if name in file.keys() else None  # noqa: SIM118
+    if rows.bias is None:
+        return None
+    with safe_open(rows.bias, framework="pt") as file:
+        found: Floats = file.get_tensor(_bias_of(rows.name)).float().numpy()
     return found
+
+
+def _bias_of(name: str) -> str:
+    return name.removesuffix("weight") + "bias"
 
 
 @cache

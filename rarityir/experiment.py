@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import platform
 import tomllib
 from collections.abc import Sequence
@@ -68,10 +69,11 @@ class Experiment:
     def replace(self, where: str, **values: Any) -> Experiment:
         """Returns the experiment with some values changed; `where` names their source in an error."""
         kinds = {field.name: type(getattr(Experiment(), field.name)) for field in dataclasses.fields(self)}
+        kinds |= {"pooling": str, "max_length": int}  # whose default is None
         for key, value in values.items():
             if key not in kinds:
                 raise UnknownName(f"{where}: unknown key {key!r}; known: {', '.join(kinds)}")
-            if kinds[key] is tuple and (isinstance(value, str) or not all(isinstance(v, str) for v in value)):
+            if kinds[key] is tuple and (not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value)):
                 raise BadInput(f"{where}: {key} must be a list of names")
             if kinds[key] in (int, str) and not isinstance(value, kinds[key]):
                 raise BadInput(f"{where}: {key} must be {kinds[key].__name__}, not {type(value).__name__}")
@@ -129,13 +131,19 @@ def perform(experiment: Experiment) -> Report:
     return report
 
 
-def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Sequence[str] = (), seed: int = 0) -> Report:
+def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Sequence[str] = (), seed: int | None = None) -> Report:
     """Returns a report made again from the runs in a folder (or its `runs/`), and rewrites its tables.
 
     Costs, dataset and order come from the runs' sidecars where there are any; a run of other origin needs `dataset`.
     """
     runs = folder / "runs" if (folder / "runs").is_dir() else folder
-    found = [(read_run(path), _facts(path)) for path in sorted(runs.glob("*.trec"))]
+    paths = sorted(runs.glob("*.trec"))
+    found = [(read_run(path), _facts(path)) for path in paths]
+    tags = [run.name for run, _ in found]
+    found = [  # runs of one tag are told apart by their files
+        (dataclasses.replace(run, name=path.stem) if tags.count(run.name) > 1 else run, facts)
+        for path, (run, facts) in zip(paths, found, strict=True)
+    ]
     if not found:
         raise BadInput(f"{folder} holds no runs (*.trec)")
     first = next((facts for _, facts in found if facts), {})
@@ -143,7 +151,7 @@ def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Seque
     if not name:
         raise RarityError(f"the runs in {runs} do not say of which dataset they are; give --dataset")
     source = load_dataset(name)
-    found.sort(key=lambda pair: pair[1].get("order", len(found)))
+    found = sorted(found, key=lambda pair: pair[1].get("order", math.inf))
     wanted = list(measures) or first.get("measures") or list(DEFAULT)
     scores = [evaluate(run, source.qrels, wanted, list(source.topics)) for run, _ in found]
     names = [s.system for s in scores]
@@ -152,7 +160,16 @@ def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Seque
         raise RarityError(f"the baseline {base!r} is not among the runs; choose one of: {', '.join(names)}")
     costs = {run.name: facts.get("cost", {}) for run, facts in found}
     cutoff = first.get("cutoff", max(len(run.rows) // max(1, len(run)) for run, _ in found))
-    report = tabulate(scores, costs, source, first.get("encoder", "unknown"), base, wanted, cutoff, seed or first.get("seed", 0))
+    report = tabulate(
+        scores,
+        costs,
+        source,
+        first.get("encoder", "unknown"),
+        base,
+        wanted,
+        cutoff,
+        first.get("seed", 0) if seed is None else seed,
+    )
     write(report, scores, runs.parent if runs.name == "runs" else folder)
     return report
 

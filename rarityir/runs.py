@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,8 @@ import numpy as np
 
 from rarityir import store
 from rarityir.types import BadInput, Floats, Hits, Ints, Json
+
+FLOAT32 = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def read_run(path: str | Path) -> Run:
             value, place = float(score), int(rank)
         except ValueError:
             raise BadInput(f"{path}:{number}: rank {rank!r} or score {score!r} is not a number") from None
-        if not math.isfinite(value):
-            raise BadInput(f"{path}:{number}: score {score} is not finite")
+        if not abs(value) <= FLOAT32:
+            raise BadInput(f"{path}:{number}: score {score} is not finite in float32")
         ranked = topics.setdefault(query_id, {})
         row = rows.setdefault(doc_id, len(rows))
         if row in ranked:

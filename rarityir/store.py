@@ -66,8 +66,8 @@ def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | No
         return None
     try:
         found: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
-        stored, files = found["identity"], found["files"]
-    except (ValueError, KeyError, TypeError):
+        stored, files = found["identity"], dict(found["files"].items())
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise StaleArtefact(f"{path} is not a manifest; remove the folder to rebuild it: rm -r {folder}") from None
     difference = differing(stored, json.loads(json.dumps(identity)))
     if difference:
@@ -84,7 +84,7 @@ def verify(folder: Path) -> None:
     """Checks every file of a complete folder against its checksum; raises `StaleArtefact` at the first that differs."""
     found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     for name, facts in found["files"].items():
-        if digest_file(folder / name) != facts["sha256"]:
+        if not (folder / name).exists() or digest_file(folder / name) != facts["sha256"]:
             raise StaleArtefact(f"{folder / name} is corrupt (checksum differs); remove the folder: rm -r {folder}")
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+_HOME = tempfile.mkdtemp(prefix="rarityir-tests-")  # removed at the end of the session
+os.environ["IR_DATASETS_HOME"] = f"{_HOME}/irds"  # before ir_datasets is imported: it reads this once
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TQDM_DISABLE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -57,13 +60,16 @@ def stories() -> str:
 
 
 @pytest.fixture(scope="session")
-def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A writable ir_datasets home with SciFact and NFCorpus, set for the session."""
+def collections() -> Path:
+    """A writable ir_datasets home with SciFact and NFCorpus."""
     if not COLLECTIONS.is_dir():
         pytest.skip(f"no collections at {COLLECTIONS} (RARITYIR_TEST_COLLECTIONS names another folder)")
-    home = tmp_path_factory.mktemp("collections") / "irds"
-    shutil.copytree(COLLECTIONS, home)
+    home = Path(os.environ["IR_DATASETS_HOME"])
+    shutil.copytree(COLLECTIONS, home, dirs_exist_ok=True)
     for path in home.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    os.environ["IR_DATASETS_HOME"] = str(home)
     return home
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)

@@ -50,7 +50,7 @@ for command in (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit status: 0, 1 for an error a user can put right, 2 for wrong usage."""
     try:
-        cli.main(args=None if argv is None else list(argv), prog_name="rarityir", standalone_mode=False)
+        status = cli.main(args=None if argv is None else list(argv), prog_name="rarityir", standalone_mode=False)
     except RarityError as error:
         return _fail(f"rarityir: {error}", 1)
     except click.UsageError as error:
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         # Disk full, no permission, read-only: the reader's to put right, and nothing half-written keeps its name.
         return _fail(f"rarityir: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
-    return 0
+    return status if isinstance(status, int) else 0  # click gives back what a command exits with
 
 
 def _fail(message: str, status: int) -> int:

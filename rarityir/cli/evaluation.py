@@ -51,11 +51,11 @@ def eval_(experiment: Path | None, systems: str | None, measures: str | None, *,
 @dataset_option
 @click.option("--baseline", metavar="A", help="The system all others are tested against.  [default: as evaluated]")
 @click.option("--measures", metavar="M,N", help="Measures, also others than were evaluated.")
-@click.option("--seed", type=int, default=0, help="Seed of the randomisation test.")
+@click.option("--seed", type=int, help="Seed of the randomisation test.  [default: as evaluated]")
 @click.option("--form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text", show_default=True)
 @json_option
 def report(
-    folder: Path, dataset: str | None, baseline: str | None, measures: str | None, seed: int, form: str, *, as_json: bool
+    folder: Path, dataset: str | None, baseline: str | None, measures: str | None, seed: int | None, form: str, *, as_json: bool
 ) -> None:
     """Rebuild the tables of FOLDER from its runs alone (also runs of other tools, given --dataset)."""
     from rarityir.experiment import rebuild

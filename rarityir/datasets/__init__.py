@@ -21,6 +21,6 @@ def load_dataset(name: str) -> Dataset:
     if name == embedded.NAME:
         return embedded.cranfield()
     path, _, split = name.partition(":")
-    if Path(path).is_dir() and name not in ALIASES:
+    if path and Path(path).is_dir() and name not in ALIASES:
         return folders.load(Path(path), split)
     return irds.load(ALIASES.get(name, name))

@@ -17,6 +17,8 @@ def load(folder: Path, split: str = "") -> Dataset:
     if beir:
         return _beir(folder, beir, split)
     tsv = _first(folder, "docs.tsv", "docs.tsv.gz", "collection.tsv", "collection.tsv.gz")
+    if tsv and split:
+        raise BadInput(f"{folder} holds TSV files, which have no splits; leave out ':{split}'")
     if tsv:
         return _tsv(folder, tsv)
     raise BadInput(f"{folder} holds neither corpus.jsonl (BEIR's layout) nor docs.tsv (doc_id, tab, text)")

@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     if not path.exists():
         raise BadInput(f"no file {path}")
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
+        for number, raw in enumerate(_unzipped(file, path), start=1):
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
@@ -33,6 +34,13 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                 ) from None
             if line.strip():
                 yield number, line
+
+
+def _unzipped(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise BadInput(f"{path} is not a whole gzip file ({error}); compress or download it again") from None
 
 
 def records(path: Path) -> Iterator[tuple[int, dict[str, Json]]]:
@@ -54,7 +62,10 @@ def text_field(record: dict[str, Json], names: Iterable[str], where: str, *, nee
         if value is not None:
             if isinstance(value, dict | list):
                 raise BadInput(f"{where}: field {name!r} must be text, it is a {type(value).__name__}")
-            return str(value)
+            try:
+                return str(value).encode().decode()
+            except UnicodeEncodeError:
+                raise BadInput(f"{where}: field {name!r} holds half of a surrogate pair, which is no character") from None
     if needed:
         raise BadInput(f"{where}: no field {' or '.join(map(repr, names))}")
     return ""
@@ -82,7 +93,7 @@ def collect_topics(pairs: Iterable[tuple[str, str, str]]) -> Topics:
         if identifier(query_id, where) in topics:
             raise BadInput(f"{where}: duplicate query_id {query_id!r}")
         topics[query_id] = " ".join(query.split())
-    warn_count(sum(not query for query in topics.values()), "empty query", "it finds nothing or noise")
+    warn_count(sum(not query for query in topics.values()), "empty query", "nothing useful can be found for it")
     return topics
 
 
@@ -90,10 +101,10 @@ def judged(topics: Topics, qrels: Qrels, name: str) -> Topics:
     """Returns the topics that have judgments, in order, and counts those left out on either side as warnings."""
     kept = {query_id: topics[query_id] for query_id in topics if qrels.get(query_id)}
     if qrels:
-        warn_count(len(topics) - len(kept), f"query without judgments in {name}", "left out of the evaluation")
-        warn_count(sum(q not in topics for q in qrels), f"judged query without a text in {name}", "left out")
         if not kept:
             raise BadInput(f"{name}: no query has a judgment; do queries and qrels use the same query_ids?")
+        warn_count(len(topics) - len(kept), f"query without judgments in {name}", "left out of the evaluation")
+        warn_count(sum(q not in topics for q in qrels), f"judged query without a text in {name}", "left out")
         return kept
     return topics
 

@@ -27,6 +27,8 @@ def load(
         raise UnknownName(registry.unknown("pooling", pooling, POOLINGS))
     if dtype not in ("auto", "float32", "bfloat16", "float16"):
         raise UnknownName(registry.unknown("dtype", dtype, ("auto", "float32", "bfloat16", "float16")))
+    if max_length is not None and max_length < 1:
+        raise RarityError(f"max_length is {max_length}; at least one token of a text must be read")
     own = preset.get("pooling", "mean") == pooling and not instruction and max_length is None
     tag = name if name in checkpoints.MODELS else Path(name).name if Path(name).is_dir() else name
     variant = ",".join(
@@ -116,8 +118,9 @@ class HFEncoder:
         except RarityError:
             if not (Path(self.model) / "config.json").exists():
                 raise
-            head = self._lm.get_output_embeddings()  # weights in another format than safetensors, or an unusual name
-            if head is None:
+            model, missing = self._loaded
+            head = model.get_output_embeddings()  # weights in another format than safetensors, or an unusual name
+            if head is None or any(model.get_parameter(name) is head.weight for name in missing):
                 raise
             return head.weight.detach().float().cpu().numpy()
 
@@ -145,7 +148,25 @@ class HFEncoder:
         return "" if first[:1] in ("▁", "Ġ") else " "
 
     @cached_property
+    def _length(self) -> int:
+        """The tokens of a text that are read: `max_length`, or fewer where its positions end before that."""
+        places = getattr(self._lm.config.get_text_config(), "max_position_embeddings", None)
+        if not places:
+            return self.max_length
+        layout = POOLINGS[self.pooling]
+        around = 2 + sum(map(len, self._tokenizer([part for part in layout.template if part] or ["a"])["input_ids"]))
+        room: int = (places - around - 8 * layout.joint) // (len(layout.template) - 1)  # joined, a cut text may split anew
+        if room < 1:
+            raise RarityError(f"{self.name}: the template of {self.pooling} alone fills the model's {places} positions")
+        return min(self.max_length, room)
+
+    @property
     def _lm(self) -> Any:
+        return self._loaded[0]
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, set[str]]:
+        """The model, and the names of parameters that its files lack (transformers fills those with random numbers)."""
         import torch
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
@@ -154,23 +175,27 @@ class HFEncoder:
         auto = torch.float32 if self._device == "cpu" else torch.bfloat16
         dtype = auto if self.dtype == "auto" else getattr(torch, self.dtype)
         try:
-            model = AutoModelForCausalLM.from_pretrained(self.model, dtype=dtype, trust_remote_code=False)
+            model, found = AutoModelForCausalLM.from_pretrained(
+                self.model, dtype=dtype, trust_remote_code=False, output_loading_info=True
+            )
         except (OSError, ValueError, KeyError) as error:
             raise RarityError(f"{self.model} does not load as a causal language model ({_first_line(error)})") from None
-        model.to(self._device).eval()
+        try:
+            model.to(self._device).eval()
+        except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
+            raise RarityError(f"device {self.device!r} cannot be used ({_first_line(error)}); try --device cpu") from None
         _check_space(model, self.model)
-        return model
+        return model, set(found["missing_keys"])
 
     def _encode(self, texts: Sequence[str]) -> Floats:
         import torch
 
+        out = np.empty((len(texts), self.dim), np.float32)  # `dim` first: it says best what an unknown or half model lacks
         sequences = self._lay_out(texts)
-        out = np.empty((len(texts), self.dim), np.float32)
         weighted = POOLINGS[self.pooling].states == "weighted-mean"
-        pad = self._tokenizer.pad_token_id or 0
         for batch in batches([len(s.ids) for s in sequences], self.batch_tokens):
             width = max(len(sequences[i].ids) for i in batch)
-            ids = torch.full((len(batch), width), pad)
+            ids = torch.zeros((len(batch), width), dtype=torch.long)
             weight_BT = torch.zeros((len(batch), width))
             for row, i in enumerate(batch):
                 s = sequences[i]
@@ -202,9 +227,7 @@ class HFEncoder:
         parts = [tokenizer(part, add_special_tokens=False)["input_ids"] if part else [] for part in layout.template]
         spaced = [self._spaced + text for text in texts]
         bodies = (
-            tokenizer(spaced, add_special_tokens=False, truncation=True, max_length=self.max_length)["input_ids"]
-            if spaced
-            else []
+            tokenizer(spaced, add_special_tokens=False, truncation=True, max_length=self._length)["input_ids"] if spaced else []
         )
         sequences = [lay_out(parts, body, bos, eos) for body in bodies]
         if layout.states == "last":
@@ -216,7 +239,7 @@ class HFEncoder:
         if not texts:
             return []
         found = self._tokenizer(
-            list(texts), add_special_tokens=False, truncation=True, max_length=self.max_length, return_offsets_mapping=True
+            list(texts), add_special_tokens=False, truncation=True, max_length=self._length, return_offsets_mapping=True
         )
         ends = [spans[-1][1] if spans else 0 for spans in found["offset_mapping"]]
         return [text[:end] for text, end in zip(texts, ends, strict=True)]

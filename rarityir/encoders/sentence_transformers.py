@@ -104,16 +104,18 @@ class SentenceTransformerEncoder:
         try:
             model = SentenceTransformer(self.model, device=None if self.device == "auto" else self.device)
         except (OSError, ValueError) as error:
-            raise RarityError(f"{self.model} does not load as a sentence-transformer ({error})".splitlines()[0]) from None
+            raise RarityError(f"{self.model} does not load as a sentence-transformer ({str(error).splitlines()[0]})") from None
+        while type(model[-1]).__name__ == "Normalize":  # the filter comes first, then one normalisation
+            del model[-1]
         if self.max_length:
             model.max_seq_length = self.max_length
         return model
 
     def _encode(self, texts: Sequence[str], kind: str) -> Floats:
+        width = self.dim  # first: it says best what an unknown or half model lacks
         if not texts:
-            return np.empty((0, self.dim), np.float32)
+            return np.empty((0, width), np.float32)
         encode = self._st.encode_query if kind == "query" else self._st.encode_document
-        # The Normalize module, where a model ends in one, only rescales; undoing it is neither possible nor needed.
         x = encode(list(texts), batch_size=self.batch, show_progress_bar=False, convert_to_numpy=True)
         if not np.isfinite(x).all():
             raise RarityError(f"{self.name} gave an embedding that is not finite")

@@ -14,6 +14,7 @@ def surface_forms(tokenizer: Any, rows: int) -> list[str | None]:
     None stands for special and control tokens, single bytes and byte pieces that are no character, and the rows beyond
     the tokenizer's vocabulary with which some models pad their matrix.
     """
+    mark = getattr(getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None), "continuing_subword_prefix", None) or ""
     special = set(tokenizer.all_special_ids)
     size = min(rows, len(tokenizer))
     pieces = tokenizer.convert_ids_to_tokens(list(range(size)))
@@ -22,7 +23,7 @@ def surface_forms(tokenizer: Any, rows: int) -> list[str | None]:
         if token_id in special or piece is None or _BYTE.fullmatch(piece):
             forms.append(None)
             continue
-        text = piece.replace("▁", " ").removeprefix("##")
+        text = piece.replace("▁", " ").removeprefix(mark)
         if text == piece:  # byte-level alphabets are undone by the tokenizer's own decoder
             text = tokenizer.convert_tokens_to_string([piece])
         forms.append(None if "\ufffd" in text or not text else text)

@@ -35,7 +35,7 @@ class BM25Index:
     @staticmethod
     def _settings(arg: str) -> dict[str, float]:
         given = {"k1": 0.9, "b": 0.4, **registry.options(arg, {"k1": float, "b": float}, "bm25")}
-        if given["k1"] < 0 or not 0 <= given["b"] <= 1:
+        if not 0 <= given["k1"] < float("inf") or not 0 <= given["b"] <= 1:
             raise RarityError(f"bm25:{arg}: k1 must be at least 0, and b between 0 and 1")
         return given
 
@@ -47,7 +47,7 @@ class BM25Index:
         with (source / "documents.jsonl").open("w", encoding="utf-8") as file:
             for block in blocks:
                 for text in block:
-                    file.write(json.dumps({"id": str(count), "contents": text}) + "\n")
+                    file.write(json.dumps({"id": f"{count:010d}", "contents": text}) + "\n")
                     count += 1
         java.index(source, folder / "lucene", _THREADS)
         (source / "documents.jsonl").unlink()
@@ -74,6 +74,6 @@ class BM25Index:
 def _ordered(hits: Sequence[tuple[int, float]]) -> tuple[Any, Any]:
     rows = np.array([row for row, _ in hits], np.int64)
     scores = np.array([score for _, score in hits], np.float32)
-    # Lucene lists equal scores by its own document number, which is the row; Anserini spaces them apart in the score.
+    # Anserini orders equal scores by the id as text (hence its leading zeros) and spaces them 1e-6 apart.
     order = np.argsort(-scores, kind="stable")
     return rows[order], scores[order]

@@ -75,7 +75,12 @@ def index(source: Path, target: Path, threads: int) -> None:
     autoclass = _classes()
     from jnius import JavaException
 
-    args = {"collection": "JsonCollection", "generator": "DefaultLuceneDocumentGenerator", "input": source, "index": target}
+    args = {
+        "collection": "JsonCollection",
+        "generator": "DefaultLuceneDocumentGenerator",
+        "input": source.absolute(),
+        "index": target.absolute(),
+    }
     argv = [word for key, value in {**args, "threads": threads}.items() for word in (f"-{key}", str(value))]
     try:
         autoclass("io.anserini.index.IndexCollection").main([*argv, "-quiet"])
@@ -89,7 +94,7 @@ def searcher(folder: Path, k1: float, b: float) -> Any:
     from jnius import JavaException
 
     try:
-        found = autoclass("io.anserini.search.SimpleSearcher")(str(folder))
+        found = autoclass("io.anserini.search.SimpleSearcher")(str(folder.absolute()))
     except JavaException as error:
         raise RarityError(
             f"Lucene cannot open {folder} ({error}); remove the folder: rm -r {folder.parent}".splitlines()[0]

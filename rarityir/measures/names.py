@@ -10,13 +10,13 @@ from rarityir.types import RarityError, UnknownName
 
 DEFAULT = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
 _FIELD = {
-    "nDCG": "ndcg", "RR": "mrr", "R": "recall", "AP": "map", "P": "precision", "Success": "hit_rate", "Rprec": "r_precision",
+    "nDCG": "ndcg", "RR": "mrr", "R": "recall", "AP": "map", "P": "precision", "Success": "hit_rate", "Rprec": "r-precision",
 }  # fmt: skip
 _RANX = (
-    "hits", "hit_rate", "precision", "recall", "f1", "r_precision", "bpref", "rbp", "mrr", "map", "dcg", "dcg_burges",
+    "hits", "hit_rate", "precision", "recall", "f1", "r-precision", "bpref", "rbp", "mrr", "map", "dcg", "dcg_burges",
     "ndcg", "ndcg_burges",
 )  # fmt: skip
-_NAME = re.compile(r"([A-Za-z_0-9]+?)(?:\(rel=(\d+)\))?(?:[@.](\d+))?(?:-l(\d+))?")
+_NAME = re.compile(r"([A-Za-z_0-9]+?|r-precision)(?:\(rel=(\d+)\))?(?:([@.])(\d+))?(?:\(rel=(\d+)\)|-l(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,16 @@ class Measure:
     def parse(cls, name: str) -> Measure:
         """Reads a measure's name; an unknown one lists what is known, before any work is done."""
         match = _NAME.fullmatch(name)
-        if match is None or (match[1] not in _FIELD and match[1] not in _RANX):
+        if match is None or (match[1] not in _FIELD and match[1] not in _RANX) or (match[3] == "." and match[1] != "rbp"):
             raise UnknownName(registry.unknown("measure", name, (*_FIELD, *_RANX)) + " (with a cutoff: nDCG@10)")
-        stem, level = _FIELD.get(match[1], match[1]), int(match[2] or match[4] or 1)
+        stem, at, cutoff = _FIELD.get(match[1], match[1]), match[3], match[4]
+        level = int(next((given for given in (match[2], match[5], match[6]) if given), 1))
+        if level < 1:
+            raise RarityError(f"{name}: rel= is at least 1, the lowest grade that counts as relevant")
         if level > 1 and "dcg" in stem:
             raise RarityError(f"{name}: nDCG weighs grades and takes no rel=; use it as nDCG@10")
-        if match[3] == "0":
+        if at == "@" and int(cutoff) < 1:
             raise RarityError(f"{name}: a cutoff is at least 1")
-        if stem == "rbp":
-            if not match[3]:
-                raise RarityError(f"{name}: rbp needs its persistence, such as rbp.95")
-            return cls(name, f"rbp.{match[3]}" + (f"-l{level}" if level > 1 else ""))
-        return cls(name, stem + (f"@{match[3]}" if match[3] else "") + (f"-l{level}" if level > 1 else ""))
+        if stem == "rbp" and at != ".":
+            raise RarityError(f"{name}: rbp needs its persistence, such as rbp.95")
+        return cls(name, stem + f"{at or ''}{cutoff or ''}" + (f"-l{level}" if level > 1 else ""))

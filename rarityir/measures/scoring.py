@@ -18,6 +18,7 @@ from rarityir.runs import Run
 from rarityir.types import Ints, Qrels, Scores
 
 _NO_QREL, _NO_HIT = -1, -2  # paddings that never meet
+_WHOLE = ("bpref", "f1", "precision")  # without a cutoff
 
 
 def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], query_ids: Sequence[str] | None = None) -> Scores:
@@ -43,9 +44,16 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], query_ids: Sequenc
 
 
 def _one(score: Any, qrels_QJ2: Ints, run_QN2: Ints, name: str) -> NDArray[np.float64]:
+    if name.split("-l")[0] in _WHOLE:  # these count every row they are given: each topic goes alone, without its padding
+        parts = [(q[q[:, 0] != _NO_QREL], r[r[:, 0] != _NO_HIT]) for q, r in zip(qrels_QJ2, run_QN2, strict=True)]
+        values = [_ranx(score, q[None], r[None], name)[0] if len(q) and len(r) else 0.0 for q, r in parts]
+        return np.nan_to_num(np.asarray(values, dtype=np.float64))
+    return np.nan_to_num(np.asarray(_ranx(score, qrels_QJ2, run_QN2, name), dtype=np.float64))
+
+
+def _ranx(score: Any, qrels_QJ2: Ints, run_QN2: Ints, name: str) -> Any:
     # Asked for one name, ranx returns it under another; asked for two, it returns both by name.
-    found = score(qrels_QJ2, run_QN2, [name, name], return_mean=False, save_results_in_run=False)[name]
-    return np.nan_to_num(np.asarray(found, dtype=np.float64))
+    return score(qrels_QJ2, run_QN2, [name, name], return_mean=False, save_results_in_run=False)[name]
 
 
 def _qrels(qrels: Qrels, query_ids: Sequence[str], ids: dict[str, int]) -> Ints:

@@ -49,7 +49,7 @@ def paired_t(differences: NDArray[np.float64]) -> float:
 
     if len(differences) < 2 or not differences.any():
         return 1.0
-    if np.ptp(differences) == 0:
+    if np.ptp(differences) <= 1e-12 * np.abs(differences).max():
         return 0.0
     return float(ttest_1samp(differences, 0.0).pvalue)
 
@@ -63,7 +63,7 @@ def randomisation(differences: NDArray[np.float64], permutations: int = PERMUTAT
     d = differences[differences != 0]
     if not len(d):
         return 1.0
-    observed = abs(d.sum()) * (1 - 1e-12)  # a pattern that differs by rounding alone is as extreme
+    observed = abs(d.sum()) - 1e-12 * np.abs(d).sum()  # a pattern that differs by rounding alone is as extreme
     if 2 ** len(d) <= permutations:
         signs = 1 - 2 * ((np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1)
         return float((np.abs(signs @ d) >= observed).mean())

@@ -61,6 +61,7 @@ def text(report: Report) -> str:
 def table(report: Report) -> Any:
     """Returns the rich table that terminals show."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -70,7 +71,7 @@ def table(report: Report) -> Any:
     for row in report.rows:
         cells = [_value(report, row, m) for m in report.measures]
         shown = [f"[bold]{figure}[/bold]{mark or ' '}" if best else f"{figure}{mark or ' '}" for figure, mark, best in cells]
-        found.add_row(row.name, *shown, *(cost(c, row.cost.get(c)) for c in COSTS))
+        found.add_row(escape(row.name), *shown, *(cost(c, row.cost.get(c)) for c in COSTS))
     return found
 
 
@@ -134,5 +135,13 @@ def _foot(report: Report) -> str:
 
 
 def _tex(words: str) -> str:
-    special = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "−": "$-$", "~": r"\textasciitilde{}", "<": "$<$"}
+    special = {letter: f"\\{letter}" for letter in "&%_#${}"}
+    special |= {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "−": "$-$",
+        "<": "$<$",
+        ">": "$>$",
+    }
     return "".join(special.get(letter, letter) for letter in words)

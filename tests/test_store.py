@@ -1,0 +1,224 @@
+"""A folder is complete when its manifest is there and matches: also after a kill, and with two processes at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from rarityir import store
+from rarityir.types import Busy, StaleArtefact
+
+IDENTITY = {"encoder": "a", "pooling": "mean", "dtype": "float32"}
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from rarityir import store
+with store.building(Path(sys.argv[1]), {"encoder": "a", "pooling": "mean", "dtype": "float32"}, {}) as needed:
+    assert needed
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+    (Path(sys.argv[1]) / "built.txt").write_text("by the holder")
+"""
+
+
+def build(folder: Path, text: str = "content", identity=IDENTITY, **facts) -> bool:
+    with store.building(folder, identity, facts) as needed:
+        if needed:
+            store.write_text(folder / "data.txt", text)
+            store.write_text(folder / "parts" / "more.txt", text * 2)
+    return needed
+
+
+def hold(folder: Path, seconds: float) -> subprocess.Popen[str]:
+    """A second process that has begun to build the folder and takes some seconds over it."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder), str(seconds)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_folder_is_built_once_and_its_manifest_tells_what_it_holds(tmp_path: Path) -> None:
+    assert build(tmp_path / "a", documents=3)
+    assert not build(tmp_path / "a", text="never written")
+    found = store.manifest(tmp_path / "a", IDENTITY)
+    assert found["identity"] == IDENTITY
+    assert found["facts"]["documents"] == 3
+    assert found["facts"]["build_seconds"] >= 0
+    assert {name: facts["bytes"] for name, facts in found["files"].items()} == {"data.txt": 7, "parts/more.txt": 14}
+    assert (tmp_path / "a" / "data.txt").read_text() == "content"
+    assert store.size(tmp_path / "a") == 21
+    assert not (tmp_path / "a" / store.PARTIAL).exists()
+
+
+def test_a_folder_without_a_manifest_is_not_complete(tmp_path: Path) -> None:
+    assert store.manifest(tmp_path, IDENTITY) is None
+    assert store.manifest(tmp_path / "absent", IDENTITY) is None
+
+
+def test_a_mismatch_names_every_key_that_differs_and_no_other(tmp_path: Path) -> None:
+    build(tmp_path / "a")
+    with pytest.raises(StaleArtefact) as caught:
+        store.manifest(tmp_path / "a", {"encoder": "b", "dtype": "float16", "pooling": "mean", "instruction": "Find:"})
+    message = str(caught.value)
+    assert "encoder a, now b" in message
+    assert "dtype float32, now float16" in message
+    assert "instruction null, now Find:" in message
+    assert "pooling" not in message
+    assert "\n" not in message
+    assert str(tmp_path / "a") in message
+
+
+def test_a_mismatch_is_never_rebuilt_or_reused(tmp_path: Path) -> None:
+    build(tmp_path / "a")
+    with pytest.raises(StaleArtefact):
+        build(tmp_path / "a", text="other", identity={**IDENTITY, "encoder": "b"})
+    assert (tmp_path / "a" / "data.txt").read_text() == "content"
+
+
+def test_an_identity_is_compared_as_json_so_tuples_equal_lists(tmp_path: Path) -> None:
+    build(tmp_path / "a", identity={"template": ("x", "y")})
+    assert store.manifest(tmp_path / "a", {"template": ["x", "y"]}) is not None
+
+
+def test_a_long_digest_is_shortened_in_a_mismatch(tmp_path: Path) -> None:
+    build(tmp_path / "a", identity={"documents": "0" * 64})
+    with pytest.raises(StaleArtefact, match=r"documents 0{16}…, now 1{16}…;"):
+        store.manifest(tmp_path / "a", {"documents": "1" * 64})
+
+
+def test_a_missing_file_and_a_short_file_are_named(tmp_path: Path) -> None:
+    build(tmp_path / "a")
+    data = tmp_path / "a" / "data.txt"
+    data.write_text("conten")
+    with pytest.raises(StaleArtefact, match=r"data\.txt has 6 bytes instead of 7.*rm -r"):
+        store.manifest(tmp_path / "a", IDENTITY)
+    data.unlink()
+    with pytest.raises(StaleArtefact, match=r"data\.txt is missing.*rm -r"):
+        store.manifest(tmp_path / "a", IDENTITY)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"identity": {}}', '{"identity": {}, "files": []}', '{"files": {}}'])
+def test_a_manifest_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / store.MANIFEST).write_text(text)
+    with pytest.raises(StaleArtefact, match="is not a manifest"):
+        store.manifest(tmp_path, {})
+
+
+def test_verify_finds_one_flipped_bit_that_no_size_shows(tmp_path: Path) -> None:
+    build(tmp_path / "a")
+    store.verify(tmp_path / "a")
+    more = tmp_path / "a" / "parts" / "more.txt"
+    content = bytearray(more.read_bytes())
+    content[5] ^= 1
+    more.write_bytes(content)
+    assert store.manifest(tmp_path / "a", IDENTITY) is not None
+    with pytest.raises(StaleArtefact, match=r"more\.txt is corrupt"):
+        store.verify(tmp_path / "a")
+
+
+def test_a_partial_folder_of_the_same_identity_is_kept_for_resuming(tmp_path: Path) -> None:
+    with suppress(KeyboardInterrupt), store.building(tmp_path / "a", IDENTITY, {}) as needed:
+        assert needed
+        store.write_text(tmp_path / "a" / "000000.npy", "done before the stop")
+        raise KeyboardInterrupt
+    assert store.manifest(tmp_path / "a", IDENTITY) is None
+    with store.building(tmp_path / "a", IDENTITY, {}) as needed:
+        assert needed
+        assert (tmp_path / "a" / "000000.npy").read_text() == "done before the stop"
+    assert "000000.npy" in store.manifest(tmp_path / "a", IDENTITY)["files"]
+
+
+def test_a_partial_folder_of_another_identity_is_dropped(tmp_path: Path) -> None:
+    with suppress(KeyboardInterrupt), store.building(tmp_path / "a", {"encoder": "other"}, {}):
+        store.write_text(tmp_path / "a" / "000000.npy", "by another encoder")
+        store.write_text(tmp_path / "a" / "parts" / "more.txt", "by another encoder")
+        raise KeyboardInterrupt
+    with store.building(tmp_path / "a", IDENTITY, {}) as needed:
+        assert needed
+        assert not (tmp_path / "a" / "000000.npy").exists()
+        assert not (tmp_path / "a" / "parts").exists()
+
+
+def test_files_of_unknown_origin_are_dropped_too(tmp_path: Path) -> None:
+    (tmp_path / "000000.npy").write_text("who wrote this?")
+    with store.building(tmp_path, IDENTITY, {}):
+        assert not (tmp_path / "000000.npy").exists()
+
+
+def test_what_a_kill_left_half_written_is_removed_and_not_in_the_manifest(tmp_path: Path) -> None:
+    with suppress(KeyboardInterrupt), store.building(tmp_path / "a", IDENTITY, {}):
+        (tmp_path / "a" / ".000000.npy.tmp").write_text("half a bl")
+        (tmp_path / "a" / "parts").mkdir()
+        (tmp_path / "a" / "parts" / ".000001.npy.tmp").write_text("half a bl")
+        raise KeyboardInterrupt
+    build(tmp_path / "a")
+    assert sorted(store.manifest(tmp_path / "a", IDENTITY)["files"]) == ["data.txt", "parts/more.txt"]
+    assert not list((tmp_path / "a").rglob("*.tmp"))
+
+
+def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "data.txt"
+    store.write_text(path, "before")
+    with suppress(KeyboardInterrupt), store.replacing(path) as temporary:
+        temporary.write_text("aft")
+        raise KeyboardInterrupt
+    assert path.read_text() == "before"
+
+
+def test_the_same_json_has_one_digest_in_any_order_of_keys() -> None:
+    assert store.digest_json({"a": 1, "b": 2}) == store.digest_json({"b": 2, "a": 1})
+    assert store.digest_json({"a": 1, "b": 2}) != store.digest_json({"a": 1, "b": 3})
+
+
+def test_a_second_process_waits_and_then_finds_the_folder_complete(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    holder = hold(tmp_path / "a", 1.0)
+    started = time.monotonic()
+    assert not build(tmp_path / "a", text="never written")
+    assert time.monotonic() - started > 0.5
+    assert holder.wait(30) == 0
+    assert (tmp_path / "a" / "built.txt").read_text() == "by the holder"
+    assert not (tmp_path / "a" / "data.txt").exists()
+    assert [record.message for record in caplog.records if "waiting for another process" in record.message] != []
+
+
+def test_with_a_short_wait_a_second_process_gets_busy(tmp_path: Path) -> None:
+    holder = hold(tmp_path / "a", 60)
+    try:
+        started = time.monotonic()
+        with (
+            pytest.raises(Busy, match="another process is building") as caught,
+            store.building(tmp_path / "a", IDENTITY, {}, wait=0.3),
+        ):
+            pytest.fail("the lock is held by another process")
+        assert 0.3 <= time.monotonic() - started < 10
+        assert str(tmp_path / "a") in str(caught.value)
+    finally:
+        holder.kill()
+        holder.wait(30)
+
+
+def test_a_kill_of_the_holder_frees_the_lock(tmp_path: Path) -> None:
+    holder = hold(tmp_path / "a", 60)
+    os.kill(holder.pid, signal.SIGKILL)
+    assert holder.wait(30) == -signal.SIGKILL
+    assert store.manifest(tmp_path / "a", IDENTITY) is None
+    with store.building(tmp_path / "a", IDENTITY, {}, wait=0.0) as needed:
+        assert needed
+        store.write_text(tmp_path / "a" / "data.txt", "by the next")
+    assert store.manifest(tmp_path / "a", IDENTITY)["files"].keys() == {"data.txt"}
+
+
+def test_json_is_written_with_sorted_keys_and_real_letters(tmp_path: Path) -> None:
+    store.write_json(tmp_path / "a.json", {"z": "é", "a": 1})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert text == '{\n "a": 1,\n "z": "é"\n}\n'
+    assert json.loads(text) == {"a": 1, "z": "é"}
