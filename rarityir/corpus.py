@@ -12,6 +12,7 @@ from rarityir.systems import slug
 from rarityir.types import BadInput, Dataset
 
 log = logging.getLogger(__name__)
+TEXT = "title + text, white space as one space"  # the rule datasets make a document's text by
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ def prepare(dataset: Dataset, indexes: Path) -> Corpus:
     """
     root = indexes / slug(dataset.corpus)
     folder, facts = root / "documents", {"documents": 0, "empty": 0, "sha256": ""}
-    with store.building(folder, dataset.identity, facts) as needed:
+    identity = {**dataset.identity, "text": TEXT}
+    with store.building(folder, identity, facts) as needed:
         if needed:
             _read(dataset, folder / "doc_ids.txt", facts)
-    found = store.manifest(folder, dataset.identity)
+    found = store.manifest(folder, identity)
     assert found is not None  # `building` has just seen to it
     if found["facts"]["empty"]:
         log.warning("%d of %d documents are empty: they are kept as rows", found["facts"]["empty"], found["facts"]["documents"])
@@ -55,11 +57,11 @@ def _read(dataset: Dataset, path: Path, facts: dict[str, object]) -> None:
     digest, empty = hashlib.sha256(), 0
     with progress.bar("reading documents", dataset.docs_count) as advance:
         for doc in dataset.docs():
-            if rows.setdefault(doc.doc_id, len(rows)) != len(rows) - 1 or len(rows) == facts["documents"]:
+            if doc.doc_id in rows:
                 raise BadInput(
                     f"{dataset.name}: duplicate doc_id {doc.doc_id!r} (documents {rows[doc.doc_id] + 1} and {len(rows) + 1})"
                 )
-            facts["documents"] = len(rows)
+            rows[doc.doc_id] = len(rows)
             empty += not doc.text
             digest.update(f"{doc.doc_id}\t{doc.text}\n".encode())
             advance(1)

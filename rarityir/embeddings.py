@@ -16,7 +16,7 @@ from rarityir.corpus import Corpus
 from rarityir.systems import slug
 from rarityir.types import Dataset, Encoder, Floats, Json
 
-BLOCK = 1024
+BLOCK = 512
 log = logging.getLogger(__name__)
 
 

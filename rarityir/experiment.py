@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 import math
@@ -14,7 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rarityir import store
+import numpy as np
+
+from rarityir import registry, store
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
@@ -24,7 +27,7 @@ from rarityir.report import RENDERERS, Report, Row, render
 from rarityir.retrieve import CUTOFF, INDEXES, Retriever
 from rarityir.runs import read_run
 from rarityir.systems import System, slug
-from rarityir.types import BadInput, Dataset, Json, RarityError, Scores, UnknownName
+from rarityir.types import BadInput, Dataset, Hits, Json, RarityError, Scores, UnknownName
 
 SYSTEMS = (
     "bm25", "dense", "dense+edge:2", "dense+tail:2", "dense+random:2", "sparse:64", "sparse:64+edge:2",
@@ -90,7 +93,10 @@ class Experiment:
             Measure.parse(name)
         if not self.measures or self.cutoff < 1:
             raise RarityError("an experiment needs a measure and a cutoff of at least 1")
-        return [System.parse(name) for name in names]
+        systems = [System.parse(name) for name in names]
+        for system in systems:
+            _try(system)
+        return systems
 
 
 def perform(experiment: Experiment) -> Report:
@@ -112,7 +118,7 @@ def perform(experiment: Experiment) -> Report:
         dtype=experiment.dtype,
         batch_tokens=experiment.batch_tokens,
     )
-    folder = Path(experiment.out or f"evals/{slug(dataset.name)}-{slug(encoder.name)}")
+    folder = Path(experiment.out or default_folder(dataset, encoder.name, experiment.instruction))
     retriever = Retriever(dataset, encoder, Path(experiment.indexes))
     check_judged(dataset, retriever.corpus)
     identity = encoder.identity() if any(takes_model(system) for system in systems) else None
@@ -131,6 +137,13 @@ def perform(experiment: Experiment) -> Report:
     return report
 
 
+def default_folder(dataset: Dataset, encoder: str, instruction: str) -> Path:
+    """Returns `evals/<dataset>-<encoder>`; folders of one name and instructions are told apart by a digest."""
+    told = f"-{hashlib.sha256(instruction.encode()).hexdigest()[:8]}" if instruction else ""
+    name = dataset.name if "@" not in dataset.corpus else f"{dataset.name}@{dataset.corpus.partition('@')[2]}"
+    return Path("evals") / f"{slug(name)}-{slug(encoder)}{told}"
+
+
 def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Sequence[str] = (), seed: int | None = None) -> Report:
     """Returns a report made again from the runs in a folder (or its `runs/`), and rewrites its tables.
 
@@ -147,6 +160,9 @@ def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Seque
     if not found:
         raise BadInput(f"{folder} holds no runs (*.trec)")
     first = next((facts for _, facts in found if facts), {})
+    for key in ("dataset", "cutoff", "instruction", "encoder_identity"):
+        if len({json.dumps(facts[key], sort_keys=True) for _, facts in found if facts.get(key) is not None}) > 1:
+            raise RarityError(f"the runs in {runs} differ in {key}; keep the runs of one evaluation in a folder")
     name = dataset or first.get("dataset", "")
     if not name:
         raise RarityError(f"the runs in {runs} do not say of which dataset they are; give --dataset")
@@ -198,7 +214,9 @@ def tabulate(
                 cost=costs.get(s.system, {}),
             )
         )
-    return Report(dataset.name, encoder, baseline, tuple(measures), len(dataset.topics), cutoff, seed, ALPHA, tuple(rows))
+    deeper = [m for m in measures if m.partition("@")[2].isdecimal() and int(m.partition("@")[2]) > cutoff]
+    notes = [f"{', '.join(deeper)} count only the {cutoff} documents that were retrieved."] if deeper else []
+    return Report(dataset.name, encoder, baseline, tuple(measures), len(dataset.topics), cutoff, seed, ALPHA, tuple(rows), notes)
 
 
 def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:
@@ -222,17 +240,36 @@ def provenance(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json
     }
 
 
+def leaves(system: System) -> list[System]:
+    """Returns the systems that a system fuses, itself if it fuses none."""
+    return [leaf for part in system.parts for leaf in leaves(part)] if system.fusion else [system]
+
+
 def takes_model(system: System) -> bool:
     """Returns whether any part of the system reads embeddings."""
+    return any(registry.resolve("indexes", leaf.index.name).takes != "text" for leaf in leaves(system) if leaf.index)
+
+
+def _try(system: System) -> None:
+    """Raises what is wrong with any part's argument, before anything is read or encoded."""
+    for part in system.parts:
+        _try(part)
     if system.fusion:
-        return any(map(takes_model, system.parts))
-    return system.index is not None and system.index.name != "bm25"
+        nothing = Hits(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
+        registry.resolve("fusions", system.fusion.name)(system.fusion.arg, [nothing] * len(system.parts), 1)
+    if system.index:
+        registry.resolve("indexes", system.index.name).key(system.index.arg)
+    for filter in system.filters:
+        registry.resolve("filters", filter.name)(2**16, filter.arg)
+    if len(system.filters) > 1:
+        raise RarityError(f"{system}: one filter at a time")
 
 
 def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] | None) -> dict[str, Json]:
     return {
         "dataset": experiment.dataset,
-        "baseline": experiment.baseline,
+        "baseline": str(System.parse(experiment.baseline)),
+        "instruction": experiment.instruction,
         "measures": list(experiment.measures),
         "cutoff": experiment.cutoff,
         "seed": experiment.seed,

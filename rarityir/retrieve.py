@@ -16,7 +16,7 @@ import numpy as np
 from rarityir import registry, store
 from rarityir.corpus import Corpus, prepare
 from rarityir.embeddings import Embeddings, embed
-from rarityir.filters import compose
+from rarityir.filters import Spectrum, compose, spectrum
 from rarityir.runs import Run
 from rarityir.systems import Part, System, slug
 from rarityir.tokens import TokenLens, Vocabulary, literal
@@ -34,7 +34,9 @@ class Retrieved:
 
     system: System
     hits: Hits
-    seconds: float  # answering all queries, encoding them included
+    seconds: float  # answering all queries, encoding them left out
+    embedded: bool  # whether documents were encoded for it
+    asked: bool  # whether queries were
     cost: dict[str, Json]
 
 
@@ -86,8 +88,10 @@ class Retriever:
 
     @cached_property
     def _queries(self) -> tuple[Floats, float]:
+        texts = list(self.dataset.topics.values())
+        self.encoder.encode_query(texts[:1])  # the model is loaded before the clock starts
         started = time.monotonic()
-        x_QD = self.encoder.encode_query(list(self.dataset.topics.values()))
+        x_QD = self.encoder.encode_query(texts)
         return x_QD, time.monotonic() - started
 
     @cached_property
@@ -98,25 +102,30 @@ class Retriever:
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary.of(self.encoder.tokens())
 
+    @cached_property
+    def _spectrum(self) -> Spectrum:
+        return spectrum(self._unembedding)
+
     def _filter(self, parts: Sequence[Part]) -> Filter | None:
-        return compose(parts, self._unembedding) if parts else None
+        return compose(parts, self._spectrum) if parts else None
 
     def _leaf(self, system: System, cutoff: int) -> Retrieved:
         index, folder, filter, facts = self._ready(system)
-        started = time.monotonic()
-        queries, encoding = self._asked(index, filter)
+        queries = self._asked(index, filter)
         own = self.dataset.drops_query_document
+        started = time.monotonic()
         hits = index.search(queries, cutoff + own)
-        seconds = time.monotonic() - started + encoding
+        seconds = time.monotonic() - started
         if own:
             hits = _without_own(hits, list(self.dataset.topics), self.corpus.doc_ids, cutoff)
         cost = {
             "dim": facts.get("dim"),
             "bytes_per_doc": facts["bytes_per_doc"],
             "index_bytes": store.size(folder),
-            "build_seconds": facts["build_seconds"] + (self.embeddings.seconds if index.takes != "text" else 0.0),
+            "build_seconds": facts["build_seconds"],
         }
-        return Retrieved(system, hits, seconds, {**cost, "qps": self._qps(seconds)})
+        embedded, asked = index.takes != "text", index.takes == "embeddings"
+        return Retrieved(system, hits, seconds, embedded, asked, self._priced(cost, seconds, embedded=embedded, asked=asked))
 
     def _fuse(self, system: System, cutoff: int) -> Retrieved:
         assert system.fusion is not None
@@ -124,13 +133,21 @@ class Retriever:
         started = time.monotonic()
         hits = registry.resolve("fusions", system.fusion.name)(system.fusion.arg, [part.hits for part in parts], cutoff)
         seconds = time.monotonic() - started + sum(part.seconds for part in parts)
+        # What the parts share, the documents' and the queries' embeddings, is paid for once.
+        embedded, asked = any(part.embedded for part in parts), any(part.asked for part in parts)
+        shared = self.embeddings.seconds if embedded else 0.0
         cost: dict[str, Json] = {"dim": None}
         for name in ("bytes_per_doc", "index_bytes", "build_seconds"):
             cost[name] = round(sum(part.cost[name] for part in parts), 3)
-        return Retrieved(system, hits, seconds, {**cost, "qps": self._qps(seconds)})
+        cost["build_seconds"] -= shared * sum(part.embedded for part in parts)
+        return Retrieved(system, hits, seconds, embedded, asked, self._priced(cost, seconds, embedded=embedded, asked=asked))
 
-    def _qps(self, seconds: float) -> float:
-        return round(len(self.dataset.topics) / max(seconds, 1e-9), 1)
+    def _priced(self, cost: dict[str, Json], seconds: float, *, embedded: bool, asked: bool) -> dict[str, Json]:
+        """The cost with the seconds of what is shared: encoding the documents, and the queries."""
+        build = cost["build_seconds"] + (self.embeddings.seconds if embedded else 0.0)
+        answering = seconds + (self._queries[1] if asked else 0.0)
+        qps = len(self.dataset.topics) / max(answering, 1e-9)
+        return {**cost, "build_seconds": round(build, 3), "qps": round(qps, 1)}
 
     def _ready(self, system: System) -> tuple[Index, Path, Filter | None, dict[str, Json]]:
         """Builds the system's index if it is not there, and opens it."""
@@ -138,7 +155,7 @@ class Retriever:
         kind = registry.resolve("indexes", system.index.name)
         filter = self._filter(system.filters)
         name = "+".join((kind.key(system.index.arg), *map(str, system.filters)))
-        identity: dict[str, Json] = {"index": name, "documents": self.corpus.digest}
+        identity: dict[str, Json] = {"index": name, "form": kind.version(), "documents": self.corpus.digest}
         home = self.corpus.folder
         if kind.takes != "text":
             home = self.embeddings.folder.parent
@@ -159,26 +176,23 @@ class Retriever:
             while block := [doc.text for doc in islice(docs, TEXTS)]:
                 yield block
             return
-        lens = self._lens(system, filter) if takes == "impacts" else None
+        lens = self._lens(system.index, filter) if takes == "impacts" and system.index else None
         for x_ND in self.embeddings:
             yield lens.impacts(x_ND) if lens else normalised(filter(x_ND) if filter else x_ND)
 
-    def _lens(self, system: System, filter: Filter | None) -> TokenLens:
-        from rarityir.indexes.sparse import SparseIndex
-
-        assert system.index is not None
-        keep = SparseIndex.keep(system.index.arg)
+    def _lens(self, index: Part, filter: Filter | None) -> TokenLens:
+        keep = registry.resolve("indexes", index.name).keep(index.arg)
         return TokenLens(self._unembedding, self._vocabulary, keep, filter, self.encoder.unembedding_bias())
 
-    def _asked(self, index: Index, filter: Filter | None) -> tuple[Any, float]:
-        """The topics in the form an index takes, and the seconds spent earlier on encoding them."""
+    def _asked(self, index: Index, filter: Filter | None) -> Any:
+        """The topics in the form an index takes."""
         texts = list(self.dataset.topics.values())
         if index.takes == "text":
-            return texts, 0.0
+            return texts
         if index.takes == "impacts":
-            return literal(self.encoder.tokenize(texts), self._vocabulary), 0.0
-        x_QD, seconds = self._queries
-        return normalised(filter(x_QD) if filter else x_QD), seconds
+            return literal(self.encoder.tokenize(texts), self._vocabulary)
+        x_QD = self._queries[0]
+        return normalised(filter(x_QD) if filter else x_QD)
 
 
 def normalised(x_BK: Floats) -> Floats:

@@ -29,11 +29,6 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest_json(value: Json) -> str:
-    """Returns the SHA-256 of a value's canonical JSON, in hex."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 def write_text(path: Path, text: str) -> None:
     """Writes a whole file or none of it."""
     with replacing(path) as temporary:
@@ -49,7 +44,7 @@ def write_json(path: Path, value: Json) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; when the block ends well, it is synced and takes the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     yield temporary
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
@@ -100,7 +95,7 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
 
     Holds the folder's lock meanwhile; a second process waits up to `wait` seconds, then gets `Busy`. When the block
     ends well the manifest is written: identity, `facts` (which the caller may fill meanwhile), size and SHA-256 of
-    every file. What a partial folder of another identity holds is dropped: it was never complete.
+    every file. A partial folder of another identity is a `StaleArtefact`: its work is not thrown away unasked.
     """
     if manifest(folder, identity) is not None:
         yield False
@@ -111,7 +106,11 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
             yield False
             return
         wanted = json.loads(json.dumps(identity))
-        if _read(folder / PARTIAL) != wanted:
+        begun = _read(folder / PARTIAL)
+        if begun not in (None, wanted) and _files(folder, checksums=False):
+            difference = differing(begun, wanted)
+            raise StaleArtefact(f"{folder} was begun with {difference}; repeat that command, or remove it: rm -r {folder}")
+        if begun != wanted:
             empty(folder)
             write_json(folder / PARTIAL, wanted)
         started = time.monotonic()

@@ -55,8 +55,8 @@ class System:
         _known("indexes", "system", index)
         for part in filters:
             _known("filters", "filter", part)
-        if filters and index.name == "bm25":
-            raise RarityError(f"{text!r}: bm25 reads text, which a filter cannot change; filter dense or sparse")
+        if filters and registry.resolve("indexes", index.name).takes == "text":
+            raise RarityError(f"{text!r}: {index.name} reads text, which a filter cannot change; filter dense or sparse")
         return cls(index=index, filters=tuple(filters))
 
     def __str__(self) -> str:

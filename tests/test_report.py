@@ -111,10 +111,10 @@ def test_a_name_with_square_brackets_is_shown_as_it_is() -> None:
 def test_latex_is_a_booktabs_table_with_bold_and_superscripts() -> None:
     lines = REPORT.latex().splitlines()
     assert [line for line in lines if line.startswith("\\") and "rule" in line] == ["\\toprule", "\\midrule", "\\bottomrule"]
-    assert r"\begin{tabular}{lrrrrr}" in lines
-    assert r"system & nDCG@10 & AP & width & bytes/doc & queries/s \\" in lines
-    assert r"\texttt{bm25} & 0.3500 & \textbf{0.2500} & -- & 256 & 1,235 \\" in lines
-    assert r"\texttt{dense+edge:2} & \textbf{0.3700}$^{+}$ & 0.1000$^{-}$ & 64 & 256 & 1,235 \\" in lines
+    assert r"\begin{tabular}{lrrrrrrr}" in lines
+    assert r"system & nDCG@10 & AP & width & bytes/doc & index & build s & queries/s \\" in lines
+    assert r"\texttt{bm25} & 0.3500 & \textbf{0.2500} & -- & 256 & 3.0 MiB & 12.3 & 1,235 \\" in lines
+    assert r"\texttt{dense+edge:2} & \textbf{0.3700}$^{+}$ & 0.1000$^{-}$ & 64 & 256 & 3.0 MiB & 12.3 & 1,235 \\" in lines
     assert lines[-2:] == [r"\end{tabular}", r"\end{table}"]
     assert "−" not in REPORT.latex()
     assert "–" not in REPORT.latex()

@@ -62,7 +62,7 @@ def report(
     from rarityir.report import render
 
     found = rebuild(folder, dataset or "", baseline or "", names(measures) if measures else (), seed)
-    if form == "text":
+    if as_json or form == "text":
         show(found, as_json=as_json)
     else:
         click.echo(render(found, form), nl=False)

@@ -43,13 +43,16 @@ def list_(*, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--verify", metavar="DIR", type=click.Path(path_type=Path), help="Also check every file under DIR by checksum.")
 @json_option
-def doctor(*, as_json: bool) -> None:
+def doctor(verify: Path | None, *, as_json: bool) -> None:
     """Say what is installed, which Java and device are used, where things are kept, and what to do about what is missing.
 
     Exits with 1 if something that `rarityir eval` needs is missing.
     """
     checks = [*_packages(), _java(), _device(), *_places()]
+    if verify:
+        checks.append(_verified(verify))
     if as_json:
         click.echo(json.dumps([{"what": w, "ok": ok, "found": found, "do": do} for w, ok, found, do in checks], indent=1))
     else:
@@ -120,3 +123,16 @@ def _places() -> list[tuple[str, bool | None, str, str]]:
     ):
         found.append((name, whole, "in the package" if whole else "missing", "" if whole else "reinstall rarityir"))
     return found
+
+
+def _verified(folder: Path) -> tuple[str, bool, str, str]:
+    from rarityir import store
+    from rarityir.types import StaleArtefact
+
+    manifests = sorted(folder.rglob(store.MANIFEST))
+    for path in manifests:
+        try:
+            store.verify(path.parent)
+        except StaleArtefact as error:
+            return "checksums", False, str(error), f"rm -r {path.parent}"
+    return "checksums", True, f"{len(manifests)} folders under {folder} are whole", ""

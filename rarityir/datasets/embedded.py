@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def cranfield() -> Dataset:
     return Dataset(
         name=NAME,
         corpus=NAME,
-        identity={"source": "rarityir:cranfield", "documents": 1400},
+        identity={"source": "rarityir:cranfield", "documents": 1400, "sha256": hashlib.sha256(docs.read_bytes()).hexdigest()},
         docs=lambda: _docs(docs),
         topics=topics,
         qrels=relevance,

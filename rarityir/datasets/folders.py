@@ -98,6 +98,7 @@ def _pair(path: Path, number: int, line: str) -> tuple[str, str]:
 
 
 def _dataset(folder: Path, name: str, corpus: Path, docs, topics, qrels) -> Dataset:  # type: ignore[no-untyped-def]
+    own = folder.resolve().name.lower().removeprefix("nano-").startswith(reading.QUERIES_ARE_DOCUMENTS)
     with corpus.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Dataset(
@@ -108,6 +109,7 @@ def _dataset(folder: Path, name: str, corpus: Path, docs, topics, qrels) -> Data
         docs=docs,
         topics=topics,
         qrels=qrels,
+        drops_query_document=own,
     )
 
 

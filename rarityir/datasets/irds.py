@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from typing import Any
+from zipfile import BadZipFile
 
 from rarityir import registry
 from rarityir.datasets import reading
@@ -14,8 +17,18 @@ from rarityir.datasets.aliases import ALIASES
 from rarityir.types import Dataset, Doc, RarityError, UnknownName
 
 log = logging.getLogger(__name__)
-# Collections whose queries are documents of the same id: a query must not find itself (BEIR's rule for ArguAna).
-_DROPS_QUERY = ("beir/arguana", "nano-beir/arguana", "beir/quora", "nano-beir/quora")
+_BROKEN = (
+    OSError,
+    RuntimeError,
+    UnicodeDecodeError,
+    ValueError,
+    KeyError,
+    ImportError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+    LZMAError,
+)
 
 
 def load(name: str) -> Dataset:
@@ -48,7 +61,7 @@ def load(name: str) -> Dataset:
         topics=reading.judged(topics, qrels, name),
         qrels=qrels,
         docs_count=count,
-        drops_query_document=name.startswith(_DROPS_QUERY),
+        drops_query_document=corpus.partition("beir/")[2].startswith(reading.QUERIES_ARE_DOCUMENTS),
     )
 
 
@@ -81,7 +94,7 @@ def _readable(name: str) -> Iterator[None]:
         yield
     except RarityError:
         raise
-    except (OSError, RuntimeError, UnicodeDecodeError, ValueError, ImportError) as error:
+    except _BROKEN as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RarityError(
             f"{name} cannot be read ({reason}); check the network, or place its files under IR_DATASETS_HOME"

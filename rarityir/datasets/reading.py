@@ -13,6 +13,8 @@ from pathlib import Path
 from rarityir.types import BadInput, Json, Qrels, Topics
 
 log = logging.getLogger(__name__)
+# Collections whose queries are documents of the same id: a query must not find itself (BEIR's rule).
+QUERIES_ARE_DOCUMENTS = ("arguana", "quora")
 
 
 def document_text(title: str, text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,13 @@ def load(
         raise UnknownName(registry.unknown("dtype", dtype, ("auto", "float32", "bfloat16", "float16")))
     if max_length is not None and max_length < 1:
         raise RarityError(f"max_length is {max_length}; at least one token of a text must be read")
-    own = preset.get("pooling", "mean") == pooling and not instruction and max_length is None
-    tag = name if name in checkpoints.MODELS else Path(name).name if Path(name).is_dir() else name
+    tag = Path(name).resolve().name if name not in checkpoints.MODELS and Path(name).is_dir() else name
     variant = ",".join(
         [f"pooling={pooling}"] * (preset.get("pooling", "mean") != pooling)
         + [f"max_length={max_length}"] * (max_length is not None)
-        + [f"instruction={instruction}"] * bool(instruction)
     )
     return HFEncoder(
-        name=tag if own else f"{tag}?{variant}",
+        name=f"{tag}?{variant}" if variant else tag,
         model=preset["model"],
         pooling=pooling,
         instruction=instruction,
@@ -71,16 +70,16 @@ class HFEncoder:
         return int(self._rows.shape[1])
 
     def identity(self) -> dict[str, Json]:
-        """Returns what an embedding depends on: weights, pooling, template, lengths and arithmetic."""
+        """Returns what a document's embedding depends on: weights, pooling, template, length, arithmetic and its releases."""
         layout = POOLINGS[self.pooling]
         return {
             **checkpoints.fingerprint(self.model),
             "pooling": self.pooling,
             "template": list(layout.template),
-            "instruction": self.instruction,
             "max_length": self.max_length,
+            "torch": version("torch").partition("+")[0],
+            "transformers": version("transformers"),
             "dtype": self.dtype if self.dtype != "auto" else "float32" if self._device == "cpu" else "bfloat16",
-            "batch_tokens": self.batch_tokens,
         }
 
     def encode_document(self, texts: Sequence[str]) -> Floats:
@@ -115,9 +114,7 @@ class HFEncoder:
     def _rows(self) -> Any:
         try:
             return checkpoints.unembedding(self.model)
-        except RarityError:
-            if not (Path(self.model) / "config.json").exists():
-                raise
+        except checkpoints.HeadNotFound:  # weights in another format than safetensors, or an unusual name
             model, missing = self._loaded
             head = model.get_output_embeddings()  # weights in another format than safetensors, or an unusual name
             if head is None or any(model.get_parameter(name) is head.weight for name in missing):
@@ -204,7 +201,7 @@ class HFEncoder:
             with torch.inference_mode():
                 # Padding stands on the right, where no token of a causal model sees it: no mask is needed, and without one
                 # the fastest attention kernels serve.
-                states_BTD = self._lm.base_model(input_ids=ids.to(self._device), use_cache=False).last_hidden_state
+                states_BTD = self._states(ids)
                 weight_BT = (weight_BT / weight_BT.sum(1, keepdim=True)).to(self._device)
                 pooled_BD = torch.einsum("bt,btd->bd", weight_BT, states_BTD.float())
             if not torch.isfinite(pooled_BD).all():
@@ -213,6 +210,17 @@ class HFEncoder:
                 )
             out[batch] = pooled_BD.cpu().numpy()
         return out
+
+    def _states(self, ids_BT: Any) -> Any:
+        """The (B, T, D) states after the final norm."""
+        import torch
+
+        try:
+            return self._lm.base_model(input_ids=ids_BT.to(self._device), use_cache=False).last_hidden_state
+        except torch.OutOfMemoryError:
+            raise RarityError(
+                f"{self.name}: a batch of {ids_BT.numel()} tokens does not fit in memory; lower --batch-tokens"
+            ) from None
 
     def _lay_out(self, texts: Sequence[str]) -> list[Templated]:
         layout: Pooling = POOLINGS[self.pooling]

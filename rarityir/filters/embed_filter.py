@@ -91,13 +91,13 @@ class EmbedFilter:
         return loaded
 
 
-def compose(parts: Sequence[Part], unembedding: Floats) -> Filter | None:
+def compose(parts: Sequence[Part], fitted: Spectrum) -> Filter | None:
     """Returns the filter of a system's `+` parts, or None where there are none."""
     if not parts:
         return None
     if len(parts) > 1:
         raise RarityError(f"{'+'.join(map(str, parts))}: one filter at a time")
-    return EmbedFilter.fit(unembedding, str(parts[0]))
+    return EmbedFilter.fit(fitted, str(parts[0]))
 
 
 def _warn_of_degenerate_cuts(band: str, found: Spectrum, kept: np.ndarray) -> None:

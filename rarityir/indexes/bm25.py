@@ -23,14 +23,19 @@ class BM25Index:
 
     takes: Takes = "text"
 
-    def __init__(self, folder: Path, k1: float, b: float) -> None:
-        self._folder, self._k1, self._b = folder, k1, b
+    def __init__(self, searcher: Any) -> None:
+        self._searcher = searcher
 
     @classmethod
     def key(cls, arg: str) -> str:
         """Returns `bm25`: what is stored depends on no argument."""
         cls._settings(arg)
         return "bm25"
+
+    @classmethod
+    def version(cls) -> str:
+        """Returns what else the stored form depends on: Anserini's release and how rows are written."""
+        return f"{java.jar().stem}, rows of ten digits"
 
     @staticmethod
     def _settings(arg: str) -> dict[str, float]:
@@ -58,16 +63,14 @@ class BM25Index:
     @classmethod
     def open(cls, arg: str, folder: Path) -> BM25Index:
         """Opens a built index with the argument's k1 and b (0.9 and 0.4, Anserini's, where it says nothing)."""
-        return cls(folder / "lucene", **cls._settings(arg))
+        return cls(java.searcher(folder / "lucene", **cls._settings(arg)))
 
     def search(self, queries: Sequence[str], cutoff: int) -> Hits:
         """Returns the best `cutoff` rows of each query text; a query without known terms finds nothing."""
-        searcher = java.searcher(self._folder, self._k1, self._b)
         found = []
         for start in range(0, len(queries), _QUERIES):
-            for hits in java.batch(searcher, queries[start : start + _QUERIES], cutoff):
+            for hits in java.batch(self._searcher, queries[start : start + _QUERIES], cutoff):
                 found.append(_ordered(hits))
-        searcher.close()
         return pad(found, cutoff)
 
 

@@ -31,6 +31,11 @@ class DenseIndex:
         return "dense"
 
     @classmethod
+    def version(cls) -> str:
+        """Returns what else the stored form depends on."""
+        return "flat inner product, unit length"
+
+    @classmethod
     def build(cls, arg: str, blocks: Iterable[Floats], folder: Path) -> dict[str, Json]:
         """Writes the index of (n, K) blocks and returns its facts."""
         import faiss

@@ -67,6 +67,8 @@ def _classes() -> Any:
 
     # Lucene says through java.util.logging which memory interface it chose; errors still come as exceptions.
     autoclass("java.util.logging.LogManager").getLogManager().reset()
+    # Lucene refuses queries of more than 1,024 terms unless told otherwise; a query may be a whole document.
+    autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(1 << 20)
     return autoclass
 
 
@@ -77,6 +79,7 @@ def index(source: Path, target: Path, threads: int) -> None:
 
     args = {
         "collection": "JsonCollection",
+        "memoryBuffer": 128,
         "generator": "DefaultLuceneDocumentGenerator",
         "input": source.absolute(),
         "index": target.absolute(),
@@ -110,5 +113,10 @@ def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple
     for i, query in enumerate(queries):
         texts.add(query)
         names.add(str(i))
-    hits = searcher.batch_search(texts, names, cutoff, os.cpu_count() or 1)
+    from jnius import JavaException
+
+    try:
+        hits = searcher.batch_search(texts, names, cutoff, os.cpu_count() or 1)
+    except JavaException as error:
+        raise RarityError(f"Lucene could not search: {str(error).splitlines()[0]}") from None
     return [[(int(hit.docid), float(hit.score)) for hit in hits.get(str(i)) or ()] for i in range(len(queries))]

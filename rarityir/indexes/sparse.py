@@ -30,6 +30,11 @@ class SparseIndex:
         """Returns `sparse:K`, K tokens a document being what is stored."""
         return f"sparse:{cls.keep(arg)}"
 
+    @classmethod
+    def version(cls) -> str:
+        """Returns what else the stored form depends on: how impacts are made."""
+        return "canonical tokens, minus next, unit length"
+
     @staticmethod
     def keep(arg: str) -> int:
         """Returns K, the tokens kept of each document (64 if nothing is said)."""

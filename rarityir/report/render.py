@@ -90,8 +90,8 @@ def latex(report: Report) -> str:
     """Returns a booktabs table; + and − are superscripts."""
     lines = [
         r"\begin{table}", r"\centering", rf"\caption{{{_tex(caption(report))}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(report.measures) + 3)}}}", r"\toprule",
-        " & ".join(map(_tex, ["system", *report.measures, "width", "bytes/doc", "queries/s"])) + r" \\", r"\midrule",
+        rf"\begin{{tabular}}{{l{'r' * (len(report.measures) + len(COSTS))}}}", r"\toprule",
+        " & ".join(map(_tex, ["system", *report.measures, *_HEADS.values()])) + r" \\", r"\midrule",
     ]  # fmt: skip
     for row in report.rows:
         cells = [_value(report, row, m) for m in report.measures]
@@ -99,7 +99,7 @@ def latex(report: Report) -> str:
             (rf"\textbf{{{figure}}}" if best else figure) + (f"$^{{{mark.replace('−', '-')}}}$" if mark else "")
             for figure, mark, best in cells
         ]
-        costs = [cost(c, row.cost.get(c)).replace("–", "--") for c in ("dim", "bytes_per_doc", "qps")]
+        costs = [cost(c, row.cost.get(c)).replace("–", "--") for c in COSTS]
         lines.append(" & ".join([rf"\texttt{{{_tex(row.name)}}}", *shown, *costs]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 

@@ -59,8 +59,8 @@ def test_every_data_set_of_a_benchmark_has_an_alias(registry, family, count):
 
 def test_beirs_aliases_are_the_splits_the_benchmark_reports(registry):
     assert ALIASES["scifact"] == "beir/scifact/test"
-    assert ALIASES["msmarco-beir"] == "beir/msmarco/dev"
-    assert ALIASES["touche2020"] == "beir/webis-touche2020/v2"
+    assert ALIASES["msmarco"] == "beir/msmarco/dev"
+    assert ALIASES["webis-touche2020"] == "beir/webis-touche2020/v2"
     for name in ALIASES.values():
         if f"{name}/test" in registry:
             assert name == "beir/msmarco/dev", f"{name} has a test split"

@@ -173,8 +173,8 @@ def test_the_instruction_stands_before_queries_and_never_before_documents(storie
     assert np.array_equal(told.encode_query([TEXT]), plain.encode_document([f"Find a story: {TEXT}"]))
     assert not close(told.encode_query([TEXT]), plain.encode_query([TEXT]))
     assert np.array_equal(plain.encode_query([TEXT]), plain.encode_document([TEXT]))
-    assert told.name != plain.name
-    assert told.identity() != plain.identity()
+    assert told.name == plain.name  # so that documents are encoded once for all instructions
+    assert told.identity() == plain.identity()
 
 
 def test_raw_embeddings_are_not_normalised(stories):
@@ -241,7 +241,7 @@ def test_an_option_out_of_its_range_is_a_one_line_error(stories, options):
 
 
 def test_encoders_that_read_differently_have_different_names_and_identities(stories):
-    variants = [{}, {"pooling": "echo"}, {"max_length": 32}, {"instruction": "find"}]
+    variants = [{}, {"pooling": "echo"}, {"max_length": 32}]
     encoders = [load_encoder(stories, **options) for options in variants]
     assert len({encoder.name for encoder in encoders}) == len(variants)
     assert len({str(encoder.identity()) for encoder in encoders}) == len(variants)
