@@ -43,7 +43,9 @@ def first(block) -> object:
 
 @pytest.mark.parametrize("name", sorted(registry.table("filters")))
 @pytest.mark.parametrize("ratio", ["1", "2", "3", "8"])
-def test_a_filter_keeps_the_width_it_promises_in_orthonormal_rows_each_time_the_same(name: str, ratio: str, tmp_path: Path) -> None:
+def test_a_filter_keeps_the_width_it_promises_in_orthonormal_rows_each_time_the_same(
+    name: str, ratio: str, tmp_path: Path
+) -> None:
     fitted = spectrum(UNEMBEDDING, tmp_path)
     one, two = (EmbedFilter.fit(fitted, f"{name}:{ratio}") for _ in range(2))
     assert one.basis.shape == (24 // int(ratio), 24)

@@ -142,7 +142,7 @@ def test_a_partial_folder_of_another_identity_is_an_error_that_loses_nothing(tmp
         store.write_text(tmp_path / "a" / "000000.npy", "by another encoder")
         store.write_text(tmp_path / "a" / "parts" / "more.txt", "by another encoder")
         raise KeyboardInterrupt
-    with pytest.raises(StaleArtefact, match="begun with .*encoder other, now"), store.building(tmp_path / "a", IDENTITY, {}):
+    with pytest.raises(StaleArtefact, match=r"begun with .*encoder other, now"), store.building(tmp_path / "a", IDENTITY, {}):
         pass
     assert (tmp_path / "a" / "000000.npy").read_text() == "by another encoder"
     assert (tmp_path / "a" / "parts" / "more.txt").exists()
