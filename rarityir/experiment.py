@@ -15,8 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rarityir import registry, store
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
@@ -24,10 +22,10 @@ from rarityir.encoders import load_encoder
 from rarityir.measures import DEFAULT, Measure, compare, evaluate
 from rarityir.measures.significance import ALPHA
 from rarityir.report import RENDERERS, Report, Row, render
-from rarityir.retrieve import CUTOFF, INDEXES, Retriever
+from rarityir.retrieve import CUTOFF, INDEXES, Retriever, check
 from rarityir.runs import read_run
 from rarityir.systems import System, slug
-from rarityir.types import BadInput, Dataset, Hits, Json, RarityError, Scores, UnknownName
+from rarityir.types import BadInput, Dataset, Json, RarityError, Scores, UnknownName
 
 SYSTEMS = (
     "bm25", "dense", "dense+edge:2", "dense+tail:2", "dense+random:2", "sparse:64", "sparse:64+edge:2",
@@ -95,7 +93,7 @@ class Experiment:
             raise RarityError("an experiment needs a measure and a cutoff of at least 1")
         systems = [System.parse(name) for name in names]
         for system in systems:
-            _try(system)
+            check(system)
         return systems
 
 
@@ -248,21 +246,6 @@ def leaves(system: System) -> list[System]:
 def takes_model(system: System) -> bool:
     """Returns whether any part of the system reads embeddings."""
     return any(registry.resolve("indexes", leaf.index.name).takes != "text" for leaf in leaves(system) if leaf.index)
-
-
-def _try(system: System) -> None:
-    """Raises what is wrong with any part's argument, before anything is read or encoded."""
-    for part in system.parts:
-        _try(part)
-    if system.fusion:
-        nothing = Hits(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
-        registry.resolve("fusions", system.fusion.name)(system.fusion.arg, [nothing] * len(system.parts), 1)
-    if system.index:
-        registry.resolve("indexes", system.index.name).key(system.index.arg)
-    for filter in system.filters:
-        registry.resolve("filters", filter.name)(2**16, filter.arg)
-    if len(system.filters) > 1:
-        raise RarityError(f"{system}: one filter at a time")
 
 
 def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] | None) -> dict[str, Json]:

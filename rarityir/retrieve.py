@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import registry, store
+from rarityir import filters, registry, store
 from rarityir.corpus import Corpus, prepare
 from rarityir.embeddings import Embeddings, embed
-from rarityir.filters import Spectrum, compose, spectrum
+from rarityir.filters import Spectrum, spectrum
 from rarityir.runs import Run
 from rarityir.systems import Part, System, slug
 from rarityir.tokens import TokenLens, Vocabulary, literal
@@ -37,6 +37,7 @@ class Retrieved:
     seconds: float  # answering all queries, encoding them left out
     embedded: bool  # whether documents were encoded for it
     asked: bool  # whether queries were
+    own: dict[str, Json]  # the cost without what systems share
     cost: dict[str, Json]
 
 
@@ -49,6 +50,18 @@ def retrieve(
     is a `StaleArtefact` that names the difference.
     """
     return Retriever(dataset, encoder, Path(indexes)).run(System.parse(str(system)), cutoff)
+
+
+def check(system: System) -> None:
+    """Raises what is wrong with any part's argument, before anything is read or encoded."""
+    for part in system.parts:
+        check(part)
+    if system.fusion:
+        nothing = Hits(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
+        registry.resolve("fusions", system.fusion.name)(system.fusion.arg, [nothing] * len(system.parts), 1)
+    if system.index:
+        registry.resolve("indexes", system.index.name).key(system.index.arg)
+    filters.check(system.filters)
 
 
 class Retriever:
@@ -65,6 +78,7 @@ class Retriever:
 
     def search(self, system: System, cutoff: int = CUTOFF) -> Retrieved:
         """Returns the system's hits and costs; what was already searched here is not searched again."""
+        check(system)
         key = (str(system), cutoff)
         if key not in self._done:
             self._done[key] = self._fuse(system, cutoff) if system.fusion else self._leaf(system, cutoff)
@@ -72,6 +86,7 @@ class Retriever:
 
     def index(self, system: System) -> list[Path]:
         """Builds everything the system needs and returns its folders."""
+        check(system)
         if system.fusion:
             return [folder for part in system.parts for folder in self.index(part)]
         return [self._ready(system)[1]]
@@ -107,7 +122,7 @@ class Retriever:
         return spectrum(self._unembedding)
 
     def _filter(self, parts: Sequence[Part]) -> Filter | None:
-        return compose(parts, self._spectrum) if parts else None
+        return filters.compose(parts, self._spectrum) if parts else None
 
     def _leaf(self, system: System, cutoff: int) -> Retrieved:
         index, folder, filter, facts = self._ready(system)
@@ -118,14 +133,16 @@ class Retriever:
         seconds = time.monotonic() - started
         if own:
             hits = _without_own(hits, list(self.dataset.topics), self.corpus.doc_ids, cutoff)
-        cost = {
+        cost: dict[str, Json] = {
             "dim": facts.get("dim"),
             "bytes_per_doc": facts["bytes_per_doc"],
             "index_bytes": store.size(folder),
             "build_seconds": facts["build_seconds"],
         }
         embedded, asked = index.takes != "text", index.takes == "embeddings"
-        return Retrieved(system, hits, seconds, embedded, asked, self._priced(cost, seconds, embedded=embedded, asked=asked))
+        return Retrieved(
+            system, hits, seconds, embedded, asked, cost, self._priced(cost, seconds, embedded=embedded, asked=asked)
+        )
 
     def _fuse(self, system: System, cutoff: int) -> Retrieved:
         assert system.fusion is not None
@@ -135,12 +152,12 @@ class Retriever:
         seconds = time.monotonic() - started + sum(part.seconds for part in parts)
         # What the parts share, the documents' and the queries' embeddings, is paid for once.
         embedded, asked = any(part.embedded for part in parts), any(part.asked for part in parts)
-        shared = self.embeddings.seconds if embedded else 0.0
         cost: dict[str, Json] = {"dim": None}
         for name in ("bytes_per_doc", "index_bytes", "build_seconds"):
-            cost[name] = round(sum(part.cost[name] for part in parts), 3)
-        cost["build_seconds"] -= shared * sum(part.embedded for part in parts)
-        return Retrieved(system, hits, seconds, embedded, asked, self._priced(cost, seconds, embedded=embedded, asked=asked))
+            cost[name] = round(sum(part.own[name] for part in parts), 3)
+        return Retrieved(
+            system, hits, seconds, embedded, asked, cost, self._priced(cost, seconds, embedded=embedded, asked=asked)
+        )
 
     def _priced(self, cost: dict[str, Json], seconds: float, *, embedded: bool, asked: bool) -> dict[str, Json]:
         """The cost with the seconds of what is shared: encoding the documents, and the queries."""

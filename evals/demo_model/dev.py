@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="beir/scifact/train")
     parser.add_argument("--topics", type=int, default=100)
     parser.add_argument("--random", type=int, default=800, help="documents beside the judged ones")
+    parser.add_argument("--keep", default="64", help="tokens of a document in sparse retrieval, such as 64,256,1024")
     parser.add_argument("--max-length", type=int, default=240)
     args = parser.parse_args()
     dataset = ri.load_dataset(args.dataset)
@@ -56,8 +57,9 @@ def main() -> None:
         asked_tokens = literal(encoder.tokenize(queries), vocabulary)
         for name, f in {"": None, **filters}.items():
             if name in ("", "edge:2", "tail:2", "head:2"):
-                impacts = TokenLens(encoder.unembedding(), vocabulary, 64, f).impacts(x)
-                found[f"sparse:64+{name}".rstrip("+")] = ndcg(dense(asked_tokens) @ dense(impacts).T)
+                for keep in map(int, args.keep.split(",")):
+                    impacts = TokenLens(encoder.unembedding(), vocabulary, keep, f).impacts(x)
+                    found[f"sparse:{keep}+{name}".rstrip("+")] = ndcg(dense(asked_tokens) @ dense(impacts).T)
         print(pooling, " ".join(f"{name} {value}" for name, value in found.items()), flush=True)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from rarityir import store
 from rarityir.datasets import reading
 from rarityir.types import Dataset, Doc
 
@@ -23,7 +23,7 @@ def cranfield() -> Dataset:
     return Dataset(
         name=NAME,
         corpus=NAME,
-        identity={"source": "rarityir:cranfield", "documents": 1400, "sha256": hashlib.sha256(docs.read_bytes()).hexdigest()},
+        identity={"source": "rarityir:cranfield", "documents": 1400, "sha256": store.digest_file(docs)},
         docs=lambda: _docs(docs),
         topics=topics,
         qrels=relevance,

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from rarityir import store
 from rarityir.datasets import reading
 from rarityir.datasets.reading import document_text, grade, identifier, intern, lines, records, text_field
 from rarityir.types import BadInput, Dataset, Doc, Qrels
@@ -98,18 +99,15 @@ def _pair(path: Path, number: int, line: str) -> tuple[str, str]:
 
 
 def _dataset(folder: Path, name: str, corpus: Path, docs, topics, qrels) -> Dataset:  # type: ignore[no-untyped-def]
-    own = folder.resolve().name.lower().removeprefix("nano-").startswith(reading.QUERIES_ARE_DOCUMENTS)
-    with corpus.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Dataset(
         name=name,
         # Two folders of one name are two corpora; the digest in the identity tells when one changes.
         corpus=f"{folder.resolve().name}@{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}",
-        identity={"source": corpus.name, "sha256": digest},
+        identity={"source": corpus.name, "sha256": store.digest_file(corpus)},
         docs=docs,
         topics=topics,
         qrels=qrels,
-        drops_query_document=own,
+        drops_query_document=reading.queries_are_documents(folder.resolve().name),
     )
 
 

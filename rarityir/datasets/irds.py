@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 _BROKEN = (
     OSError,
     RuntimeError,
-    UnicodeDecodeError,
     ValueError,
     KeyError,
     ImportError,
@@ -61,7 +60,7 @@ def load(name: str) -> Dataset:
         topics=reading.judged(topics, qrels, name),
         qrels=qrels,
         docs_count=count,
-        drops_query_document=corpus.partition("beir/")[2].startswith(reading.QUERIES_ARE_DOCUMENTS),
+        drops_query_document=reading.queries_are_documents(corpus.partition("beir/")[2]),
     )
 
 

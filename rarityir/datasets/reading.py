@@ -13,13 +13,16 @@ from pathlib import Path
 from rarityir.types import BadInput, Json, Qrels, Topics
 
 log = logging.getLogger(__name__)
-# Collections whose queries are documents of the same id: a query must not find itself (BEIR's rule).
-QUERIES_ARE_DOCUMENTS = ("arguana", "quora")
 
 
 def document_text(title: str, text: str) -> str:
     """Returns the one text of a document: title + " " + text, with every run of white space as one space."""
     return " ".join(f"{title} {text}".split())
+
+
+def queries_are_documents(collection: str) -> bool:
+    """Returns whether a collection's queries are documents of the same id, which must not find themselves (BEIR's rule)."""
+    return collection.lower().removeprefix("nano-").startswith(("arguana", "quora"))
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:

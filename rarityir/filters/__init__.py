@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rarityir.filters.embed_filter import EmbedFilter, compose
+from rarityir.filters.embed_filter import EmbedFilter, check, compose
 from rarityir.filters.spectrum import Spectrum, spectrum
 
-__all__ = ["EmbedFilter", "Spectrum", "compose", "spectrum"]
+__all__ = ["EmbedFilter", "Spectrum", "check", "compose", "spectrum"]

@@ -93,11 +93,16 @@ class EmbedFilter:
 
 def compose(parts: Sequence[Part], fitted: Spectrum) -> Filter | None:
     """Returns the filter of a system's `+` parts, or None where there are none."""
-    if not parts:
-        return None
+    check(parts)
+    return EmbedFilter.fit(fitted, str(parts[0])) if parts else None
+
+
+def check(parts: Sequence[Part]) -> None:
+    """Raises what is wrong with a system's `+` parts, without a spectrum to fit them on."""
     if len(parts) > 1:
         raise RarityError(f"{'+'.join(map(str, parts))}: one filter at a time")
-    return EmbedFilter.fit(fitted, str(parts[0]))
+    for part in parts:
+        registry.resolve("filters", part.name)(2**16, part.arg)
 
 
 def _warn_of_degenerate_cuts(band: str, found: Spectrum, kept: np.ndarray) -> None:
