@@ -37,6 +37,10 @@ _TIED = (
     "model.decoder.embed_tokens.weight", "decoder.embed_tokens.weight", "model.language_model.embed_tokens.weight",
     "embed_tokens.weight",
 )  # fmt: skip
+_NORMS = (
+    "model.norm.weight", "transformer.ln_f.weight", "gpt_neox.final_layer_norm.weight", "model.final_layernorm.weight",
+    "model.decoder.final_layer_norm.weight", "model.language_model.norm.weight", "ln_f.weight", "norm.weight",
+)  # fmt: skip
 _ENCODERS = ("embeddings.word_embeddings.weight", "bert.embeddings.word_embeddings.weight")
 
 
@@ -204,3 +208,21 @@ def read_tensors(path: Path) -> dict[str, Any]:
         return dict(load(path.read_bytes()))
     except SafetensorError as error:
         raise ValueError(str(error)) from None
+
+
+def final_norm(model: str) -> tuple[Floats, bool]:
+    """Returns the (D,) gain of a causal LM's final norm, and whether that norm also centres (LayerNorm)."""
+    folder = located(model)
+    config = _json(_file(folder, "config.json"))
+    index = look(folder, "model.safetensors.index.json")
+    only = look(folder, "model.safetensors")
+    files = _json(index)["weight_map"] if index else dict.fromkeys(_keys(only), only.name) if only else {}
+    name = next((n for n in _NORMS if n in files), None)
+    if name is None:
+        raise RarityError(f"{model}: no final norm among its {len(files)} tensors, so its gain cannot be folded; leave gain out")
+    from safetensors import safe_open
+
+    with safe_open(_file(folder, files[name]), framework="pt") as file:
+        gain: Floats = file.get_tensor(name).float().numpy()
+    # Gemma stores a gain's distance from one.
+    return gain + 1.0 if str(config.get("model_type", "")).startswith("gemma") else gain, _bias_of(name) in files

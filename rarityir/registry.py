@@ -7,7 +7,7 @@ same shape, in the groups `rarityir.filters`, `rarityir.indexes`, `rarityir.fusi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -17,11 +17,25 @@ from rarityir.types import RarityError, UnknownName
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "filters": {
+        "abtt": "rarityir.filters.abtt:abtt",
+        "auto": "rarityir.filters.auto:auto",
+        "band": "rarityir.filters.interval:band",
+        "center": "rarityir.filters.center:center",
+        "cut": "rarityir.filters.interval:cut",
         "edge": "rarityir.filters.edge:edge",
+        "frequent": "rarityir.filters.frequent:frequent",
         "head": "rarityir.filters.head:head",
+        "logfreq": "rarityir.filters.logfreq:logfreq",
         "mid": "rarityir.filters.mid:mid",
+        "offset": "rarityir.filters.interval:offset",
+        "pca": "rarityir.filters.pca:pca",
+        "randproj": "rarityir.filters.randproj:randproj",
         "random": "rarityir.filters.random:random",
+        "saved": "rarityir.filters.saved:saved",
+        "spectroscopy": "rarityir.filters.spectroscopy:spectroscopy",
         "tail": "rarityir.filters.tail:tail",
+        "truncate": "rarityir.filters.truncate:truncate",
+        "whiten": "rarityir.filters.whiten:whiten",
     },
     "indexes": {
         "bm25": "rarityir.indexes.bm25:BM25Index",
@@ -62,7 +76,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {what} {name!r}; {hint}"
 
 
-def options(text: str, known: Mapping[str, type], where: str) -> dict[str, Any]:
+def options(text: str, known: Mapping[str, Callable[[str], Any]], where: str) -> dict[str, Any]:
     """Returns `k1=0.9,b=0.4` as typed values; a bare first value belongs to the first known option."""
     values: dict[str, Any] = {}
     for position, item in enumerate(part for part in text.split(",") if part):
@@ -76,5 +90,5 @@ def options(text: str, known: Mapping[str, type], where: str) -> dict[str, Any]:
         try:
             values[key] = known[key](value)
         except ValueError:
-            raise RarityError(f"{where}: {key}={value!r} is not a {known[key].__name__}") from None
+            raise RarityError(f"{where}: {key}={value!r} is not a {getattr(known[key], '__name__', 'value')}") from None
     return values

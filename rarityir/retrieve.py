@@ -15,8 +15,9 @@ import numpy as np
 
 from rarityir import filters, registry, store
 from rarityir.corpus import Corpus, prepare
+from rarityir.counts import TokenCounts
 from rarityir.embeddings import Embeddings, embed
-from rarityir.filters import Spectrum, spectrum
+from rarityir.filters import EmbedFilter, Source, Unembedding
 from rarityir.runs import Run
 from rarityir.systems import Part, System, slug
 from rarityir.tokens import TokenLens, Vocabulary, literal
@@ -25,6 +26,7 @@ from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Json
 INDEXES = Path("indexes")
 CUTOFF = 1000
 TEXTS = 4096  # documents a block that text indexes are built from
+ROWS = 16384  # rows of the unembedding a block
 log = logging.getLogger(__name__)
 
 
@@ -118,11 +120,33 @@ class Retriever:
         return Vocabulary.of(self.encoder.tokens())
 
     @cached_property
-    def _spectrum(self) -> Spectrum:
-        return spectrum(self._unembedding)
+    def source(self) -> Source:
+        """What filters are fitted on here: the encoder's unembedding, its tokens' counts, the documents' embeddings."""
+        return Source(
+            Unembedding(lambda: _blocks(self._unembedding), self.encoder.model),
+            self._counts,
+            lambda: iter(self.embeddings),
+            {"sha256": self.corpus.digest, "encoder": self.encoder.name},
+        )
 
-    def _filter(self, parts: Sequence[Part]) -> Filter | None:
-        return filters.compose(parts, self._spectrum) if parts else None
+    def _counts(self, table: str) -> TokenCounts:
+        vocabulary = len(self._unembedding)
+        if table == "english":
+            return TokenCounts.english(self.encoder.model, vocabulary)
+        ids = (ids for block in self._texts() for ids in self.encoder.tokenize(block))
+        return TokenCounts.of(ids, vocabulary, f"the {len(self.corpus.doc_ids)} documents of {self.dataset.corpus}")
+
+    def filter(self, parts: Sequence[Part]) -> EmbedFilter | None:
+        """Returns the filter of a system's `+` parts, fitted once for an encoder and a corpus; None where there are none."""
+        if not parts:
+            return None
+        name = "+".join(map(str, parts))
+        folder = self.embeddings.folder.parent / "filters" / slug(name)
+        with store.building(folder, {**self.embeddings.identity, **filters.identity(parts)}, {}) as needed:
+            if needed:
+                log.info("fitting %s", name)
+                EmbedFilter.fit(self.source, name).save(folder)
+        return EmbedFilter.load(folder)
 
     def _leaf(self, system: System, cutoff: int) -> Retrieved:
         index, folder, filter, facts = self._ready(system)
@@ -170,7 +194,7 @@ class Retriever:
         """Builds the system's index if it is not there, and opens it."""
         assert system.index is not None
         kind = registry.resolve("indexes", system.index.name)
-        filter = self._filter(system.filters)
+        filter = self.filter(system.filters)
         name = "+".join((kind.key(system.index.arg), *map(str, system.filters)))
         identity: dict[str, Json] = {"index": name, "form": kind.version(), "documents": self.corpus.digest}
         home = self.corpus.folder
@@ -189,13 +213,16 @@ class Retriever:
     def _documents(self, system: System, takes: str, filter: Filter | None) -> Iterator[Any]:
         """The documents in the form an index takes, block by block in row order."""
         if takes == "text":
-            docs = self.dataset.docs()
-            while block := [doc.text for doc in islice(docs, TEXTS)]:
-                yield block
+            yield from self._texts()
             return
         lens = self._lens(system.index, filter) if takes == "impacts" and system.index else None
         for x_ND in self.embeddings:
             yield lens.impacts(x_ND) if lens else normalised(filter(x_ND) if filter else x_ND)
+
+    def _texts(self) -> Iterator[list[str]]:
+        docs = self.dataset.docs()
+        while block := [doc.text for doc in islice(docs, TEXTS)]:
+            yield block
 
     def _lens(self, index: Part, filter: Filter | None) -> TokenLens:
         keep = registry.resolve("indexes", index.name).keep(index.arg)
@@ -216,6 +243,11 @@ def normalised(x_BK: Floats) -> Floats:
     """Returns rows of unit length; a row of zeros stays one."""
     norms = np.linalg.norm(np.asarray(x_BK, np.float32), axis=1, keepdims=True)
     return np.asarray(x_BK / np.where(norms > 0, norms, 1.0), dtype=np.float32)
+
+
+def _blocks(matrix_VD: Floats) -> Iterator[Floats]:
+    for start in range(0, len(matrix_VD), ROWS):
+        yield matrix_VD[start : start + ROWS]
 
 
 def _without_own(hits: Hits, query_ids: Sequence[str], doc_ids: Sequence[str], cutoff: int) -> Hits:

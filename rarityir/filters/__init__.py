@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from rarityir.filters.embed_filter import EmbedFilter, check, compose
+from rarityir.filters.embed_filter import EmbedFilter
+from rarityir.filters.fitting import check, identity
+from rarityir.filters.source import Source
 from rarityir.filters.spectrum import Spectrum, spectrum
+from rarityir.filters.unembedding import Reading, Unembedding
 
-__all__ = ["EmbedFilter", "Spectrum", "check", "compose", "spectrum"]
+__all__ = ["EmbedFilter", "Reading", "Source", "Spectrum", "Unembedding", "check", "identity", "spectrum"]

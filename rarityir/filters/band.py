@@ -1,16 +1,70 @@
-"""What all bands share: how wide τ makes them, and what their argument may be."""
+"""What all bands of the spectrum share: how wide τ makes them, what their argument may be, and how they become a map."""
 
 from __future__ import annotations
 
-from rarityir.types import RarityError
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rarityir import registry
+from rarityir.filters.source import Affine, Source
+from rarityir.filters.unembedding import READING, Reading, reading
+from rarityir.types import Ints, RarityError
+
+GAP = 1e-8  # relative to the largest singular value: a cut between values closer than this is not well defined
+log = logging.getLogger(__name__)
 
 
-def kept_width(name: str, arg: str, width: int) -> int:
+@dataclass(frozen=True)
+class Band:
+    """Keeps some positions of the falling spectrum: right singular vectors of the unembedding as it is read."""
+
+    name: str
+    positions: Callable[[int], Ints] = field(repr=False)
+    how: Reading = Reading()
+
+    def __call__(self, source: Source) -> Affine:
+        """Returns the projection onto the kept right singular vectors."""
+        found = source.spectrum(self.how)
+        kept = self.positions(len(found.values))
+        warn_of_degenerate_cuts(self.name, found.values, kept)
+        return Affine(found.directions[kept], None, source.read_unembedding())
+
+
+def share(name: str, arg: str, **options: type) -> tuple[str, dict[str, Any]]:
+    """Returns τ as it was written, checked to be a number from 1 on, and the options of `name:τ,option=value`."""
+    given = registry.options(arg, {"ratio": str, **options, **READING}, name)
+    ratio = given.pop("ratio", "")
+    kept_width(name, ratio, None)
+    return ratio, given
+
+
+def by_share(name: str, arg: str, positions: Callable[[int, int], Ints]) -> Band:
+    """Returns the band `name:τ` whose positions follow from the width D and the kept width k."""
+    ratio, given = share(name, arg)
+    return Band(f"{name}:{arg}", lambda width: positions(width, kept_width(name, ratio, width)), reading(given))
+
+
+def kept_width(name: str, ratio: str, width: int | None) -> int:
     """Returns k = floor(D / τ), the width that `name:τ` keeps of D (EmbedFilter, §3: τ = 2, 4, 8)."""
     try:
-        ratio = float(arg)
+        tau = float(ratio)
     except ValueError:
-        raise RarityError(f"{name}:{arg or '?'} needs a number τ ≥ 1, the share 1/τ to keep, such as {name}:2") from None
-    if not 1 <= ratio <= width:
-        raise RarityError(f"{name}:{arg}: τ must lie between 1 (keep all) and the width {width}")
-    return int(width / ratio)
+        raise RarityError(f"{name}:{ratio or '?'} needs a number τ ≥ 1, the share 1/τ to keep, such as {name}:2") from None
+    if not 1 <= tau <= (width or sys.float_info.max):
+        raise RarityError(f"{name}:{ratio}: τ must lie between 1 (keep all) and the width {width or ''}".rstrip())
+    return int((width or 0) / tau)
+
+
+def warn_of_degenerate_cuts(name: str, values: Any, kept: Ints) -> None:
+    """Warns of a cut between two equal singular values, which leaves a band undefined: any rotation of the two would do."""
+    inside = np.zeros(len(values), bool)
+    inside[kept] = True
+    cuts = np.flatnonzero(inside[1:] != inside[:-1])
+    gaps = (values[cuts] - values[cuts + 1]) / max(values[0], np.finfo(float).tiny)
+    if (gaps < GAP).any():
+        log.warning("%s cuts between singular values that are equal: the band is not well defined", name)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rarityir.filters.band import kept_width
-from rarityir.types import Ints
+from rarityir.filters.band import Band, by_share
 
 
-def edge(width: int, arg: str) -> Ints:
-    """Returns the kept positions [⌊(D−k)/2⌋, ⌊(D−k)/2⌋ + k) of the falling spectrum (EmbedFilter, the "bulk")."""
-    k = kept_width("edge", arg, width)
-    start = (width - k) // 2
-    return np.arange(start, start + k)
+def edge(arg: str) -> Band:
+    """Keeps positions [⌊(D−k)/2⌋, ⌊(D−k)/2⌋ + k) of the falling spectrum (EmbedFilter, the "bulk")."""
+    return by_share("edge", arg, lambda width, k: np.arange((width - k) // 2, (width - k) // 2 + k))

@@ -8,108 +8,170 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from rarityir import registry, store
-from rarityir.checkpoints import read_tensors, write_tensors
-from rarityir.filters.spectrum import Spectrum, spectrum
+from rarityir import __version__, checkpoints, store
+from rarityir.counts import TokenCounts
+from rarityir.filters.fitting import fit
+from rarityir.filters.source import Source
+from rarityir.filters.unembedding import Unembedding
 from rarityir.systems import Part
-from rarityir.types import Filter, Floats, Json, RarityError
+from rarityir.types import Floats, Json, RarityError
 
-_WEIGHTS, _CARD = "filter.safetensors", "filter.json"
-log = logging.getLogger(__name__)
+WEIGHTS, CARD = "model.safetensors", "filter.json"
 
 
 @dataclass(frozen=True, eq=False)
 class EmbedFilter:
-    """K orthonormal rows of the D-dimensional space. Calling it projects: (N, D) float32 → (N, K) float32."""
+    """The linear map x ↦ (x − mean) @ basis.T from D to K coordinates; calling it maps (N, D) to (N, K) float32.
+
+    The rows of `basis` are orthonormal unless the filter scales (`whiten`) or draws them (`randproj`); `mean` is None
+    unless it was fitted on documents. `fitted_on` says on what: model, digests, counts, documents.
+    """
 
     name: str
     basis: Floats = field(repr=False)
     fitted_on: dict[str, Json] = field(default_factory=dict)
+    mean: Floats | None = field(default=None, repr=False)
 
     @classmethod
-    def fit(cls, unembedding: Floats | str | Path | Spectrum, band: str, *, cache: Path | None = None) -> EmbedFilter:
-        """Returns the filter of a band such as `edge:2` over an unembedding.
+    def fit(
+        cls,
+        unembedding: Floats | str | Path | Source,
+        filter: str,
+        *,
+        counts: TokenCounts | str | Path | None = None,
+        embeddings: Floats | None = None,
+        cache: Path | None = None,
+        device: str = "cpu",
+    ) -> EmbedFilter:
+        """Returns the filter of a name such as `edge:2`, `spectroscopy:128` or `tail:2+whiten:64`.
 
         Args:
-            unembedding: a (V, D) array, or a short name, hub id or path whose head is read from its safetensors shard.
-            band: `edge:τ`, `tail:τ`, `head:τ`, `mid:τ` or `random:τ`, named for what it drops.
+            unembedding: a short name, hub id or path whose head is read from its safetensors shard, or a (V, D) array;
+                or a `Source`, which keeps what several filters of one model share.
+            filter: any filter of `docs/filters.md`, or several joined by `+`, each fitted after the ones before it.
+            counts: the token frequencies for `spectroscopy`, `frequent`, `logfreq` and `auto` (default: running English).
+            embeddings: (N, D) raw embeddings for `center`, `abtt`, `pca` and `whiten`.
             cache: where computed spectra are kept (default: the user's cache folder).
+            device: where Gram matrices are accumulated: `cpu`, or a torch device such as `cuda`.
         """
-        part = Part.parse(band)
-        select = registry.resolve("filters", part.name)
-        found = unembedding if isinstance(unembedding, Spectrum) else spectrum(unembedding, cache)
-        kept = select(len(found.values), part.arg)
-        _warn_of_degenerate_cuts(band, found, kept)
-        basis = found.directions[kept].astype(np.float32)
-        fitted: dict[str, Json] = {"unembedding_sha256": found.digest, "vocabulary": found.vocabulary}
-        if isinstance(unembedding, str | Path):
-            fitted["model"] = str(unembedding)
-        return cls(band, basis, fitted)
+        source = unembedding if isinstance(unembedding, Source) else _source(unembedding, counts, embeddings, cache, device)
+        parts = [Part.parse(part) for part in filter.split("+")]
+        affine = fit(parts, source)
+        facts = dict(affine.facts)
+        if source.unembedding is not None and source.unembedding.model is not None:
+            facts |= checkpoints.fingerprint(source.unembedding.model)
+        mean = None if affine.mean_D is None else affine.mean_D.astype(np.float32)
+        return cls("+".join(map(str, parts)), np.ascontiguousarray(affine.basis_KD, np.float32), facts, mean)
+
+    @classmethod
+    def auto(
+        cls,
+        unembedding: Floats | str | Path | Source,
+        *,
+        counts: TokenCounts | str | Path | None = None,
+        cache: Path | None = None,
+    ) -> EmbedFilter:
+        """Returns the cut that the spectrum and token frequencies alone suggest; `fitted_on["auto"]` says why."""
+        return cls.fit(unembedding, "auto", counts=counts, cache=cache)
 
     @property
     def digest(self) -> str:
-        """The SHA-256 over the basis's bytes."""
-        return hashlib.sha256(np.ascontiguousarray(self.basis).data).hexdigest()
+        """The SHA-256 over the bytes of basis and mean."""
+        total = hashlib.sha256(np.ascontiguousarray(self.basis).data)
+        if self.mean is not None:
+            total.update(np.ascontiguousarray(self.mean).data)
+        return total.hexdigest()
+
+    @property
+    def bias(self) -> Floats:
+        """The (K,) vector −mean @ basis.T: with `basis` as weight, what a linear layer needs to be this filter."""
+        if self.mean is None:
+            return np.zeros(len(self.basis), np.float32)
+        return np.asarray(-(self.mean.astype(np.float64) @ self.basis.T.astype(np.float64)), np.float32)
 
     def __call__(self, x_BD: Floats) -> Floats:
-        """Returns x @ basis.T, the kept coordinates; raises `RarityError` if the widths differ."""
+        """Returns (x − mean) @ basis.T, the kept coordinates; raises `RarityError` if the widths differ."""
         if x_BD.shape[-1] != self.basis.shape[1]:
             raise RarityError(
                 f"filter {self.name} was fitted on width {self.basis.shape[1]}, these embeddings have {x_BD.shape[-1]}"
             )
-        return np.asarray(x_BD, dtype=np.float32) @ self.basis.T
+        x = np.asarray(x_BD, dtype=np.float32)
+        return (x if self.mean is None else x - self.mean) @ self.basis.T
+
+    def stream(self, blocks: Iterable[Floats]) -> Iterator[Floats]:
+        """Yields each block of embeddings filtered; memory-mapped blocks are read one at a time."""
+        for block in blocks:
+            yield self(block)
+
+    def check_model(self, model: str, unembedding_sha256: str) -> None:
+        """Raises `RarityError`, naming both, unless this filter was fitted on that model's unembedding."""
+        fitted = self.fitted_on.get("unembedding_sha256")
+        if fitted is not None and fitted != unembedding_sha256:
+            raise RarityError(
+                f"filter {self.name} was fitted on {self.fitted_on.get('model', 'another matrix')} "
+                f"(unembedding {fitted[:12]}), not on {model} ({unembedding_sha256[:12]}); fit it again on that model"
+            )
 
     def save(self, folder: str | Path) -> Path:
-        """Writes `filter.safetensors` and its card `filter.json` into a folder."""
+        """Writes `model.safetensors`, its card `filter.json` and a README for people into a folder."""
+        from rarityir.filters.card import readme
+
         folder = Path(folder)
-        write_tensors(folder / _WEIGHTS, {"basis": self.basis})
+        tensors = {"basis": self.basis} if self.mean is None else {"basis": self.basis, "mean": self.mean}
+        checkpoints.write_tensors(folder / WEIGHTS, tensors)
         card = {"name": self.name, "kept": self.basis.shape[0], "width": self.basis.shape[1], "fitted_on": self.fitted_on}
-        store.write_json(folder / _CARD, {**card, "basis_sha256": self.digest})
+        store.write_json(folder / CARD, {**card, "sha256": self.digest, "rarityir": __version__})
+        store.write_text(folder / "README.md", readme(self))
         return folder
 
     @classmethod
     def load(cls, folder: str | Path) -> EmbedFilter:
-        """Reads a saved filter; a basis that is not the one its card describes is a `RarityError`."""
+        """Reads a saved filter, with numpy alone; weights that are not those of its card are a `RarityError`."""
         folder = Path(folder)
         try:
-            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-            basis = read_tensors(folder / _WEIGHTS)["basis"]
-            loaded = cls(card["name"], basis, card["fitted_on"])
+            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            tensors = checkpoints.read_tensors(folder / WEIGHTS)
+            loaded = cls(card["name"], tensors["basis"], card["fitted_on"], tensors.get("mean"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RarityError(
                 f"{folder} holds no whole filter ({type(error).__name__}: {error}); fit and save it again"
             ) from None
-        if loaded.digest != card.get("basis_sha256"):
-            raise RarityError(f"{folder / _WEIGHTS} is not the basis its card describes; fit and save it again")
+        if loaded.digest != card.get("sha256"):
+            raise RarityError(f"{folder / WEIGHTS} is not the filter its card describes; fit and save it again")
         return loaded
 
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Uploads the saved form to a model repository of the Hugging Face hub and returns its address."""
+        from rarityir.filters.hub import push
 
-def compose(parts: Sequence[Part], fitted: Spectrum) -> Filter | None:
-    """Returns the filter of a system's `+` parts, or None where there are none."""
-    check(parts)
-    return EmbedFilter.fit(fitted, str(parts[0])) if parts else None
+        return push(self, repo_id, private=private, token=token)
+
+    @classmethod
+    def from_hub(cls, repo_id: str, *, revision: str | None = None, token: str | None = None) -> EmbedFilter:
+        """Loads a filter from a model repository of the hub, or from a folder of that form."""
+        from rarityir.filters.hub import pull
+
+        return pull(repo_id, revision=revision, token=token)
 
 
-def check(parts: Sequence[Part]) -> None:
-    """Raises what is wrong with a system's `+` parts, without a spectrum to fit them on."""
-    if len(parts) > 1:
-        raise RarityError(f"{'+'.join(map(str, parts))}: one filter at a time")
-    for part in parts:
-        registry.resolve("filters", part.name)(2**16, part.arg)
-
-
-def _warn_of_degenerate_cuts(band: str, found: Spectrum, kept: np.ndarray) -> None:
-    """A cut between two equal singular values leaves the band undefined: any rotation of the two would do."""
-    inside = np.zeros(len(found.values), bool)
-    inside[kept] = True
-    cuts = np.flatnonzero(inside[1:] != inside[:-1])
-    gaps = (found.values[cuts] - found.values[cuts + 1]) / max(found.values[0], np.finfo(float).tiny)
-    if (gaps < 1e-8).any():
-        log.warning("%s cuts between singular values that are equal: the band is not well defined", band)
+def _source(
+    unembedding: Floats | str | Path,
+    counts: TokenCounts | str | Path | None,
+    embeddings: Floats | None,
+    cache: Path | None,
+    device: str,
+) -> Source:
+    given = counts if counts is None or isinstance(counts, TokenCounts) else TokenCounts.load(counts)
+    documents, facts = None, {}
+    if embeddings is not None:
+        x_ND = np.asarray(embeddings)
+        documents = lambda: iter([x_ND])  # noqa: E731
+        facts = {"sha256": hashlib.sha256(np.ascontiguousarray(x_ND, np.float32).data).hexdigest()}
+    table = None if given is None else lambda _: given
+    return Source(Unembedding.of(unembedding), table, documents, facts, cache, device)

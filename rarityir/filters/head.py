@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rarityir.filters.band import kept_width
-from rarityir.types import Ints
+from rarityir.filters.band import Band, by_share
 
 
-def head(width: int, arg: str) -> Ints:
-    """Returns the kept positions [D − k, D) of the falling spectrum (EmbedFilter, ablation "dominant removed")."""
-    return np.arange(width - kept_width("head", arg, width), width)
+def head(arg: str) -> Band:
+    """Keeps positions [D − k, D) of the falling spectrum (EmbedFilter, ablation "dominant removed")."""
+    return by_share("head", arg, lambda width, k: np.arange(width - k, width))

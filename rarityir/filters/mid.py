@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rarityir.filters.band import kept_width
-from rarityir.types import Ints
+from rarityir.filters.band import Band, by_share
 
 
-def mid(width: int, arg: str) -> Ints:
-    """Returns k positions at the ends, ⌊(D−k)/2⌋ … dropped between; for τ = 2 and even D the complement of `edge:2`."""
-    k = kept_width("mid", arg, width)
-    top = k // 2
-    return np.concatenate([np.arange(top), np.arange(width - k + top, width)])
+def mid(arg: str) -> Band:
+    """Keeps k positions at the ends, ⌊(D−k)/2⌋ … dropped between; for τ = 2 and even D the complement of `edge:2`."""
+    return by_share("mid", arg, lambda width, k: np.r_[np.arange(k // 2), np.arange(width - k + k // 2, width)])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from rarityir import registry
-from rarityir.filters.band import kept_width
+from rarityir.filters.band import Band, kept_width, share
+from rarityir.filters.unembedding import reading
 from rarityir.types import Ints
 
 
-def random(width: int, arg: str) -> Ints:
-    """Returns k positions of the spectrum drawn without replacement; `random:2,seed=7` draws others than seed 0."""
-    given = registry.options(arg, {"ratio": str, "seed": int}, "random")
-    k = kept_width("random", given.get("ratio", ""), width)
-    return np.sort(np.random.default_rng(given.get("seed", 0)).permutation(width)[:k])
+def random(arg: str) -> Band:
+    """Keeps k positions of the spectrum drawn without replacement; `random:2,seed=7` draws others than seed 0."""
+    ratio, given = share("random", arg, seed=int)
+
+    def positions(width: int) -> Ints:
+        drawn = np.random.default_rng(given.get("seed", 0)).permutation(width)
+        return np.sort(drawn[: kept_width("random", ratio, width)])
+
+    return Band(f"random:{arg}", positions, reading(given))

@@ -6,10 +6,7 @@ float64 is: in float32 the middle of a spectrum of condition 1e6 is lost altoget
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir import checkpoints
+from rarityir.filters.gram import axes, gram
+from rarityir.filters.unembedding import Reading, Unembedding
 from rarityir.types import Floats, RarityError
-
-BLOCK = 16384
 
 
 @dataclass(frozen=True)
@@ -35,68 +32,48 @@ class Spectrum:
     vocabulary: int
 
 
-def spectrum(unembedding: Floats | str | Path, cache: Path | None = None) -> Spectrum:
+def spectrum(
+    unembedding: Unembedding | Floats | str | Path, cache: Path | None = None, how: Reading = Reading(), device: str = "cpu"
+) -> Spectrum:
     """Returns the spectrum of a (V, D) array, or of a model's unembedding by short name, hub id or path.
 
     Args:
         cache: the folder for computed spectra (default: the user's cache folder); a hit costs one pass for the digest.
+        how: which rows are used, and whether they are centred or scaled.
+        device: where the Gram matrix is accumulated, in float64: `cpu` or a torch device such as `cuda`.
     """
-    blocks = _blocks(unembedding)
-    digest, shape = _digest(blocks())
-    path = (cache or _cache()) / f"spectrum-{digest}.safetensors"
-    found = _load(path, digest, shape)
+    matrix = unembedding if isinstance(unembedding, Unembedding) else Unembedding.of(unembedding)
+    if matrix.turn_DK is not None:  # depends on another filter: not worth a place in the cache
+        return decompose(matrix, how, device)
+    tag = f"-{how}".rstrip("-").replace("=yes", "").replace("=", "-").replace(",", "-")
+    path = (cache or _cache()) / f"spectrum-{matrix.digest}{tag}.safetensors"
+    found = _load(path, matrix)
     if found is None:
-        found = decompose(blocks(), digest, shape)
+        found = decompose(matrix, how, device)
         checkpoints.write_tensors(path, {"values": found.values, "directions": found.directions})
     return found
 
 
-def decompose(blocks: Iterable[Floats], digest: str, shape: tuple[int, int]) -> Spectrum:
-    """Returns the spectrum of the matrix whose rows the blocks are; never holds it in float64."""
-    vocabulary, width = shape
-    gram_DD = np.zeros((width, width))
-    for block in blocks:
-        rows = block.astype(np.float64)
-        gram_DD += rows.T @ rows
+def decompose(matrix: Unembedding, how: Reading = Reading(), device: str = "cpu") -> Spectrum:
+    """Returns the spectrum of the rows a reading uses; never holds them in float64 together."""
+    mean = None
+    if how.center:
+        used = matrix.used(how)
+        mean = matrix.weighted(used / used.sum(), how)
+    gram_DD = gram((rows for _, rows in matrix.blocks(how)), matrix.width, mean, device)
     if not np.isfinite(gram_DD).all():
         raise RarityError("the unembedding holds entries that are not finite; is the checkpoint whole?")
-    squares, columns = np.linalg.eigh(gram_DD)
-    rows_DD = columns.T[::-1]
-    peaks = np.take_along_axis(rows_DD, np.abs(rows_DD).argmax(axis=1)[:, None], axis=1)
-    directions = np.ascontiguousarray(rows_DD * np.where(peaks < 0, -1.0, 1.0))
-    return Spectrum(np.sqrt(np.maximum(squares[::-1], 0.0)), directions, digest, vocabulary)
+    values, directions = axes(gram_DD, device)
+    return Spectrum(np.sqrt(values), directions, matrix.digest, matrix.vocabulary)
 
 
-def _blocks(unembedding: Floats | str | Path):  # type: ignore[no-untyped-def]
-    if isinstance(unembedding, str | Path):
-        return checkpoints.unembedding(str(unembedding)).blocks
-    matrix = np.asarray(unembedding)
-    if matrix.ndim != 2 or not matrix.size:
-        raise RarityError(f"an unembedding is a (V, D) matrix; this array has shape {matrix.shape}")
-
-    def blocks() -> Iterator[Floats]:
-        for start in range(0, len(matrix), BLOCK):
-            yield matrix[start : start + BLOCK].astype(np.float32, copy=False)
-
-    return blocks
-
-
-def _digest(blocks: Iterable[Floats]) -> tuple[str, tuple[int, int]]:
-    total, rows, width = hashlib.sha256(), 0, 0
-    for block in blocks:
-        total.update(np.ascontiguousarray(block).data)
-        rows, width = rows + len(block), block.shape[1]
-    total.update(json.dumps([rows, width]).encode())
-    return total.hexdigest(), (rows, width)
-
-
-def _load(path: Path, digest: str, shape: tuple[int, int]) -> Spectrum | None:
+def _load(path: Path, matrix: Unembedding) -> Spectrum | None:
     """A cached spectrum, or None where there is none or it is not whole: it is then computed anew."""
     try:
         tensors = checkpoints.read_tensors(path)
-        if tensors["directions"].shape != (shape[1], shape[1]):
+        if tensors["directions"].shape != (matrix.width, matrix.width):
             return None
-        return Spectrum(tensors["values"], tensors["directions"], digest, shape[0])
+        return Spectrum(tensors["values"], tensors["directions"], matrix.digest, matrix.vocabulary)
     except (OSError, ValueError, KeyError):
         return None
 

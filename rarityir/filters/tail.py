@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rarityir.filters.band import kept_width
-from rarityir.types import Ints
+from rarityir.filters.band import Band, by_share
 
 
-def tail(width: int, arg: str) -> Ints:
-    """Returns the kept positions [0, k) of the falling spectrum (EmbedFilter, ablation "secondary removed")."""
-    return np.arange(kept_width("tail", arg, width))
+def tail(arg: str) -> Band:
+    """Keeps positions [0, k) of the falling spectrum (EmbedFilter, ablation "secondary removed")."""
+    return by_share("tail", arg, lambda width, k: np.arange(k))

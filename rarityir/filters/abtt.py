@@ -1,0 +1,26 @@
+"""`abtt:d`, "all but the top": takes the documents' mean and their d strongest principal components off.
+
+Source: Mu & Viswanath, "All-but-the-Top", ICLR 2018. The D − d other components are kept as coordinates, which compare as
+the vectors with the components taken out do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rarityir.filters.gram import axes
+from rarityir.filters.source import Affine, Fit, Source
+from rarityir.filters.width import at_most, width_of
+
+
+def abtt(arg: str) -> Fit:
+    """Drops the mean and d components."""
+    d, _ = width_of("abtt", arg)
+
+    def fit(source: Source) -> Affine:
+        moments = source.moments
+        at_most("abtt", d + 1, len(moments.mean_D))
+        _, directions = axes(moments.covariance_DD, source.device)
+        return Affine(np.ascontiguousarray(directions[d:]), moments.mean_D, source.read_documents())
+
+    return fit

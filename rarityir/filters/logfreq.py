@@ -1,0 +1,34 @@
+"""`logfreq` drops the one direction that says best, linearly, how frequent a token is.
+
+a = argmin ‖W a + c − log p̂‖² over the vocabulary: the log-linear frequency direction of unembeddings (Cho et al., arXiv
+2406.01468). An embedding's part along a raises all tokens by their log frequency.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rarityir import registry
+from rarityir.filters.source import Affine, Fit, Source
+from rarityir.filters.unembedding import READING, reading
+from rarityir.filters.width import complement
+
+
+def logfreq(arg: str) -> Fit:
+    """Keeps the D − 1 directions orthogonal to a; option `counts=english|corpus|FILE`."""
+    given = registry.options(arg, {"counts": str, **READING}, "logfreq")
+    how = reading(given, center=True)
+
+    def fit(source: Source) -> Affine:
+        counts = source.frequencies(given.get("counts", "english"))
+        matrix, found = source.matrix, source.spectrum(how)
+        used = matrix.used(how)
+        profile = np.where(used, counts.log_probability(), 0.0)
+        profile = np.where(used, profile - profile[used].mean(), 0.0)
+        along = found.directions @ matrix.weighted(profile, how)  # centred by the profile, which sums to nothing
+        squares = np.where(found.values > found.values[0] * 1e-9, found.values**2, np.inf)
+        direction = (along / squares) @ found.directions
+        facts = {**source.read_unembedding(), **source.read_counts(counts)}
+        return Affine(complement(direction[None]), None, facts)
+
+    return fit

@@ -1,0 +1,19 @@
+"""`pca:k` keeps the documents' k strongest principal components, their mean taken off."""
+
+from __future__ import annotations
+
+from rarityir.filters.gram import axes
+from rarityir.filters.source import Affine, Fit, Source
+from rarityir.filters.width import at_most, width_of
+
+
+def pca(arg: str) -> Fit:
+    """Keeps (x − μ) U_k."""
+    k, _ = width_of("pca", arg)
+
+    def fit(source: Source) -> Affine:
+        moments = source.moments
+        _, directions = axes(moments.covariance_DD, source.device)
+        return Affine(directions[: at_most("pca", k, len(directions))], moments.mean_D, source.read_documents())
+
+    return fit

@@ -1,0 +1,147 @@
+"""The unembedding as filters read it: blocks of rows, of which some may be left out, scaled or centred."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir import checkpoints
+from rarityir.counts import real_rows
+from rarityir.types import Floats, Ints, RarityError
+
+BLOCK = 16384
+
+
+def _choice(text: str) -> str:
+    if text not in ("all", "real"):
+        raise ValueError(text)
+    return text
+
+
+def _switch(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError(text)
+    return text == "yes"
+
+
+_choice.__name__, _switch.__name__ = "choice of all and real", "choice of yes and no"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How rows are read: which of them, whether their mean is taken off, whether the final norm's gain is folded in.
+
+    `rows=real` leaves padding rows and special tokens out. `gain=yes` is for states before the final norm's gain: rows
+    become w ⊙ g, and lose their own mean where that norm is a LayerNorm, which centres the states.
+    """
+
+    rows: str = "all"
+    center: bool = False
+    gain: bool = False
+
+    def __str__(self) -> str:
+        parts = ["rows=real"] * (self.rows == "real") + ["center=yes"] * self.center + ["gain=yes"] * self.gain
+        return ",".join(parts)
+
+
+READING = {"rows": _choice, "center": _switch, "gain": _switch}  # the options of every filter that reads the rows
+
+
+def reading(given: Mapping[str, object], **other: object) -> Reading:
+    """Returns the reading that a filter's options describe."""
+    return Reading(**{key: value for key, value in {**other, **given}.items() if key in READING})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class Unembedding:
+    """A (V, D) matrix in float32 blocks, with what is known of the model it belongs to."""
+
+    read: Callable[[], Iterator[Floats]] = field(repr=False)
+    model: str | None = None
+    turn_DK: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, given: Floats | str | Path, model: str | None = None) -> Unembedding:
+        """Returns the unembedding of a short name, hub id or path (not loading the model), or a (V, D) array."""
+        if isinstance(given, str | Path):
+            return cls(checkpoints.unembedding(str(given)).blocks, str(given))
+        matrix = np.asarray(given)
+        if matrix.ndim != 2 or not matrix.size:
+            raise RarityError(f"an unembedding is a (V, D) matrix; this array has shape {matrix.shape}")
+
+        def read() -> Iterator[Floats]:
+            for start in range(0, len(matrix), BLOCK):
+                yield matrix[start : start + BLOCK].astype(np.float32, copy=False)
+
+        return cls(read, model)
+
+    def turned(self, turn_DK: NDArray[np.float64]) -> Unembedding:
+        """Returns the rows as coordinates in which a filter before this one gives its embeddings."""
+        return replace(self, turn_DK=turn_DK if self.turn_DK is None else self.turn_DK @ turn_DK)
+
+    @cached_property
+    def _seen(self) -> tuple[str, tuple[int, int]]:
+        total, rows, width = hashlib.sha256(), 0, 0
+        for block in self.read():
+            total.update(np.ascontiguousarray(block).data)
+            rows, width = rows + len(block), block.shape[1]
+        total.update(json.dumps([rows, width]).encode())
+        return total.hexdigest(), (rows, width)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 over the matrix's float32 rows and its shape."""
+        return self._seen[0]
+
+    @property
+    def vocabulary(self) -> int:
+        """The number V of rows."""
+        return self._seen[1][0]
+
+    @property
+    def width(self) -> int:
+        """The rows' width, after a turn where there is one."""
+        return self._seen[1][1] if self.turn_DK is None else self.turn_DK.shape[1]
+
+    def used(self, how: Reading) -> NDArray[np.bool_]:
+        """Returns which of the V rows a reading uses."""
+        if how.rows == "all":
+            return np.ones(self.vocabulary, bool)
+        return real_rows(self.known("rows=real"), self.vocabulary)
+
+    def blocks(self, how: Reading = Reading()) -> Iterator[tuple[Ints, Floats]]:
+        """Yields (ids, rows) block by block: masked and scaled as the reading says, not yet centred."""
+        used = self.used(how) if how.rows != "all" else None
+        gain, centres = checkpoints.final_norm(self.known("gain=yes")) if how.gain else (None, False)
+        start = 0
+        for block in self.read():
+            ids = np.arange(start, start + len(block))
+            start += len(block)
+            if used is not None:
+                ids, block = ids[used[ids]], block[used[ids]]
+            if gain is not None:
+                block = block * gain
+            if centres:
+                block = block - block.mean(axis=1, keepdims=True)
+            yield ids, block if self.turn_DK is None else (block @ self.turn_DK)
+
+    def weighted(self, weights_V: NDArray[np.float64], how: Reading = Reading()) -> NDArray[np.float64]:
+        """Returns Σ weight · row over the vocabulary: Wᵀ weights, (D,) or (D, M) for M columns of weights."""
+        return np.asarray(sum(rows.astype(np.float64).T @ weights_V[ids] for ids, rows in self.blocks(how)))
+
+    def gather(self, wanted: Ints, how: Reading = Reading()) -> NDArray[np.float64]:
+        """Returns the rows of some ids, in rising order of id."""
+        return np.concatenate([rows[np.isin(ids, wanted)] for ids, rows in self.blocks(how)]).astype(np.float64)
+
+    def known(self, option: str) -> str:
+        """Returns the model; an option that needs one is a `RarityError` without it."""
+        if self.model is None:
+            raise RarityError(f"{option} needs the model that the unembedding belongs to, not the array alone")
+        return self.model

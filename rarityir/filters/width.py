@@ -1,0 +1,36 @@
+"""The argument of filters that say how many directions they keep, and the projections those directions make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir import registry
+from rarityir.types import RarityError
+
+Option = Callable[[str], Any]
+
+
+def width_of(name: str, arg: str, default: int | None = None, **options: Option) -> tuple[int, dict[str, Any]]:
+    """Returns k and the options of `name:k,option=value`."""
+    given = registry.options(arg, {"k": int, **options}, name)
+    k = given.pop("k", default)
+    if k is None or k < 1:
+        raise RarityError(f"{name}:{arg or '?'} needs how many directions to keep, such as {name}:64")
+    return k, given
+
+
+def at_most(name: str, k: int, width: int) -> int:
+    """Returns k, after checking that there are that many directions."""
+    if k > width:
+        raise RarityError(f"{name}:{k} keeps more directions than the {width} there are")
+    return k
+
+
+def complement(dropped_MD: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns D − M orthonormal rows that span what is orthogonal to M independent rows."""
+    q, _ = np.linalg.qr(dropped_MD.T, mode="complete")
+    return np.ascontiguousarray(q[:, len(dropped_MD) :].T)
