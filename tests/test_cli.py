@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rarityir.cli import main
@@ -91,7 +92,7 @@ def test_wrong_usage_exits_with_two_and_says_so_on_standard_error(argv: list[str
         (["encode", "--encoder", "no/such-model", "--dataset", "{beir}"], "no/such-model"),
         (["index", "sparse:many", "--encoder", "{stories}", "--dataset", "{beir}"], "whole number"),
         (["search", "fense"], "did you mean dense"),
-        (["filter", "fit", "{stories}", "edge:0", "--out", "f"], "between 1 (keep all) and the width 64"),
+        (["filter", "fit", "{stories}", "edge:0", "--out", "f"], "between 1 (keep all) and the width"),
         (["filter", "fit", "{stories}", "edge", "--out", "f"], "needs a number"),
         (["filter", "fit", "{stories}", "hedge:2", "--out", "f"], "unknown filter 'hedge'"),
         (["filter", "show", "{beir}"], "config.json"),
@@ -168,16 +169,86 @@ def test_a_filter_is_fitted_saved_and_can_be_loaded(stories: str, tmp_path: Path
     assert capsys.readouterr().out == "tail: tail:4 keeps 16 of 64 directions\n"
 
 
+def test_a_filter_fitted_on_documents_says_on_which(beir: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["filter", "fit", stories, "tail:2+whiten:2", "--dataset", str(beir), "--out", "white", "--json"]
+    assert main(argv) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["documents"]["count"] == 6
+    assert facts["kept"] == 2
+    assert EmbedFilter.load("white").mean is not None
+    assert main(["filter", "fit", stories, "whiten:2", "--out", "white"]) == 1
+    assert "documents" in capsys.readouterr().err
+
+
 def test_the_spectrum_of_a_model_is_shown(stories: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["filter", "show", stories, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    values = facts["singular_values"]
-    assert (facts["vocabulary"], facts["width"], len(values)) == (512, 64, 64)
+    values = facts["values"]
+    assert (facts["vocabulary"], facts["width"], len(values), facts["energy"]) == (512, 64, 64, None)
     assert values == sorted(values, reverse=True)
     assert main(["filter", "show", stories, "--top", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2:]] == ["1", "2", "3", "…", "62", "63", "64"]
-    assert lines[-1].split()[-1] == "1.0000"
+    assert [line.split()[0] for line in lines[3:10]] == ["1", "2", "3", "…", "62", "63", "64"]
+    assert lines[9].split()[2] == "1.0000"
+
+
+def test_a_filter_is_explained_with_texts_and_a_picture(stories: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["filter", "show", stories, "--filter", "cut:4,16", "--text", "Lily saw a red ball", "--picture", "p.svg"]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "cut:4,16 keeps 44 of 64 directions" in out
+    assert "'Lily saw a red ball'" in out
+    assert Path("p.svg").read_text().startswith("<?xml")
+
+
+def test_embeddings_are_filtered_block_by_block_and_those_of_another_model_refused(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["encode", "--dataset", str(beir), "--encoder", stories, "--json"]) == 0
+    folder = json.loads(capsys.readouterr().out)["folder"]
+    assert main(["filter", "fit", stories, "edge:2", "--out", "edge"]) == 0
+    assert main(["filter", "apply", "edge", folder, "--out", "out"]) == 0
+    raw, filtered = (np.load(Path(place) / "000000.npy") for place in (folder, "out"))
+    np.testing.assert_array_equal(filtered, EmbedFilter.load("edge")(raw))
+    assert main(["filter", "fit", "demo", "edge:2", "--out", "other"]) == 0
+    capsys.readouterr()
+    assert main(["filter", "apply", "other", folder, "--out", "out2"]) == 1
+    err = capsys.readouterr().err
+    assert "demo" in err
+    assert "stories260K" in err
+    assert not Path("out2").exists()
+    assert main(["filter", "apply", "edge", "nowhere", "--out", "out2"]) == 1
+
+
+def test_tokens_are_counted_and_the_table_serves_a_filter(beir: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["filter", "count", stories, "--dataset", str(beir), "--out", "counts.safetensors", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert 50 < facts["tokens"] < 500
+    assert main(["filter", "fit", stories, "spectroscopy:16,counts=counts.safetensors", "--out", "s", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["tokens"] == facts["tokens"]
+    assert main(["filter", "fit", stories, "spectroscopy:16,counts=nowhere", "--out", "s"]) == 1
+
+
+def test_a_filter_is_chosen_on_a_development_split_and_a_test_split_refused(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["filter", "select", "--dataset", f"{beir}:dev", "--encoder", stories, "--filters", "edge:2,tail:2"]
+    assert main([*argv[:3], str(beir), *argv[4:]]) == 1
+    assert "tiny/test is a test split" in capsys.readouterr().err
+    (beir / "qrels" / "dev.tsv").write_text((beir / "qrels" / "test.tsv").read_text())
+    assert main([*argv, "--json"]) == 0
+    assert {c["filter"] for c in json.loads(capsys.readouterr().out)["candidates"]} == {"", "edge:2", "tail:2"}
+
+
+def test_a_saved_filter_is_part_of_a_systems_name(beir: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["filter", "fit", stories, "tail:4", "--out", "tail"]) == 0
+    systems = ["--systems", "dense,dense+tail:4,dense+saved:tail", "--json"]
+    assert main(["eval", "--dataset", str(beir), "--encoder", stories, "--baseline", "dense", *systems]) == 0
+    rows = json.loads(capsys.readouterr().out.partition("\n")[2])["systems"]
+    assert rows[1]["measures"] == rows[2]["measures"]
+    assert main(["filter", "fit", "demo", "tail:4", "--out", "tail"]) == 0
+    assert main(["eval", "--dataset", str(beir), "--encoder", stories, "--baseline", "dense", *systems]) == 1
+    assert main(["eval", "--dataset", str(beir), "--encoder", stories, "--systems", "dense+saved:none"]) == 1
 
 
 def test_eval_prints_one_json_object_and_a_second_time_encodes_nothing_again(

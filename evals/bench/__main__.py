@@ -11,9 +11,9 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from evals.bench import spectrum
+from evals.bench import apply, filter
 
-BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {"spectrum": spectrum.bench}
+BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {"apply": apply.bench, "filter": filter.bench}
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
     python evals/demo_model/dev.py work/demo [--poolings echo,prompteol,mean]
 
-Prints nDCG@10 of dense retrieval raw and per band, and of sparse retrieval. Sampled corpora make all figures too high: they
+Prints nDCG@10 of dense retrieval raw and per filter, and of sparse retrieval. Sampled corpora make all figures too high: they
 compare checkpoints and poolings with each other, nothing else.
 """
 
@@ -13,13 +13,13 @@ import argparse
 import numpy as np
 
 import rarityir as ri
-from rarityir.filters import spectrum
+from rarityir.filters import Source, Unembedding
 from rarityir.indexes.topk import pad, topk
 from rarityir.retrieve import normalised
 from rarityir.runs import Run
 from rarityir.tokens import TokenLens, Vocabulary, literal
 
-BANDS = ("edge:2", "tail:2", "head:2", "mid:2", "random:2")
+FILTERS = ("edge:2", "tail:2", "head:2", "mid:2", "random:2", "auto", "logfreq")
 
 
 def main() -> None:
@@ -49,14 +49,14 @@ def main() -> None:
     for pooling in args.poolings.split(","):
         encoder = ri.load_encoder(args.model, pooling=pooling, max_length=args.max_length)
         x, q = encoder.encode_document([doc.text for doc in docs]), encoder.encode_query(queries)
-        fitted = spectrum(encoder.unembedding())
-        filters = {band: ri.EmbedFilter.fit(fitted, band) for band in BANDS}
+        source = Source(Unembedding.of(args.model))
+        filters = {name: ri.EmbedFilter.fit(source, name) for name in FILTERS}
         found = {"raw": ndcg(normalised(q) @ normalised(x).T)}
         found |= {band: ndcg(normalised(f(q)) @ normalised(f(x)).T) for band, f in filters.items()}
         vocabulary = Vocabulary.of(encoder.tokens())
         asked_tokens = literal(encoder.tokenize(queries), vocabulary)
         for name, f in {"": None, **filters}.items():
-            if name in ("", "edge:2", "tail:2", "head:2"):
+            if name in ("", "edge:2", "tail:2", "head:2", "auto", "logfreq"):
                 for keep in map(int, args.keep.split(",")):
                     impacts = TokenLens(encoder.unembedding(), vocabulary, keep, f).impacts(x)
                     found[f"sparse:{keep}+{name}".rstrip("+")] = ndcg(dense(asked_tokens) @ dense(impacts).T)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import dataset_option, encoder_options, given, indexes_option, json_option, names
+from rarityir.cli.options import dataset_option, encoder_options, given, indexes_option, json_option, names, print_facts
 
 if TYPE_CHECKING:
     from rarityir.report import Report
@@ -47,7 +47,8 @@ def eval_(experiment: Path | None, systems: str | None, measures: str | None, *,
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--published", metavar="PAPER", help="Print a paper's figures (embedfilter, alignment) beside ours under FOLDER.")
 @dataset_option
 @click.option("--baseline", metavar="A", help="The system all others are tested against.  [default: as evaluated]")
 @click.option("--measures", metavar="M,N", help="Measures, also others than were evaluated.")
@@ -55,9 +56,28 @@ def eval_(experiment: Path | None, systems: str | None, measures: str | None, *,
 @click.option("--form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text", show_default=True)
 @json_option
 def report(
-    folder: Path, dataset: str | None, baseline: str | None, measures: str | None, seed: int | None, form: str, *, as_json: bool
+    folder: Path | None,
+    published: str | None,
+    dataset: str | None,
+    baseline: str | None,
+    measures: str | None,
+    seed: int | None,
+    form: str,
+    *,
+    as_json: bool,
 ) -> None:
-    """Rebuild the tables of FOLDER from its runs alone (also runs of other tools, given --dataset)."""
+    """Rebuild the tables of FOLDER from its runs alone (also runs of other tools, given --dataset).
+
+    With --published, FOLDER holds evaluated folders and defaults to evals.
+    """
+    if published is not None:
+        from rarityir.published import FOLDER, compare
+
+        compared = compare(published, folder or FOLDER)
+        print_facts(compared.json(), str(compared), as_json=as_json)
+        return
+    if folder is None:
+        raise click.UsageError("FOLDER is missing: the folder of an evaluation, such as evals/cranfield-demo")
     from rarityir.experiment import rebuild
     from rarityir.report import render
 

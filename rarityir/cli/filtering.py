@@ -1,56 +1,208 @@
-"""`rarityir filter fit` and `rarityir filter show`."""
+"""`rarityir filter fit | select | show | apply | count`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import json_option
+from rarityir.cli.options import (
+    dataset_option,
+    encoder_options,
+    given,
+    indexes_option,
+    json_option,
+    names,
+    print_facts,
+    reading_options,
+    retriever,
+)
+
+if TYPE_CHECKING:
+    from rarityir.filters import EmbedFilter, Source
+
+OUT = click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+FILE = click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+COUNTS = click.option(
+    "--counts", default="english", show_default=True, help="Token frequencies: english, or a file of `filter count`."
+)
+DATA = click.option("--dataset", metavar="D", help="Documents for filters that are fitted on embeddings, and for counts=corpus.")
 
 
 @click.group("filter")
 def filter_() -> None:
-    """Fit filters on a model's unembedding, and look at its spectrum."""
+    """Fit, choose, explain and apply filters of a model's embeddings."""
 
 
 @filter_.command()
 @click.argument("model")
-@click.argument("band")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for filter.safetensors and its card.")
+@click.argument("name", metavar="FILTER")
+@OUT
+@DATA
+@reading_options
+@indexes_option
 @json_option
-def fit(model: str, band: str, out: Path, *, as_json: bool) -> None:
-    """Fit BAND (edge:2, tail:2, head:2, mid:2, random:2) on MODEL and save it; the model itself is not loaded."""
+def fit(model: str, name: str, out: Path, *, as_json: bool, **options: Any) -> None:
+    """Fit FILTER on MODEL and save it: weights, card and README.
+
+    \b
+    rarityir filter fit demo edge:2 --out filters/edge
+    rarityir filter fit Qwen/Qwen2.5-0.5B auto --out filters/auto
+    rarityir filter fit demo tail:2+whiten:64 --dataset cranfield --out filters/white
+
+    The model itself is loaded only where documents are to be encoded (--dataset).
+    """
     from rarityir.filters import EmbedFilter
 
-    found = EmbedFilter.fit(model, band)
-    found.save(out)
-    facts = {"filter": band, "kept": found.basis.shape[0], "width": found.basis.shape[1], "folder": str(out), **found.fitted_on}
-    click.echo(json.dumps(facts, indent=1) if as_json else f"{out}: {band} keeps {facts['kept']} of {facts['width']} directions")
+    _saved(EmbedFilter.fit(_source(model, options), name), out, as_json=as_json)
+
+
+@filter_.command()
+@click.option("--filters", metavar="A,B", help="Filters to choose from.  [default: bands at half width, auto, frequency-aware]")
+@click.option("--index", default="dense", show_default=True, help="The index to choose for, such as dense or sparse:64.")
+@click.option("--measure", default="nDCG@10", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to save the best one in.")
+@dataset_option
+@encoder_options
+@indexes_option
+@json_option
+def select(filters: str | None, index: str, measure: str, out: Path | None, *, as_json: bool, **options: Any) -> None:
+    """Choose a filter by its measure on a development split; a test split is refused."""
+    from rarityir.retrieve import INDEXES
+    from rarityir.selection import CANDIDATES, check_split
+    from rarityir.selection import select as choose
+
+    source = retriever(options)
+    check_split(source.dataset.name)
+    wanted = names(filters) if filters else CANDIDATES
+    found, best = choose(
+        source.dataset, source.encoder, wanted, index=index, measure=measure, indexes=given(options).get("indexes", INDEXES)
+    )
+    if out is not None and best is not None:
+        best.save(out)
+    lines = [f"{measure} over {found.topics} topics of {found.dataset}"]
+    lines += [f"{c.value:8.4f}  {c.dim:>5}  {index}{'+' if c.filter else ''}{c.filter}" for c in found.candidates]
+    print_facts(found.json(), "\n".join(lines), as_json=as_json)
+
+
+@filter_.command("show")
+@click.argument("model")
+@click.option("--filter", "name", metavar="F", default="", help="The filter to explain, such as edge:2 or auto.")
+@click.option("--text", "texts", multiple=True, help="A text whose energy and tokens are shown before and after; repeatable.")
+@click.option("--sample", type=click.IntRange(0), default=0, help="With --dataset: so many of its documents as texts.")
+@click.option("--top", type=click.IntRange(1), default=8, show_default=True, help="Directions at each end, tokens of a zone.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Also draw it: .svg, .png or .pdf.")
+@COUNTS
+@DATA
+@reading_options
+@indexes_option
+@json_option
+def show_(
+    model: str,
+    name: str,
+    texts: tuple[str, ...],
+    sample: int,
+    top: int,
+    picture: Path | None,
+    counts: str,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Explain what MODEL's unembedding says of frequency and what a filter removes.
+
+    \b
+    rarityir filter show demo --filter edge:2 --text "flow past a blunt body"
+    rarityir filter show Qwen/Qwen2.5-0.5B --filter auto --picture auto.svg
+    """
+    from rarityir.explain import explain
+    from rarityir.filters import EmbedFilter
+    from rarityir.report.spectrum import picture as draw
+    from rarityir.report.spectrum import text
+
+    source = _source(model, options)
+    chosen = EmbedFilter.fit(source, name) if name else None
+    encoder = _encoder(model, options)
+    read = list(texts) + _sampled(options, sample)
+    found = explain(
+        chosen,
+        source,
+        encoder.tokens(),
+        texts=read,
+        embeddings_ND=encoder.encode_document(read) if read else None,
+        counts=counts,
+        top=top,
+    )
+    if picture is not None:
+        draw(found, picture)
+    print_facts(found.json(), text(found, top).rstrip(), as_json=as_json)
+
+
+@filter_.command("apply")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("embeddings", type=click.Path(path_type=Path))
+@OUT
+@json_option
+def apply_(folder: Path, embeddings: Path, out: Path, *, as_json: bool) -> None:
+    """Filter a folder of EMBEDDINGS (of `rarityir encode`) with the saved filter in FOLDER, block by block."""
+    from rarityir.embeddings import filtered
+    from rarityir.filters import EmbedFilter
+
+    facts = filtered(embeddings, EmbedFilter.load(folder), out)
+    print_facts(facts, f"{out}: {facts['documents']} documents, {facts['dim']} wide", as_json=as_json)
 
 
 @filter_.command()
 @click.argument("model")
-@click.option("--top", type=click.IntRange(1), default=8, show_default=True, help="Singular values shown at each end.")
+@FILE
+@dataset_option
 @json_option
-def show(model: str, top: int, *, as_json: bool) -> None:
-    """Show the spectrum of MODEL's unembedding: singular values and how the energy is spread."""
-    import numpy as np
+def count(model: str, out: Path, dataset: str | None, *, as_json: bool) -> None:
+    """Count the tokens of a dataset's documents in MODEL's vocabulary, for --counts and counts=FILE."""
+    from rarityir import checkpoints
+    from rarityir.counts import TokenCounts
+    from rarityir.datasets import load_dataset
+    from rarityir.encoders import load_encoder
 
-    from rarityir.filters import spectrum
+    source = load_dataset(dataset or "cranfield")
+    encoder = load_encoder(model)
+    vocabulary = checkpoints.unembedding(encoder.model).shape[0]
+    ids = (ids for doc in source.docs() for ids in encoder.tokenize([doc.text]))
+    found = TokenCounts.of(ids, vocabulary, source.corpus)
+    found.save(out)
+    facts = {"file": str(out), "source": found.source, "tokens": found.total, "seen": int((found.counts > 0).sum())}
+    print_facts(facts, f"{out}: {found.total} tokens, {facts['seen']} of {vocabulary} ids seen", as_json=as_json)
 
-    found = spectrum(model)
-    energy = np.cumsum(found.values**2) / np.sum(found.values**2)
-    facts = {"model": model, "vocabulary": found.vocabulary, "width": len(found.values), "sha256": found.digest}
-    if as_json:
-        click.echo(json.dumps({**facts, "singular_values": found.values.tolist()}, indent=1))
-        return
-    click.echo(
-        f"{model}: {found.vocabulary} x {len(found.values)}, condition {found.values[0] / max(found.values[-1], 1e-300):.3g}"
-    )
-    click.echo(f"{'rank':>6} {'singular value':>15} {'energy up to it':>16}")
-    width = len(found.values)
-    shown = list(range(width)) if width <= 2 * top else [*range(top), -1, *range(width - top, width)]
-    for i in shown:
-        click.echo("     …" if i < 0 else f"{i + 1:>6} {found.values[i]:>15.4f} {energy[i]:>16.4f}")
+
+def _source(model: str, options: dict[str, Any]) -> Source:
+    """What filters of a model are fitted on: its checkpoint alone, or with a dataset its documents' embeddings too."""
+    from rarityir.filters import Source, Unembedding
+
+    if options.get("dataset") is None:
+        return Source(Unembedding.of(model.removeprefix("st:") if model.startswith("st:") else model))
+    return retriever({**options, "encoder": model}).source
+
+
+def _encoder(model: str, options: dict[str, Any]) -> Any:
+    from rarityir.encoders import load_encoder
+
+    values = given(options)
+    return load_encoder(model, **{key: value for key, value in values.items() if key not in ("dataset", "indexes")})
+
+
+def _sampled(options: dict[str, Any], sample: int) -> list[str]:
+    from itertools import islice
+
+    from rarityir.datasets import load_dataset
+
+    if not sample or options.get("dataset") is None:
+        return []
+    return [doc.text for doc in islice(load_dataset(options["dataset"]).docs(), sample)]
+
+
+def _saved(found: EmbedFilter, out: Path, *, as_json: bool) -> None:
+    found.save(out)
+    kept, width = found.basis.shape
+    facts = {"filter": found.name, "kept": kept, "width": width, "folder": str(out), **found.fitted_on}
+    print_facts(facts, f"{out}: {found.name} keeps {kept} of {width} directions", as_json=as_json)

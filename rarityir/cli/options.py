@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rarityir.retrieve import Retriever
 
 Command = Callable[..., Any]
 
 
+ENCODER = click.option(
+    "--encoder",
+    metavar="E",
+    help="Short name, hub id or folder of a causal LM; st:NAME for a sentence-transformer.  [default: demo]",
+)
+READING = (
+    click.option("--pooling", help="mean, weighted-mean, last, prompteol or echo.  [default: the encoder's own]"),
+    click.option("--instruction", help="Text put before every query."),
+    click.option("--max-length", type=int, help="Tokens of a text that are read."),
+    click.option("--device", help="cpu, cuda, cuda:1, mps or auto."),
+    click.option("--dtype", help="float32, bfloat16, float16 or auto."),
+    click.option("--batch-tokens", type=int, help="Tokens in one forward pass.  [default: 16384]"),
+)
+
+
 def encoder_options(command: Command) -> Command:
     """Adds the options that say which encoder reads texts, and how."""
-    for option in reversed(
-        (
-            click.option("--encoder", metavar="E", help="Short name, hub id or folder of a causal LM; st:NAME for a "
-                         "sentence-transformer.  [default: demo]"),
-            click.option("--pooling", help="mean, weighted-mean, last, prompteol or echo.  [default: the encoder's own]"),
-            click.option("--instruction", help="Text put before every query."),
-            click.option("--max-length", type=int, help="Tokens of a text that are read."),
-            click.option("--device", help="cpu, cuda, cuda:1, mps or auto."),
-            click.option("--dtype", help="float32, bfloat16, float16 or auto."),
-            click.option("--batch-tokens", type=int, help="Tokens in one forward pass.  [default: 16384]"),
-        )
-    ):  # fmt: skip
+    return ENCODER(reading_options(command))
+
+
+def reading_options(command: Command) -> Command:
+    """Adds the options that say how a model given otherwise reads texts."""
+    for option in reversed(READING):
         command = option(command)
     return command
 
@@ -54,3 +68,20 @@ def names(text: str) -> list[str]:
 def given(values: dict[str, Any]) -> dict[str, Any]:
     """Returns the options that were given."""
     return {key: value for key, value in values.items() if value is not None}
+
+
+def retriever(options: dict[str, Any]) -> Retriever:
+    """Returns what answers a dataset's topics with an encoder, from the options that name them."""
+    from rarityir.datasets import load_dataset
+    from rarityir.encoders import load_encoder
+    from rarityir.retrieve import INDEXES, Retriever
+
+    values = given(options)
+    dataset = load_dataset(values.pop("dataset", "cranfield"))
+    indexes = Path(values.pop("indexes", INDEXES))
+    return Retriever(dataset, load_encoder(values.pop("encoder", "demo"), **values), indexes)
+
+
+def print_facts(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Prints facts as one JSON object, or the text that says the same."""
+    click.echo(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else text)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from rarityir.cli.options import dataset_option, encoder_options, given, indexes_option, json_option
-
-if TYPE_CHECKING:
-    from rarityir.retrieve import Retriever
+from rarityir.cli.options import dataset_option, encoder_options, indexes_option, json_option, print_facts, retriever
 
 
 @click.command()
@@ -20,9 +17,9 @@ if TYPE_CHECKING:
 @json_option
 def encode(*, as_json: bool, **options: Any) -> None:
     """Encode a dataset's documents; goes on where an earlier, stopped run was."""
-    found = _retriever(options).embeddings
+    found = retriever(options).embeddings
     facts = {"folder": str(found.folder), "blocks": len(found.paths), "seconds": found.seconds}
-    _print(facts, f"{facts['folder']}: {facts['blocks']} blocks", as_json=as_json)
+    print_facts(facts, f"{facts['folder']}: {facts['blocks']} blocks", as_json=as_json)
 
 
 @click.command()
@@ -36,8 +33,8 @@ def index(system: str, *, as_json: bool, **options: Any) -> None:
     from rarityir.systems import System
 
     parsed = System.parse(system)
-    folders = [str(folder) for folder in _retriever(options).index(parsed)]
-    _print({"system": str(parsed), "folders": folders}, "\n".join(folders), as_json=as_json)
+    folders = [str(folder) for folder in retriever(options).index(parsed)]
+    print_facts({"system": str(parsed), "folders": folders}, "\n".join(folders), as_json=as_json)
 
 
 @click.command()
@@ -53,8 +50,8 @@ def search(system: str, cutoff: int, out: Path | None, *, as_json: bool, **optio
     from rarityir.systems import System
 
     parsed = System.parse(system)
-    retriever = _retriever(options)
-    run = retriever.run(parsed, cutoff)
+    source = retriever(options)
+    run = source.run(parsed, cutoff)
     if out is None and not as_json:
         for query_id in run:
             for rank, (doc_id, score) in enumerate(run[query_id], start=1):
@@ -62,27 +59,10 @@ def search(system: str, cutoff: int, out: Path | None, *, as_json: bool, **optio
         return
     facts: dict[str, Any] = {
         "system": run.name,
-        "dataset": retriever.dataset.name,
+        "dataset": source.dataset.name,
         "queries": len(run),
         "retrieved": len(run.rows),
     }
     if out is not None:
-        facts["run"] = str(run.save(out, {**facts, "encoder": retriever.encoder.name, "cutoff": cutoff}))
-    _print({**facts, "cost": retriever.search(parsed, cutoff).cost}, str(out), as_json=as_json)
-
-
-def _retriever(options: dict[str, Any]) -> Retriever:
-    from rarityir.datasets import load_dataset
-    from rarityir.encoders import load_encoder
-    from rarityir.retrieve import INDEXES, Retriever
-
-    values = given(options)
-    dataset = load_dataset(values.pop("dataset", "cranfield"))
-    indexes = Path(values.pop("indexes", INDEXES))
-    return Retriever(dataset, load_encoder(values.pop("encoder", "demo"), **values), indexes)
-
-
-def _print(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
-    import json
-
-    click.echo(json.dumps(facts, indent=1) if as_json else text)
+        facts["run"] = str(run.save(out, {**facts, "encoder": source.encoder.name, "cutoff": cutoff}))
+    print_facts({**facts, "cost": source.search(parsed, cutoff).cost}, str(out), as_json=as_json)

@@ -19,8 +19,8 @@ def abtt(arg: str) -> Fit:
 
     def fit(source: Source) -> Affine:
         moments = source.moments
-        at_most("abtt", d + 1, len(moments.mean_D))
-        _, directions = axes(moments.covariance_DD, source.device)
-        return Affine(np.ascontiguousarray(directions[d:]), moments.mean_D, source.read_documents())
+        at_most("abtt", d + 1, len(moments.mean))
+        _, directions = axes(moments.covariance, source.device)
+        return Affine(np.ascontiguousarray(directions[d:]), moments.mean, source.read_documents())
 
     return fit

@@ -17,7 +17,7 @@ from rarityir import registry
 from rarityir.counts import TokenCounts
 from rarityir.filters.band import warn_of_degenerate_cuts
 from rarityir.filters.source import Affine, Fit, Source
-from rarityir.filters.unembedding import READING, Reading, reading
+from rarityir.filters.unembedding import AS_STORED, READING, Reading, reading
 from rarityir.types import Json
 
 PERMUTATIONS, LEVEL = 200, 0.95
@@ -71,7 +71,7 @@ def auto(arg: str) -> Fit:
     return fit
 
 
-def choose(source: Source, counts: TokenCounts, how: Reading = Reading(), seed: int = 0) -> Choice:
+def choose(source: Source, counts: TokenCounts, how: Reading = AS_STORED, seed: int = 0) -> Choice:
     """Returns where to cut the spectrum of a source's unembedding."""
     matrix, found = source.matrix, source.spectrum(how)
     used = matrix.used(how)

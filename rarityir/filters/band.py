@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from rarityir import registry
 from rarityir.filters.source import Affine, Source
-from rarityir.filters.unembedding import READING, Reading, reading
+from rarityir.filters.unembedding import AS_STORED, READING, Reading, reading
+from rarityir.filters.width import NONE, Option
 from rarityir.types import Ints, RarityError
 
 GAP = 1e-8  # relative to the largest singular value: a cut between values closer than this is not well defined
@@ -25,7 +26,7 @@ class Band:
 
     name: str
     positions: Callable[[int], Ints] = field(repr=False)
-    how: Reading = Reading()
+    how: Reading = AS_STORED
 
     def __call__(self, source: Source) -> Affine:
         """Returns the projection onto the kept right singular vectors."""
@@ -35,7 +36,7 @@ class Band:
         return Affine(found.directions[kept], None, source.read_unembedding())
 
 
-def share(name: str, arg: str, **options: type) -> tuple[str, dict[str, Any]]:
+def share(name: str, arg: str, options: Mapping[str, Option] = NONE) -> tuple[str, dict[str, Any]]:
     """Returns τ as it was written, checked to be a number from 1 on, and the options of `name:τ,option=value`."""
     given = registry.options(arg, {"ratio": str, **options, **READING}, name)
     ratio = given.pop("ratio", "")

@@ -11,4 +11,4 @@ from rarityir.filters.source import Affine, Fit
 def center(arg: str) -> Fit:
     """Keeps x − μ, μ over the documents."""
     registry.options(arg, {}, "center")
-    return lambda source: Affine(np.eye(len(source.moments.mean_D)), source.moments.mean_D, source.read_documents())
+    return lambda source: Affine(np.eye(len(source.moments.mean)), source.moments.mean, source.read_documents())

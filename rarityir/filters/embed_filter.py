@@ -64,10 +64,12 @@ class EmbedFilter:
         parts = [Part.parse(part) for part in filter.split("+")]
         affine = fit(parts, source)
         facts = dict(affine.facts)
-        if source.unembedding is not None and source.unembedding.model is not None:
-            facts |= checkpoints.fingerprint(source.unembedding.model)
-        mean = None if affine.mean_D is None else affine.mean_D.astype(np.float32)
-        return cls("+".join(map(str, parts)), np.ascontiguousarray(affine.basis_KD, np.float32), facts, mean)
+        model = source.unembedding.model if source.unembedding else None
+        if model is not None:
+            facts["model"] = checkpoints.called(model)
+            facts["revision"] = checkpoints.fingerprint(model)["revision"]
+        mean = None if affine.mean is None else affine.mean.astype(np.float32)
+        return cls("+".join(map(str, parts)), np.ascontiguousarray(affine.basis, np.float32), facts, mean)
 
     @classmethod
     def auto(
@@ -102,7 +104,8 @@ class EmbedFilter:
                 f"filter {self.name} was fitted on width {self.basis.shape[1]}, these embeddings have {x_BD.shape[-1]}"
             )
         x = np.asarray(x_BD, dtype=np.float32)
-        return (x if self.mean is None else x - self.mean) @ self.basis.T
+        centred: Floats = x if self.mean is None else x - self.mean
+        return centred @ self.basis.T
 
     def stream(self, blocks: Iterable[Floats]) -> Iterator[Floats]:
         """Yields each block of embeddings filtered; memory-mapped blocks are read one at a time."""

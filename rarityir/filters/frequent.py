@@ -16,7 +16,7 @@ from rarityir.filters.width import at_most, complement, width_of
 
 def frequent(arg: str) -> Fit:
     """Keeps the complement of the D − k leading generalised eigenvectors; option `counts=english|corpus|FILE`."""
-    k, given = width_of("frequent", arg, counts=str, **READING)
+    k, given = width_of("frequent", arg, {"counts": str, **READING})
     how = reading(given)
 
     def fit(source: Source) -> Affine:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir.types import Floats
-
 
 def gram(
-    blocks: Iterable[Floats], width: int, mean_D: NDArray[np.float64] | None = None, device: str = "cpu"
+    blocks: Iterable[NDArray[Any]], width: int, mean_D: NDArray[np.float64] | None = None, device: str = "cpu"
 ) -> NDArray[np.float64]:
     """Returns Σ (row − mean)(row − mean)ᵀ over all rows, (D, D) in float64; one block at a time is held in float64."""
     if device != "cpu":
@@ -38,7 +37,7 @@ def axes(gram_DD: NDArray[np.float64], device: str = "cpu") -> tuple[NDArray[np.
     return np.maximum(squares[::-1], 0.0), np.ascontiguousarray(rows_DD * np.where(peaks < 0, -1.0, 1.0))
 
 
-def _on(device: str, blocks: Iterable[Floats], width: int, mean_D: NDArray[np.float64] | None) -> NDArray[np.float64]:
+def _on(device: str, blocks: Iterable[NDArray[Any]], width: int, mean_D: NDArray[np.float64] | None) -> NDArray[np.float64]:
     import torch
 
     total_DD = torch.zeros((width, width), dtype=torch.float64, device=device)

@@ -13,7 +13,7 @@ def pca(arg: str) -> Fit:
 
     def fit(source: Source) -> Affine:
         moments = source.moments
-        _, directions = axes(moments.covariance_DD, source.device)
-        return Affine(directions[: at_most("pca", k, len(directions))], moments.mean_D, source.read_documents())
+        _, directions = axes(moments.covariance, source.device)
+        return Affine(directions[: at_most("pca", k, len(directions))], moments.mean, source.read_documents())
 
     return fit

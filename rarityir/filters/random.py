@@ -11,7 +11,7 @@ from rarityir.types import Ints
 
 def random(arg: str) -> Band:
     """Keeps k positions of the spectrum drawn without replacement; `random:2,seed=7` draws others than seed 0."""
-    ratio, given = share("random", arg, seed=int)
+    ratio, given = share("random", arg, {"seed": int})
 
     def positions(width: int) -> Ints:
         drawn = np.random.default_rng(given.get("seed", 0)).permutation(width)

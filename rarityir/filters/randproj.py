@@ -10,7 +10,7 @@ from rarityir.filters.width import at_most, width_of
 
 def randproj(arg: str) -> Fit:
     """Keeps x R with entries of R drawn from N(0, 1/k); option `seed=0`."""
-    k, given = width_of("randproj", arg, seed=int)
+    k, given = width_of("randproj", arg, {"seed": int})
 
     def fit(source: Source) -> Affine:
         width = source.width

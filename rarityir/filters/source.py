@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rarityir.counts import TokenCounts
 from rarityir.filters.gram import gram
 from rarityir.filters.spectrum import Spectrum, spectrum
-from rarityir.filters.unembedding import Reading, Unembedding
+from rarityir.filters.unembedding import AS_STORED, Reading, Unembedding
 from rarityir.types import Floats, Json, RarityError
 
 Vectors = NDArray[np.float64]
@@ -23,32 +23,33 @@ Vectors = NDArray[np.float64]
 class Affine(NamedTuple):
     """The map x ↦ (x − mean) @ basis.T in float64, and what it says about how it was fitted."""
 
-    basis_KD: Vectors
-    mean_D: Vectors | None
+    basis: Vectors
+    mean: Vectors | None
     facts: Mapping[str, Json]
 
     def __call__(self, x_BD: Vectors | Floats) -> Vectors:
         """Returns (B, K)."""
-        return (x_BD if self.mean_D is None else x_BD - self.mean_D) @ self.basis_KD.T
+        return (x_BD if self.mean is None else x_BD - self.mean) @ self.basis.T
 
     def then(self, later: Affine) -> Affine:
         """Returns one map that does both: B₂(B₁(x − m₁) − m₂) = B₂B₁(x − m₁ − B₁⁺m₂)."""
-        mean = self.mean_D
-        if later.mean_D is not None:
-            moved = np.linalg.pinv(self.basis_KD) @ later.mean_D
+        mean = self.mean
+        if later.mean is not None:
+            moved = np.linalg.pinv(self.basis) @ later.mean
             mean = moved if mean is None else mean + moved
-        return Affine(later.basis_KD @ self.basis_KD, mean, {**self.facts, **later.facts})
+        return Affine(later.basis @ self.basis, mean, {**self.facts, **later.facts})
 
 
 Fit = Callable[["Source"], Affine]
 
 
-class Moments(NamedTuple):
+@dataclass(frozen=True)
+class Moments:
     """Documents' embeddings summed up: how many, their mean (D,) and covariance (D, D)."""
 
     count: int
-    mean_D: Vectors
-    covariance_DD: Vectors
+    mean: Vectors
+    covariance: Vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Source:
 
     def after(self, earlier: Affine) -> Source:
         """Returns the same source in the coordinates that an earlier filter gives."""
-        turned = self.unembedding.turned(np.linalg.pinv(earlier.basis_KD)) if self.unembedding else None
+        turned = self.unembedding.turned(np.linalg.pinv(earlier.basis)) if self.unembedding else None
         before = earlier if self.before is None else self.before.then(earlier)
         return replace(self, unembedding=turned, before=before, _spectra={})
 
@@ -77,7 +78,7 @@ class Source:
             raise RarityError("this filter is fitted on an unembedding; give a model or its (V, D) matrix")
         return self.unembedding
 
-    def spectrum(self, how: Reading = Reading()) -> Spectrum:
+    def spectrum(self, how: Reading = AS_STORED) -> Spectrum:
         """Returns the unembedding's spectrum, computed once for every reading of it."""
         if how not in self._spectra:
             self._spectra[how] = spectrum(self.matrix, self.cache, how, self.device)
@@ -132,4 +133,4 @@ class Source:
     @property
     def width(self) -> int:
         """The width D of the embeddings to filter."""
-        return self.matrix.width if self.unembedding is not None else len(self.moments.mean_D)
+        return self.matrix.width if self.unembedding is not None else len(self.moments.mean)

@@ -33,8 +33,7 @@ _gauge.__name__ = "choice of free and paper"
 
 def spectroscopy(arg: str) -> Fit:
     """Keeps the k directions of smallest Δπ; options `gauge=free|paper`, `top=100`, `counts=english|corpus|FILE`."""
-    options = {"gauge": _gauge, "top": int, "counts": str, **READING}
-    k, given = width_of("spectroscopy", arg, **options)
+    k, given = width_of("spectroscopy", arg, {"gauge": _gauge, "top": int, "counts": str, **READING})
     how = reading(given, center=given.get("gauge", "free") == "free")
 
     def fit(source: Source) -> Affine:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rarityir import checkpoints
 from rarityir.filters.gram import axes, gram
-from rarityir.filters.unembedding import Reading, Unembedding
+from rarityir.filters.unembedding import AS_STORED, Reading, Unembedding
 from rarityir.types import Floats, RarityError
 
 
@@ -33,7 +33,7 @@ class Spectrum:
 
 
 def spectrum(
-    unembedding: Unembedding | Floats | str | Path, cache: Path | None = None, how: Reading = Reading(), device: str = "cpu"
+    unembedding: Unembedding | Floats | str | Path, cache: Path | None = None, how: Reading = AS_STORED, device: str = "cpu"
 ) -> Spectrum:
     """Returns the spectrum of a (V, D) array, or of a model's unembedding by short name, hub id or path.
 
@@ -43,7 +43,7 @@ def spectrum(
         device: where the Gram matrix is accumulated, in float64: `cpu` or a torch device such as `cuda`.
     """
     matrix = unembedding if isinstance(unembedding, Unembedding) else Unembedding.of(unembedding)
-    if matrix.turn_DK is not None:  # depends on another filter: not worth a place in the cache
+    if matrix.turn is not None:  # depends on another filter: not worth a place in the cache
         return decompose(matrix, how, device)
     tag = f"-{how}".rstrip("-").replace("=yes", "").replace("=", "-").replace(",", "-")
     path = (cache or _cache()) / f"spectrum-{matrix.digest}{tag}.safetensors"
@@ -54,7 +54,7 @@ def spectrum(
     return found
 
 
-def decompose(matrix: Unembedding, how: Reading = Reading(), device: str = "cpu") -> Spectrum:
+def decompose(matrix: Unembedding, how: Reading = AS_STORED, device: str = "cpu") -> Spectrum:
     """Returns the spectrum of the rows a reading uses; never holds them in float64 together."""
     mean = None
     if how.center:

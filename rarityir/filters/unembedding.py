@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rarityir import checkpoints
+from rarityir.checkpoints import ENTRIES
 from rarityir.counts import real_rows
 from rarityir.types import Floats, Ints, RarityError
-
-BLOCK = 16384
 
 
 def _choice(text: str) -> str:
@@ -51,6 +51,7 @@ class Reading:
         return ",".join(parts)
 
 
+AS_STORED = Reading()
 READING = {"rows": _choice, "center": _switch, "gain": _switch}  # the options of every filter that reads the rows
 
 
@@ -65,7 +66,7 @@ class Unembedding:
 
     read: Callable[[], Iterator[Floats]] = field(repr=False)
     model: str | None = None
-    turn_DK: NDArray[np.float64] | None = field(default=None, repr=False)
+    turn: NDArray[Any] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, given: Floats | str | Path, model: str | None = None) -> Unembedding:
@@ -77,14 +78,15 @@ class Unembedding:
             raise RarityError(f"an unembedding is a (V, D) matrix; this array has shape {matrix.shape}")
 
         def read() -> Iterator[Floats]:
-            for start in range(0, len(matrix), BLOCK):
-                yield matrix[start : start + BLOCK].astype(np.float32, copy=False)
+            rows = max(1, ENTRIES // matrix.shape[1])
+            for start in range(0, len(matrix), rows):
+                yield matrix[start : start + rows].astype(np.float32, copy=False)
 
         return cls(read, model)
 
-    def turned(self, turn_DK: NDArray[np.float64]) -> Unembedding:
+    def turned(self, turn: NDArray[Any]) -> Unembedding:
         """Returns the rows as coordinates in which a filter before this one gives its embeddings."""
-        return replace(self, turn_DK=turn_DK if self.turn_DK is None else self.turn_DK @ turn_DK)
+        return replace(self, turn=turn if self.turn is None else self.turn @ turn)
 
     @cached_property
     def _seen(self) -> tuple[str, tuple[int, int]]:
@@ -108,7 +110,7 @@ class Unembedding:
     @property
     def width(self) -> int:
         """The rows' width, after a turn where there is one."""
-        return self._seen[1][1] if self.turn_DK is None else self.turn_DK.shape[1]
+        return self._seen[1][1] if self.turn is None else self.turn.shape[1]
 
     def used(self, how: Reading) -> NDArray[np.bool_]:
         """Returns which of the V rows a reading uses."""
@@ -116,7 +118,7 @@ class Unembedding:
             return np.ones(self.vocabulary, bool)
         return real_rows(self.known("rows=real"), self.vocabulary)
 
-    def blocks(self, how: Reading = Reading()) -> Iterator[tuple[Ints, Floats]]:
+    def blocks(self, how: Reading = AS_STORED) -> Iterator[tuple[Ints, NDArray[Any]]]:
         """Yields (ids, rows) block by block: masked and scaled as the reading says, not yet centred."""
         used = self.used(how) if how.rows != "all" else None
         gain, centres = checkpoints.final_norm(self.known("gain=yes")) if how.gain else (None, False)
@@ -130,13 +132,13 @@ class Unembedding:
                 block = block * gain
             if centres:
                 block = block - block.mean(axis=1, keepdims=True)
-            yield ids, block if self.turn_DK is None else (block @ self.turn_DK)
+            yield ids, block if self.turn is None else (block @ self.turn)
 
-    def weighted(self, weights_V: NDArray[np.float64], how: Reading = Reading()) -> NDArray[np.float64]:
+    def weighted(self, weights_V: NDArray[np.float64], how: Reading = AS_STORED) -> NDArray[np.float64]:
         """Returns Σ weight · row over the vocabulary: Wᵀ weights, (D,) or (D, M) for M columns of weights."""
         return np.asarray(sum(rows.astype(np.float64).T @ weights_V[ids] for ids, rows in self.blocks(how)))
 
-    def gather(self, wanted: Ints, how: Reading = Reading()) -> NDArray[np.float64]:
+    def gather(self, wanted: Ints, how: Reading = AS_STORED) -> NDArray[np.float64]:
         """Returns the rows of some ids, in rising order of id."""
         return np.concatenate([rows[np.isin(ids, wanted)] for ids, rows in self.blocks(how)]).astype(np.float64)
 

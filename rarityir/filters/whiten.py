@@ -16,12 +16,12 @@ def whiten(arg: str) -> Fit:
 
     def fit(source: Source) -> Affine:
         moments = source.moments
-        variances, directions = axes(moments.covariance_DD, source.device)
+        variances, directions = axes(moments.covariance, source.device)
         kept = variances[: at_most("whiten", k, len(variances))]
         if kept[-1] <= 1e-12 * kept[0]:
             rank = int((variances > 1e-12 * variances[0]).sum())
             raise RarityError(f"whiten:{k}: {moments.count} documents vary in {rank} directions only; keep at most {rank}")
         basis = directions[:k] / np.sqrt(kept)[:, None]
-        return Affine(basis, moments.mean_D, source.read_documents())
+        return Affine(basis, moments.mean, source.read_documents())
 
     return fit

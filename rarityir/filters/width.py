@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from rarityir import registry
 from rarityir.types import RarityError
 
 Option = Callable[[str], Any]
+NONE: Mapping[str, Option] = MappingProxyType({})
 
 
-def width_of(name: str, arg: str, default: int | None = None, **options: Option) -> tuple[int, dict[str, Any]]:
+def width_of(name: str, arg: str, options: Mapping[str, Option] = NONE) -> tuple[int, dict[str, Any]]:
     """Returns k and the options of `name:k,option=value`."""
     given = registry.options(arg, {"k": int, **options}, name)
-    k = given.pop("k", default)
+    k = given.pop("k", None)
     if k is None or k < 1:
         raise RarityError(f"{name}:{arg or '?'} needs how many directions to keep, such as {name}:64")
     return k, given

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from rarityir.report.explanation import Aligned, Explanation, Zone
 from rarityir.report.model import Report, Row
 from rarityir.report.render import RENDERERS, render
 
-__all__ = ["RENDERERS", "Report", "Row", "render"]
+__all__ = ["RENDERERS", "Aligned", "Explanation", "Report", "Row", "Zone", "render"]

@@ -1,0 +1,73 @@
+"""A filter against its model's spectrum: what an explanation says."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir.types import Json
+
+
+@dataclass(frozen=True)
+class Zone:
+    """Directions that are all kept or all dropped, by position from 0, and what the unembedding writes in them.
+
+    `written` are the tokens with the most energy there; `energy` is the share of the unembedding's squared norm;
+    `frequency` the share of the log frequencies' variance, of what the unembedding explains of it.
+    """
+
+    positions: tuple[int, ...]
+    kept: bool
+    energy: float
+    frequency: float
+    written: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Their ranks from 1, `1-15`, or how many they are where they are scattered."""
+        first, last = self.positions[0] + 1, self.positions[-1] + 1
+        return f"{first}-{last}" if last - first + 1 == len(self.positions) else f"{len(self.positions)} of {first}-{last}"
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """One text's best aligned tokens before and after the filter, and the share of its squared norm that is kept."""
+
+    text: str
+    kept: float
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A filter against its model's spectrum; arrays are over the D directions, by falling singular value.
+
+    `kept` is the share of each direction that the filter keeps; `shift` is Δπ on the spectrum of centred rows, free of
+    gauge; `frequency` each direction's share of log-frequency variance, of what all explain; `energy` the texts' mean
+    share of squared norm by direction, None without texts.
+    """
+
+    model: str
+    filter: str
+    width: int
+    vocabulary: int
+    counts: str
+    values: NDArray[np.float64]
+    kept: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    frequency: NDArray[np.float64]
+    energy: NDArray[np.float64] | None
+    zones: tuple[Zone, ...]
+    texts: tuple[Aligned, ...]
+    fitted_on: dict[str, Json]
+
+    def json(self) -> dict[str, Json]:
+        """Returns the whole as JSON values."""
+        return {
+            key: [round(float(v), 8) for v in value] if isinstance(value, np.ndarray) else value
+            for key, value in dataclasses.asdict(self).items()
+        }
