@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,12 +59,10 @@ class Rows:
     shape: tuple[int, int]
     bias: Path | None = None  # the file that holds the head's bias, which may be another shard
 
-    def blocks(self) -> Iterator[Floats]:
-        """Yields float32 blocks of about 64 MB, in order."""
-        from safetensors import safe_open
-
-        rows = max(1, ENTRIES // self.shape[1])
-        with safe_open(self.path, framework="pt") as file:
+    def blocks(self, rows: int = 0) -> Iterator[Floats]:
+        """Yields float32 blocks of so many rows, in order; of about 64 MB where nothing is said."""
+        rows = rows or max(1, ENTRIES // self.shape[1])
+        with _opened(self.path) as file:
             part = file.get_slice(self.name)
             for start in range(0, self.shape[0], rows):
                 yield part[start : start + rows].float().numpy()
@@ -82,13 +81,7 @@ def unembedding(model: str) -> Rows:
     folder = located(model)
     wanted = _json(_file(folder, "config.json"))
     config = wanted.get("text_config", wanted)
-    index = look(folder, "model.safetensors.index.json")
-    names = _json(index).get("weight_map", {}) if index else {}
-    if not names:
-        only = look(folder, "model.safetensors")
-        if only is None:
-            raise HeadNotFound(f"{folder} has no model.safetensors; a Hugging Face model with safetensors weights is needed")
-        names = dict.fromkeys(_keys(only), only.name)
+    names = _tensors(folder)
     name = next((n for n in (*_HEADS, *_TIED, *_ENCODERS) if n in names), None)
     if name is None:
         raise HeadNotFound(f"{model}: no output head among the {len(names)} tensors; pass the (V, D) matrix itself")
@@ -96,7 +89,9 @@ def unembedding(model: str) -> Rows:
         raise HeadNotFound(f"{model}: config says untied, but no output head is stored; pass the (V, D) matrix itself")
     path = _file(folder, names[name])
     bias = _file(folder, names[_bias_of(name)]) if _bias_of(name) in names else None
-    return Rows(path, name, _shape(path, name), bias)
+    with _opened(path) as file:
+        rows, width = file.get_slice(name).get_shape()
+    return Rows(path, name, (int(rows), int(width)), bias)
 
 
 def located(model: str) -> str:
@@ -118,11 +113,9 @@ def called(model: str) -> str:
 
 def bias(rows: Rows) -> Floats | None:
     """Returns the (V,) bias that an output head adds to its logits, None where it adds none."""
-    from safetensors import safe_open
-
     if rows.bias is None:
         return None
-    with safe_open(rows.bias, framework="pt") as file:
+    with _opened(rows.bias) as file:
         found: Floats = file.get_tensor(_bias_of(rows.name)).float().numpy()
     return found
 
@@ -178,25 +171,29 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _keys(path: Path) -> list[str]:
+def _tensors(folder: str) -> dict[str, str]:
+    """Every tensor's name → the file of the checkpoint that holds it."""
+    index = look(folder, "model.safetensors.index.json")
+    names: dict[str, str] = _json(index).get("weight_map", {}) if index else {}
+    if names:
+        return names
+    only = look(folder, "model.safetensors")
+    if only is None:
+        raise HeadNotFound(f"{folder} has no model.safetensors; a Hugging Face model with safetensors weights is needed")
+    with _opened(only) as file:
+        return dict.fromkeys(file.keys(), only.name)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file, or one line that says it is none."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np") as file:
-            return list(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise RarityError(f"{path} is not a safetensors file ({error}); download the model again") from None
-
-
-def _shape(path: Path, name: str) -> tuple[int, int]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            rows, width = file.get_slice(name).get_shape()
+        with safe_open(path, framework="pt") as file:
+            yield file
     except (SafetensorError, OSError) as error:
         raise RarityError(f"{path} is not a whole safetensors file ({error}); download the model again") from None
-    return int(rows), int(width)
 
 
 def write_tensors(path: Path, tensors: dict[str, Any]) -> None:
@@ -221,16 +218,11 @@ def read_tensors(path: Path) -> dict[str, Any]:
 def final_norm(model: str) -> tuple[Floats, bool]:
     """Returns the (D,) gain of a causal LM's final norm, and whether that norm also centres (LayerNorm)."""
     folder = located(model)
-    config = _json(_file(folder, "config.json"))
-    index = look(folder, "model.safetensors.index.json")
-    only = look(folder, "model.safetensors")
-    files = _json(index)["weight_map"] if index else dict.fromkeys(_keys(only), only.name) if only else {}
+    config, files = _json(_file(folder, "config.json")), _tensors(folder)
     name = next((n for n in _NORMS if n in files), None)
     if name is None:
         raise RarityError(f"{model}: no final norm among its {len(files)} tensors, so its gain cannot be folded; leave gain out")
-    from safetensors import safe_open
-
-    with safe_open(_file(folder, files[name]), framework="pt") as file:
+    with _opened(_file(folder, files[name])) as file:
         gain: Floats = file.get_tensor(name).float().numpy()
     # Gemma stores a gain's distance from one.
     return gain + 1.0 if str(config.get("model_type", "")).startswith("gemma") else gain, _bias_of(name) in files

@@ -240,6 +240,26 @@ def test_a_filter_is_chosen_on_a_development_split_and_a_test_split_refused(
     assert {c["filter"] for c in json.loads(capsys.readouterr().out)["candidates"]} == {"", "edge:2", "tail:2"}
 
 
+def test_a_dataset_with_an_experiment_of_its_name_is_evaluated_as_that_says(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("evals").mkdir()
+    written = (
+        f'dataset = "cranfield"\nencoder = "{stories}"\nsystems = ["dense", "dense+tail:2"]\nbaseline = "dense"\nout = "mine"\n'
+    )
+    Path("evals/tiny.toml").write_text(written)
+    beir.rename("tiny")
+    assert main(["eval", "--dataset", "tiny", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [system["name"] for system in json.loads(out)["systems"]] == ["dense", "dense+tail:2"]
+    assert Path("mine/report.json").exists()
+    assert "evals/tiny.toml" in err
+    before = files(Path("mine"))
+    assert main(["eval", "--dataset", "tiny", "--systems", "dense", "--json"]) == 0
+    assert files(Path("mine")) == before
+    assert len(list(Path("evals").glob("tiny*/report.json"))) == 1
+
+
 def test_a_saved_filter_is_part_of_a_systems_name(beir: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["filter", "fit", stories, "tail:4", "--out", "tail"]) == 0
     systems = ["--systems", "dense,dense+tail:4,dense+saved:tail", "--json"]

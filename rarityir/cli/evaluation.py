@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,10 @@ import click
 from rarityir.cli.options import dataset_option, encoder_options, given, indexes_option, json_option, names, print_facts
 
 if TYPE_CHECKING:
+    from rarityir.experiment import Experiment
     from rarityir.report import Report
+
+log = logging.getLogger(__name__)
 
 
 @click.command("eval")
@@ -33,10 +37,10 @@ def eval_(experiment: Path | None, systems: str | None, measures: str | None, *,
     rarityir eval
     rarityir eval --dataset scifact --encoder Qwen/Qwen2.5-0.5B --systems "bm25,dense,dense+edge:2,rrf(bm25,dense+edge:2)"
     """
-    from rarityir.experiment import Experiment, perform
+    from rarityir.experiment import perform
 
-    base = Experiment.load(experiment) if experiment else Experiment()
     values = given(options)
+    base = _base(experiment, {**values, **given({"systems": systems, "measures": measures})})
     if systems is not None:
         values["systems"] = names(systems)
         if options["baseline"] is None and base.baseline not in values["systems"] and values["systems"]:
@@ -86,6 +90,21 @@ def report(
         show(found, as_json=as_json)
     else:
         click.echo(render(found, form), nl=False)
+
+
+def _base(experiment: Path | None, values: dict[str, Any]) -> Experiment:
+    """The experiment that the options change: the file given, the one named for the dataset in evals/, or the defaults."""
+    from rarityir.experiment import Experiment
+
+    named = Path("evals") / f"{values.get('dataset', '')}.toml"
+    if experiment is None and not ("dataset" in values and named.is_file()):
+        return Experiment()
+    base = Experiment.load(experiment or named)
+    if experiment is None:
+        log.warning("%s says what is not given here", named)
+        if set(values) - {"dataset"}:  # another experiment than the file's own: its folder is left alone
+            base = base.replace(str(named), out="")
+    return base
 
 
 def show(report: Report, *, as_json: bool) -> None:
