@@ -1,5 +1,6 @@
 # make eval     compare systems on a judged collection (DATASET= ENCODER= SYSTEMS= MEASURES= BASELINE= ARGS=)
 # make test     lint, types and all tests
+# make test-integrations   the tests of every stack a filter plugs into, its library installed
 # make check    lint and types alone
 # make bench    time the parts against named peers
 # make clean    remove caches and everything in indexes/ that can be built again
@@ -11,7 +12,7 @@ READY := $(VENV)/.ready
 
 option = $(if $($(1)),$(2) "$($(1))")
 
-.PHONY: eval test check bench setup clean
+.PHONY: eval test test-integrations check bench setup clean
 .DEFAULT_GOAL := eval
 
 eval: $(READY)
@@ -26,6 +27,9 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+test-integrations: $(VENV)/.integrations
+	$(BIN)/python -m pytest tests/integrations
+
 bench: $(READY)
 	$(BIN)/python -m evals.bench
 
@@ -36,6 +40,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+$(VENV)/.integrations: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,integrations]"
 	touch $@
 
 clean:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rarityir.filters import EmbedFilter
     from rarityir.measures import evaluate
     from rarityir.report import Report
-    from rarityir.retrieve import retrieve
+    from rarityir.retrieval import retrieve
     from rarityir.runs import Run, read_run
     from rarityir.systems import System
     from rarityir.types import Dataset, Encoder, RarityError
@@ -39,7 +39,7 @@ _HOMES = {
     "load_encoder": "encoders",
     "perform": "experiment",
     "read_run": "runs",
-    "retrieve": "retrieve",
+    "retrieve": "retrieval",
 }
 
 __all__ = [

@@ -22,7 +22,7 @@ from rarityir.encoders import load_encoder
 from rarityir.measures import DEFAULT, Measure, compare, evaluate
 from rarityir.measures.significance import ALPHA
 from rarityir.report import RENDERERS, Report, Row, render
-from rarityir.retrieve import CUTOFF, INDEXES, Retriever, check
+from rarityir.retrieval import CUTOFF, INDEXES, Retriever, check
 from rarityir.runs import read_run
 from rarityir.systems import System, slug
 from rarityir.types import BadInput, Dataset, Json, RarityError, Scores, UnknownName

@@ -1,7 +1,7 @@
 """Turns a name into the part it stands for, importing that part only then.
 
 Every table is plain data, so listing what exists imports nothing. Other packages add parts through entry points of the
-same shape, in the groups `rarityir.filters`, `rarityir.indexes`, `rarityir.fusions` and `rarityir.encoders`.
+same shape, in the groups `rarityir.filters`, `rarityir.indexes`, `rarityir.fusions`, `rarityir.encoders` and `rarityir.exports`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "encoders": {
         "hf": "rarityir.encoders.hf:load",
         "st": "rarityir.encoders.sentence_transformers:load",
+    },
+    "exports": {
+        "faiss": "rarityir.integrations.faiss:export",
+        "onnx": "rarityir.integrations.onnx:export",
+        "pytorch": "rarityir.integrations.pytorch:export",
+        "sentence-transformers": "rarityir.integrations.sentence_transformers:export",
     },
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rarityir.filters import EmbedFilter
 from rarityir.measures import evaluate
-from rarityir.retrieve import CUTOFF, INDEXES, Retriever
+from rarityir.retrieval import CUTOFF, INDEXES, Retriever
 from rarityir.systems import Part, System
 from rarityir.types import Dataset, Encoder, Json, RarityError
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rarityir import registry
-from rarityir.filters import EmbedFilter, spectrum
-from rarityir.types import Hits, Impacts
+from rarityir.counts import TokenCounts
+from rarityir.filters import EmbedFilter, Source, Unembedding
+from rarityir.systems import Part
+from rarityir.types import Hits, Impacts, RarityError
 
 RNG = np.random.default_rng(0)
 UNEMBEDDING = RNG.standard_normal((300, 24)).astype(np.float32) * np.geomspace(9, 1, 24).astype(np.float32)
@@ -41,17 +44,84 @@ def first(block) -> object:
     return block[:1]
 
 
-@pytest.mark.parametrize("name", sorted(registry.table("filters")))
-@pytest.mark.parametrize("ratio", ["1", "2", "3", "8"])
+# Arguments of each filter, and the width it then keeps of 24; None where the filter chooses it.
+FILTERS: dict[str, dict[str, int | None]] = {
+    "abtt": {"1": 23, "5": 19},
+    "auto": {"": None, "seed=3": None},
+    "band": {"0-24": 24, "3-9": 6},
+    "center": {"": 24},
+    "cut": {"0,0": 24, "3,5": 16},
+    "frequent": {"1": 1, "9": 9, "24": 24},
+    "logfreq": {"": 23},
+    "offset": {"0,24": 24, "3,6": 6},
+    "pca": {"1": 1, "9": 9, "24": 24},
+    "randproj": {"1": 1, "9": 9},
+    "saved": {"FOLDER": 12},
+    "spectroscopy": {"1": 1, "9": 9, "24": 24, "9,gauge=paper": 9},
+    "truncate": {"1": 1, "9": 9, "24": 24},
+    "whiten": {"1": 1, "9": 9, "24": 24},
+    **{name: {"1": 24, "2": 12, "3": 8, "8": 3, "24": 1} for name in ("edge", "head", "mid", "random", "tail")},
+}
+CASES = [(name, arg, kept) for name, args in FILTERS.items() for arg, kept in args.items()]
+OF_DOCUMENTS, SCALED = ("abtt", "center", "pca", "whiten"), ("randproj", "whiten")
+COUNTS = TokenCounts((10**6 / np.arange(1, 301)).astype(np.int64), "zipf")
+DOCUMENTS = (RNG.standard_normal((90, 24)) + 1).astype(np.float32)
+
+
+def fitted(name: str, arg: str, tmp_path: Path, more: str = "") -> EmbedFilter:
+    """A filter fitted on everything there is, anew each time."""
+    if name == "saved":
+        arg = str(EmbedFilter.fit(UNEMBEDDING, "edge:2", cache=tmp_path).save(tmp_path / "saved"))
+    source = Source(Unembedding.of(UNEMBEDDING), lambda _: COUNTS, lambda: iter([DOCUMENTS[:50], DOCUMENTS[50:]]), cache=tmp_path)
+    return EmbedFilter.fit(source, str(Part(name, arg)) + more)
+
+
+def test_every_filter_of_the_package_promises_something_here() -> None:
+    assert sorted(FILTERS) == sorted(registry.TABLES["filters"])
+
+
+@pytest.mark.parametrize(("name", "arg", "kept"), CASES)
 def test_a_filter_keeps_the_width_it_promises_in_orthonormal_rows_each_time_the_same(
-    name: str, ratio: str, tmp_path: Path
+    name: str, arg: str, kept: int | None, tmp_path: Path
 ) -> None:
-    fitted = spectrum(UNEMBEDDING, tmp_path)
-    one, two = (EmbedFilter.fit(fitted, f"{name}:{ratio}") for _ in range(2))
-    assert one.basis.shape == (24 // int(ratio), 24)
+    matrix, documents = UNEMBEDDING.copy(), DOCUMENTS.copy()
+    one, two = (fitted(name, arg, tmp_path) for _ in range(2))
+    assert one.basis.shape[1] == 24
+    assert len(one.basis) == kept if kept else 0 < len(one.basis) <= 24
     assert one.basis.dtype == np.float32
-    assert np.abs(one.basis @ one.basis.T - np.eye(len(one.basis))).max() < 1e-5
+    assert one.basis.flags.c_contiguous
+    if name not in SCALED:
+        assert np.abs(one.basis @ one.basis.T - np.eye(len(one.basis))).max() < 1e-5
+    assert (one.mean is not None) == (name in OF_DOCUMENTS)
+    assert one.mean is None or (one.mean.shape, one.mean.dtype) == ((24,), np.float32)
     assert one.digest == two.digest
+    assert one.fitted_on == two.fitted_on
+    assert np.array_equal(matrix, UNEMBEDDING)
+    assert np.array_equal(documents, DOCUMENTS)
+
+
+@pytest.mark.parametrize(("name", "arg", "kept"), CASES)
+def test_a_filter_is_saved_and_joined_to_others_like_any_other(name: str, arg: str, kept: int | None, tmp_path: Path) -> None:
+    found = fitted(name, arg, tmp_path)
+    loaded = EmbedFilter.load(found.save(tmp_path / "again"))
+    assert loaded.digest == found.digest
+    assert json.loads(json.dumps(found.fitted_on)) == loaded.fitted_on == found.fitted_on
+    assert loaded(DOCUMENTS).tobytes() == found(DOCUMENTS).tobytes()
+    joined = fitted(name, arg, tmp_path, "+tail:1")
+    out, expected = joined(DOCUMENTS), found(DOCUMENTS)
+    assert np.allclose(out @ out.T, expected @ expected.T, atol=1e-4 * np.abs(expected @ expected.T).max())
+
+
+@pytest.mark.parametrize(("name", "arg"), [(name, next(iter(args))) for name, args in FILTERS.items() if name != "saved"])
+def test_an_option_no_filter_has_is_one_line_before_anything_is_read(name: str, arg: str) -> None:
+    with pytest.raises(RarityError, match=rf"^[^\n]*{name}[^\n]*$"):
+        registry.resolve("filters", name)(f"{arg},nonsense=1")
+
+
+@pytest.mark.parametrize("name", sorted(set(FILTERS) - {"saved"}))
+def test_an_argument_no_filter_can_read_is_one_line_before_anything_is_read(name: str) -> None:
+    with pytest.raises(RarityError, match=rf"^[^\n]*{name}[^\n]*$"):
+        registry.resolve("filters", name)("!,?")
 
 
 @pytest.mark.parametrize("name", sorted(registry.table("indexes")))

@@ -6,7 +6,7 @@ import pytest
 from conftest import write_beir
 
 import rarityir as ri
-from rarityir.retrieve import retrieve
+from rarityir.retrieval import retrieve
 from rarityir.selection import check_split, select
 from rarityir.types import RarityError, UnknownName
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ LAYERS = (
     {"counts"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain"},
-    {"retrieve"},
+    {"retrieval"},
     {"experiment", "integrations", "published", "selection"},
     {"cli"},
     {"__main__"},
@@ -49,6 +50,22 @@ OWNERS = {
     "tokenizers": {"counts"},
     "torch": {"cli.inspection", "encoders.hf", "filters.gram"},
     "transformers": {"encoders.hf"},
+}
+# What each integration imports of the stack it is for, beside what the table above lets nobody else import.
+INTEGRATIONS = {
+    "integrations.faiss": {"faiss"},
+    "integrations.haystack": {"haystack"},
+    "integrations.langchain": {"langchain_core"},
+    "integrations.llamaindex": {"llama_index"},
+    "integrations.mteb": {"mteb"},
+    "integrations.onnx": {"onnx"},
+    "integrations.portable": {"huggingface_hub", "transformers"},
+    "integrations.pyserini": {"faiss", "pyserini"},
+    "integrations.pyterrier": {"pyterrier"},
+    "integrations.pytorch": {"torch"},
+    "integrations.sentence_transformers": {"sentence_transformers", "torch"},
+    "integrations.sklearn": {"sklearn"},
+    "integrations.templating": {"tokenizers"},
 }
 EVERYWHERE = {"numpy"}
 HEAVY = (
@@ -143,14 +160,29 @@ def test_the_package_itself_imports_its_parts_only_for_type_checkers() -> None:
 @pytest.mark.parametrize("package", sorted(OWNERS))
 def test_a_third_party_package_is_imported_by_its_owners_alone(package: str) -> None:
     importers = {name for name, tree in modules().items() for found in imports(tree) if found.split(".")[0] == package}
+    importers = {name for name in importers if not name.startswith("integrations.")}
     if OWNERS[package] == {"cli"}:
         importers = {name.split(".")[0] for name in importers}
     assert importers == OWNERS[package]
 
 
+def test_an_integration_imports_its_own_stack_alone() -> None:
+    found = {}
+    for name, tree in modules().items():
+        tops = {imported.split(".")[0] for imported in imports(tree)} - {*sys.stdlib_module_names, *EVERYWHERE, "rarityir"}
+        if name.startswith("integrations.") and tops:
+            found[name] = tops
+    assert found == INTEGRATIONS
+
+
 def test_every_import_is_of_the_standard_library_the_package_or_an_owned_package() -> None:
     known = {*sys.stdlib_module_names, *OWNERS, *EVERYWHERE, "rarityir"}
-    strange = {found for tree in modules().values() for found in imports(tree) if found.split(".")[0] not in known}
+    strange = {
+        found
+        for name, tree in modules().items()
+        for found in imports(tree)
+        if found.split(".")[0] not in known | INTEGRATIONS.get(name, set())
+    }
     assert strange == set()
 
 
@@ -173,8 +205,13 @@ def test_help_comes_at_once() -> None:
 def test_the_public_names_are_sorted_and_resolve() -> None:
     assert rarityir.__all__ == sorted(set(rarityir.__all__))
     for name in rarityir.__all__:
-        assert getattr(rarityir, name) is not None
+        assert getattr(rarityir, name).__name__ == name
         assert name in dir(rarityir)
+    for name in modules():
+        if name and name != "__main__" and name.split(".")[0] != "integrations":
+            importlib.import_module(f"rarityir.{name}")
+    for name in rarityir.__all__:  # no module of the same name hides a function once it is imported
+        assert getattr(rarityir, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         rarityir.nonsense  # noqa: B018
 

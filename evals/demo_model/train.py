@@ -181,7 +181,7 @@ def export(model: Llama, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     tokens = {
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": EOS, "eos_token": EOS, "pad_token": PAD,
-        "model_max_length": CONTEXT,
+        "model_max_length": CONTEXT, "add_prefix_space": True,
     }  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(tokens, indent=1) + "\n")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from rarityir import __version__
-from rarityir.cli import evaluation, filtering, inspection, steps
+from rarityir.cli import evaluation, exporting, filtering, inspection, steps
 from rarityir.types import RarityError
 
 
@@ -41,6 +41,7 @@ for command in (
     steps.index,
     steps.search,
     filtering.filter_,
+    exporting.export,
     inspection.list_,
     inspection.doctor,
 ):

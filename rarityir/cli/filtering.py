@@ -69,7 +69,7 @@ def fit(model: str, name: str, out: Path, *, as_json: bool, **options: Any) -> N
 @json_option
 def select(filters: str | None, index: str, measure: str, out: Path | None, *, as_json: bool, **options: Any) -> None:
     """Choose a filter by its measure on a development split; a test split is refused."""
-    from rarityir.retrieve import INDEXES
+    from rarityir.retrieval import INDEXES
     from rarityir.selection import CANDIDATES, check_split
     from rarityir.selection import select as choose
 

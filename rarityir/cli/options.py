@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from rarityir.retrieve import Retriever
+    from rarityir.retrieval import Retriever
 
 Command = Callable[..., Any]
 
@@ -74,7 +74,7 @@ def retriever(options: dict[str, Any]) -> Retriever:
     """Returns what answers a dataset's topics with an encoder, from the options that name them."""
     from rarityir.datasets import load_dataset
     from rarityir.encoders import load_encoder
-    from rarityir.retrieve import INDEXES, Retriever
+    from rarityir.retrieval import INDEXES, Retriever
 
     values = given(options)
     dataset = load_dataset(values.pop("dataset", "cranfield"))

@@ -10,7 +10,8 @@ import numpy as np
 
 from rarityir.filters.gram import axes
 from rarityir.filters.source import Affine, Fit, Source
-from rarityir.filters.width import at_most, width_of
+from rarityir.filters.width import width_of
+from rarityir.types import RarityError
 
 
 def abtt(arg: str) -> Fit:
@@ -19,7 +20,8 @@ def abtt(arg: str) -> Fit:
 
     def fit(source: Source) -> Affine:
         moments = source.moments
-        at_most("abtt", d + 1, len(moments.mean))
+        if d >= len(moments.mean):
+            raise RarityError(f"abtt:{d} drops all {len(moments.mean)} directions there are")
         _, directions = axes(moments.covariance, source.device)
         return Affine(np.ascontiguousarray(directions[d:]), moments.mean, source.read_documents())
 

@@ -55,7 +55,7 @@ def jar() -> Path:
 
 
 @cache
-def _classes() -> Any:
+def classes() -> Any:
     """Boots the machine once for the process and returns jnius's class loader (importing jnius is what boots it)."""
     import jnius_config
 
@@ -74,7 +74,7 @@ def _classes() -> Any:
 
 def index(source: Path, target: Path, threads: int) -> None:
     """Indexes a folder of JSON lines (id, contents) with Anserini's `IndexCollection`, overwriting a partial index."""
-    autoclass = _classes()
+    autoclass = classes()
     from jnius import JavaException
 
     args = {
@@ -93,7 +93,7 @@ def index(source: Path, target: Path, threads: int) -> None:
 
 def searcher(folder: Path, k1: float, b: float) -> Any:
     """Returns Anserini's searcher over an index with BM25 set."""
-    autoclass = _classes()
+    autoclass = classes()
     from jnius import JavaException
 
     try:
@@ -108,7 +108,7 @@ def searcher(folder: Path, k1: float, b: float) -> Any:
 
 def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple[int, float]]]:
     """Returns (row, score) pairs for each query, best first."""
-    lists = _classes()("java.util.ArrayList")
+    lists = classes()("java.util.ArrayList")
     texts, names = lists(), lists()
     for i, query in enumerate(queries):
         texts.add(query)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rarityir as ri
-from rarityir.retrieve import normalised
+from rarityir.retrieval import normalised
 
 DOCUMENTS, QUERIES, POOLING = 60, 8, "prompteol"
 
