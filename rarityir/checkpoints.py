@@ -43,6 +43,10 @@ _NORMS = (
     "model.norm.weight", "transformer.ln_f.weight", "gpt_neox.final_layer_norm.weight", "model.final_layernorm.weight",
     "model.decoder.final_layer_norm.weight", "model.language_model.norm.weight", "ln_f.weight", "norm.weight",
 )  # fmt: skip
+# By the beginning of the model type: norms that store a gain's distance from one, and those that centre without a bias.
+_FROM_ONE = ("gemma", "nemotron", "qwen3_5", "qwen3_next", "vaultgemma")
+_NOT_FROM_ONE = ("gemma3n", "gemma4", "nemotron_h")
+_CENTRED = ("cohere",)
 _ENCODERS = ("embeddings.word_embeddings.weight", "bert.embeddings.word_embeddings.weight")
 
 
@@ -224,5 +228,6 @@ def final_norm(model: str) -> tuple[Floats, bool]:
         raise RarityError(f"{model}: no final norm among its {len(files)} tensors, so its gain cannot be folded; leave gain out")
     with _opened(_file(folder, files[name])) as file:
         gain: Floats = file.get_tensor(name).float().numpy()
-    # Gemma stores a gain's distance from one.
-    return gain + 1.0 if str(config.get("model_type", "")).startswith("gemma") else gain, _bias_of(name) in files
+    kind = str(config.get("text_config", config).get("model_type", ""))
+    from_one, centres = kind.startswith(_FROM_ONE) and not kind.startswith(_NOT_FROM_ONE), kind.startswith(_CENTRED)
+    return gain + 1.0 if from_one else gain, centres or _bias_of(name) in files

@@ -34,10 +34,11 @@ class TokenCounts:
 
     @classmethod
     def of(cls, token_ids: Iterable[Sequence[int]], vocabulary: int, source: str) -> TokenCounts:
-        """Counts texts given as token ids, one after another, against a vocabulary of V ids."""
+        """Counts texts given as token ids, one after another, against a vocabulary of V ids; ids beyond it are left out."""
         counts = np.zeros(vocabulary, np.int64)
-        for ids in token_ids:
-            counts += np.bincount(np.asarray(ids, np.int64), minlength=vocabulary)
+        for text in token_ids:
+            ids = np.asarray(text, np.int64)
+            np.add.at(counts, ids[ids < vocabulary], 1)
         return cls(counts, source)
 
     @classmethod
@@ -48,8 +49,9 @@ class TokenCounts:
         with gzip.open(ENGLISH, "rt", encoding="utf-8") as lines:
             rows = [line.rstrip("\n").split("\t", 1) for line in lines]
         pieces = [json.loads(piece) for _, piece in rows]
-        # A piece is read behind another letter or mark, not at the start of a text, where tokenizers add a space.
-        carriers = ["(" if piece[0].isalnum() else "a" for piece in pieces]
+        # A piece is read behind a letter or, if it begins with one, a line break: not at the start of a text, where tokenizers
+        # add a space, nor behind a mark, which those of Llama 3 and Qwen take into the word.
+        carriers = ["\n" if piece[0].isalnum() else "a" for piece in pieces]
         found = tokenizer.encode_batch([c + p for c, p in zip(carriers, pieces)], add_special_tokens=False)
         for (count, _), encoding in zip(rows, found, strict=True):
             ids = [i for i, (_, stop) in zip(encoding.ids, encoding.offsets) if stop > 1]
@@ -95,7 +97,10 @@ def tokenizer_of(model: str) -> Any:
     path = checkpoints.look(checkpoints.located(model), "tokenizer.json")
     if path is None:
         raise RarityError(f"{model} has no tokenizer.json, so its tokens cannot be counted; give a table of counts")
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises no other class
+        raise RarityError(f"{path} is not a tokenizer ({error}); download the model again") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
@@ -104,7 +109,7 @@ def tokenizer_of(model: str) -> Any:
 def real_rows(model: str, vocabulary: int) -> NDArray[np.bool_]:
     """Returns which of an unembedding's V rows belong to real tokens: neither padding rows nor special tokens."""
     tokenizer = tokenizer_of(model)
-    real: NDArray[np.bool_] = np.arange(vocabulary) < int(tokenizer.get_vocab_size(with_added_tokens=True))
-    special = [i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special and i < vocabulary]
-    real[special] = False
+    special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    real = np.zeros(vocabulary, bool)
+    real[[i for i in tokenizer.get_vocab(with_added_tokens=True).values() if i < vocabulary and i not in special]] = True
     return real

@@ -81,8 +81,7 @@ def _kept(chosen: EmbedFilter | None, directions: NDArray[np.float64]) -> NDArra
 def _frequency(source: Source, table: TokenCounts) -> NDArray[np.float64]:
     found = source.spectrum()
     profile = table.log_probability()
-    scale = np.where(found.values > found.values[0] * 1e-12, found.values, np.inf)
-    along = (found.directions @ source.matrix.weighted(profile - profile.mean()) / scale) ** 2
+    along = (found.directions @ source.matrix.weighted(profile - profile.mean()) / found.divisors) ** 2
     return np.asarray(along / max(along.sum(), np.finfo(float).tiny))
 
 

@@ -50,7 +50,7 @@ MEASURES = ("nDCG@10", "RR@10", "AP", "R@100")
 @pytest.fixture(scope="module")
 def performed(tmp_path_factory: pytest.TempPathFactory, stories: str) -> tuple[Report, Path, Path]:
     """The report of a small experiment, its folder and its dataset."""
-    from conftest import write_beir
+    from tiny import write_beir
 
     home = tmp_path_factory.mktemp("report")
     found = experiment.perform(

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import write_beir
+from tiny import write_beir
 
 DOCUMENTS, BLOCKS = 2000, 32
 WORDS = (
@@ -60,7 +60,7 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 Launch = Callable[..., int]
-INDEXES = {"index sparse:16+edge:2": "sparse_16+edge_2", "index dense": "dense"}  # command → what it builds
+INDEXES = {"index sparse:16+edge:2": ("sparse_16+edge_2", "filters"), "index dense": ("dense",)}  # command → what it builds
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +159,8 @@ def test_a_kill_at_any_moment_of_encoding_or_indexing_is_resumed_to_the_same_byt
         now = blocks(indexes)
         assert {path: now[path] for path in there} == there, where
         found = contents(indexes)
-        wanted = {
-            path for path in expected if any(f"/{part}/" in path for part in ("documents", "embeddings", INDEXES.get(name)))
-        }
+        parts = ("documents", "embeddings", *INDEXES.get(name, ()))
+        wanted = {path for path in expected if any(f"/{part}/" in path for part in parts)}
         assert found.keys() == wanted, where
         assert found == {path: expected[path] for path in wanted}, where
     assert killed >= 6, "most kills came too late to test anything"

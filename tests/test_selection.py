@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import write_beir
+from tiny import write_beir
 
 import rarityir as ri
 from rarityir.retrieval import retrieve

@@ -15,7 +15,7 @@ import numpy as np
 import rarityir as ri
 from rarityir.filters import Source, Unembedding
 from rarityir.indexes.topk import pad, topk
-from rarityir.retrieve import normalised
+from rarityir.retrieval import normalised
 from rarityir.runs import Run
 from rarityir.tokens import TokenLens, Vocabulary, literal
 

@@ -16,7 +16,7 @@ from rarityir.types import RarityError
 
 def abtt(arg: str) -> Fit:
     """Drops the mean and d components."""
-    d, _ = width_of("abtt", arg)
+    d, _ = width_of("abtt", arg, verb="drop")
 
     def fit(source: Source) -> Affine:
         moments = source.moments

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rarityir import registry
 from rarityir.counts import TokenCounts
 from rarityir.filters.band import warn_of_degenerate_cuts
 from rarityir.filters.source import Affine, Fit, Source
 from rarityir.filters.unembedding import AS_STORED, READING, Reading, reading
+from rarityir.filters.width import whole
 from rarityir.types import Json
 
 PERMUTATIONS, LEVEL = 200, 0.95
@@ -56,7 +56,7 @@ class Choice:
 
 def auto(arg: str) -> Fit:
     """Cuts as chosen; options `counts=english|corpus|FILE`, `seed=0` of the permutations, and how rows are read."""
-    given = registry.options(arg, {"counts": str, "seed": int, **READING}, "auto")
+    given = registry.options(arg, {"counts": str, "seed": whole(0), **READING}, "auto")
     how = reading(given)
 
     def fit(source: Source) -> Affine:
@@ -77,10 +77,11 @@ def choose(source: Source, counts: TokenCounts, how: Reading = AS_STORED, seed: 
     used = matrix.used(how)
     profile = np.where(used, counts.log_probability(), 0.0)
     profile = np.where(used, profile - profile[used].mean(), 0.0)
-    columns = np.zeros((matrix.vocabulary, 1 + PERMUTATIONS))
-    columns[used] = np.stack([profile[used], *_permuted(profile[used], seed)], axis=1)
-    scale = np.where(found.values > found.values[0] * 1e-12, found.values, np.inf)
-    along_D = found.directions @ matrix.weighted(columns, how) / scale[:, None]
+    rng, columns = np.random.default_rng(seed), np.zeros((matrix.vocabulary, 1 + PERMUTATIONS))
+    columns[:, 0] = profile
+    for column in range(1, 1 + PERMUTATIONS):
+        columns[used, column] = rng.permutation(profile[used])
+    along_D = found.directions @ matrix.weighted(columns, how) / found.divisors[:, None]
     explained = along_D**2
     total = explained.sum(axis=0)
     excess = explained / np.where(total > 0, total, 1.0) - 1 / len(found.values)
@@ -101,8 +102,3 @@ def choose(source: Source, counts: TokenCounts, how: Reading = AS_STORED, seed: 
         float(explained[removed, 0].sum() / total[0]),
         float((found.values[removed] ** 2).sum() / (found.values**2).sum()),
     )
-
-
-def _permuted(profile: NDArray[np.float64], seed: int) -> list[NDArray[np.float64]]:
-    rng = np.random.default_rng(seed)
-    return [rng.permutation(profile) for _ in range(PERMUTATIONS)]

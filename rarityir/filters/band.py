@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from rarityir.filters.unembedding import AS_STORED, READING, Reading, reading
 from rarityir.filters.width import NONE, Option
 from rarityir.types import Ints, RarityError
 
-GAP = 1e-8  # relative to the largest singular value: a cut between values closer than this is not well defined
+# Relative to the largest singular value: a cut between values closer than GAP, or both nothing but the rounding of a Gram
+# matrix (√ε), is not well defined.
+GAP, ZERO = 1e-8, 1e-7
 log = logging.getLogger(__name__)
 
 
@@ -53,12 +55,12 @@ def by_share(name: str, arg: str, positions: Callable[[int, int], Ints]) -> Band
 def kept_width(name: str, ratio: str, width: int | None) -> int:
     """Returns k = floor(D / τ), the width that `name:τ` keeps of D (EmbedFilter, §3: τ = 2, 4, 8)."""
     try:
-        tau = float(ratio)
-    except ValueError:
+        tau = Fraction(ratio)
+    except (ValueError, ZeroDivisionError):
         raise RarityError(f"{name}:{ratio or '?'} needs a number τ ≥ 1, the share 1/τ to keep, such as {name}:2") from None
-    if not 1 <= tau <= (width or sys.float_info.max):
+    if not 1 <= tau <= (width or tau):
         raise RarityError(f"{name}:{ratio}: τ must lie between 1 (keep all) and the width {width or ''}".rstrip())
-    return int((width or 0) / tau)
+    return int((width or 0) / tau)  # exact: 33 / 1.1 is 30
 
 
 def warn_of_degenerate_cuts(name: str, values: Any, kept: Ints) -> None:
@@ -66,6 +68,6 @@ def warn_of_degenerate_cuts(name: str, values: Any, kept: Ints) -> None:
     inside = np.zeros(len(values), bool)
     inside[kept] = True
     cuts = np.flatnonzero(inside[1:] != inside[:-1])
-    gaps = (values[cuts] - values[cuts + 1]) / max(values[0], np.finfo(float).tiny)
-    if (gaps < GAP).any():
+    above, below = np.array([values[cuts], values[cuts + 1]]) / max(values[0], np.finfo(float).tiny)
+    if ((above - below < GAP) | (above < ZERO)).any():
         log.warning("%s cuts between singular values that are equal: the band is not well defined", name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rarityir import registry
 from rarityir.filters.source import Affine, Fit
+from rarityir.types import RarityError
 
 
 def center(arg: str) -> Fit:
     """Keeps x − μ, μ over the documents."""
-    registry.options(arg, {}, "center")
+    if arg:
+        raise RarityError(f"center takes no argument, not {arg!r}")
     return lambda source: Affine(np.eye(len(source.moments.mean)), source.moments.mean, source.read_documents())

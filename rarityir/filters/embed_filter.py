@@ -99,11 +99,11 @@ class EmbedFilter:
 
     def __call__(self, x_BD: Floats) -> Floats:
         """Returns (x − mean) @ basis.T, the kept coordinates; raises `RarityError` if the widths differ."""
-        if x_BD.shape[-1] != self.basis.shape[1]:
-            raise RarityError(
-                f"filter {self.name} was fitted on width {self.basis.shape[1]}, these embeddings have {x_BD.shape[-1]}"
-            )
         x = np.asarray(x_BD, dtype=np.float32)
+        if x.shape[-1] != self.basis.shape[1]:
+            raise RarityError(
+                f"filter {self.name} was fitted on width {self.basis.shape[1]}, these embeddings have {x.shape[-1]}"
+            )
         centred: Floats = x if self.mean is None else x - self.mean
         return centred @ self.basis.T
 
@@ -113,7 +113,7 @@ class EmbedFilter:
             yield self(block)
 
     def check_model(self, model: str, unembedding_sha256: str) -> None:
-        """Raises `RarityError`, naming both, unless this filter was fitted on that model's unembedding."""
+        """Raises `RarityError`, naming both, if this filter was fitted on another unembedding than that model's."""
         fitted = self.fitted_on.get("unembedding_sha256")
         if fitted is not None and fitted != unembedding_sha256:
             raise RarityError(

@@ -11,7 +11,7 @@ from rarityir.filters.source import Affine, Source
 from rarityir.systems import Part
 from rarityir.types import Json, RarityError
 
-FORM = 1  # raised when a filter of the same name becomes another map
+FORM = 2  # raised when a filter of the same name becomes another map
 
 
 def fit(parts: Sequence[Part], source: Source) -> Affine:
@@ -32,7 +32,7 @@ def check(parts: Sequence[Part]) -> None:
 def identity(parts: Sequence[Part]) -> dict[str, Json]:
     """Returns what a filter of this name depends on besides model and documents: its form, and the files it names."""
     named = [part.arg for part in parts if part.name == "saved"]
-    named += [file for part in parts for file in re.findall(r"counts=([^,]+)", part.arg) if file not in ("english", "corpus")]
+    named += [table for part in parts for table in _tables(part) if table not in ("english", "corpus")]
     files: dict[str, Json] = {}
     for name in named:
         path = Path(name) / "filter.json" if Path(name).is_dir() else Path(name)
@@ -40,3 +40,10 @@ def identity(parts: Sequence[Part]) -> dict[str, Json]:
             raise RarityError(f"there is no {path}, which the filter {'+'.join(map(str, parts))} names")
         files[name] = store.digest_file(path)
     return {"filter": "+".join(map(str, parts)), "filter_form": FORM, "filter_files": files}
+
+
+def _tables(part: Part) -> list[str]:
+    """The tables of counts a part names; they are the first option of `auto` and `logfreq`, which may stand bare."""
+    first = part.arg.partition(",")[0]
+    bare = [first] if part.name in ("auto", "logfreq") and first and "=" not in first else []
+    return bare + re.findall(r"counts=([^,]+)", part.arg)

@@ -28,10 +28,11 @@ def frequent(arg: str) -> Fit:
         share = np.sqrt(counts.counts / max(1, counts.total))
         mean = matrix.weighted(matrix.used(how) / matrix.used(how).sum(), how) if how.center else 0.0
         heavy = gram(((rows - mean) * share[ids, None] for ids, rows in matrix.blocks(how)), matrix.width, None, source.device)
-        # In coordinates where WᵀW is the identity the problem is an ordinary one.
-        scale = found.directions / np.maximum(found.values, found.values[0] * 1e-12)[:, None]
+        # In coordinates where WᵀW is the identity the problem is an ordinary one; what no token writes has no energy there.
+        scale = found.directions / found.divisors[:, None]
         _, columns = eigh(scale @ heavy @ scale.T)
-        leading = columns.T[::-1][: matrix.width - k] @ scale
+        divisors = np.where(np.isfinite(found.divisors), found.divisors, 1.0)
+        leading = columns.T[::-1][: matrix.width - k] @ (found.directions / divisors[:, None])
         facts = {**source.read_unembedding(), **source.read_counts(counts)}
         return Affine(complement(leading) if len(leading) else found.directions, None, facts)
 

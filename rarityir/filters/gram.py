@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.types import RarityError
+
 
 def gram(
     blocks: Iterable[NDArray[Any]], width: int, mean_D: NDArray[np.float64] | None = None, device: str = "cpu"
@@ -40,10 +42,13 @@ def axes(gram_DD: NDArray[np.float64], device: str = "cpu") -> tuple[NDArray[np.
 def _on(device: str, blocks: Iterable[NDArray[Any]], width: int, mean_D: NDArray[np.float64] | None) -> NDArray[np.float64]:
     import torch
 
-    total_DD = torch.zeros((width, width), dtype=torch.float64, device=device)
+    try:
+        total_DD = torch.zeros((width, width), dtype=torch.float64, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
+        raise RarityError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); leave it at cpu") from None
     mean = None if mean_D is None else torch.from_numpy(mean_D).to(device)
     for block in blocks:
-        rows = torch.from_numpy(np.ascontiguousarray(block)).to(device).double()
+        rows = torch.from_numpy(np.require(block, requirements=["C", "W"])).to(device).double()
         if mean is not None:
             rows -= mean
         total_DD.addmm_(rows.T, rows)

@@ -14,8 +14,13 @@ from rarityir.types import RarityError
 class _Shared(ModelHubMixin, library_name="rarityir"):  # type: ignore[call-arg,misc]
     """A filter as the mixin wants it; its files are those of `EmbedFilter.save`."""
 
-    def __init__(self, filter: EmbedFilter) -> None:
-        self.filter = filter
+    filter: EmbedFilter  # not an argument: the mixin would write it as JSON
+
+    @classmethod
+    def of(cls, filter: EmbedFilter) -> _Shared:
+        shared = cls()
+        shared.filter = filter
+        return shared
 
     def _save_pretrained(self, save_directory: Path) -> None:
         self.filter.save(save_directory)
@@ -27,19 +32,24 @@ class _Shared(ModelHubMixin, library_name="rarityir"):  # type: ignore[call-arg,
             known = {key: options[key] for key in ("cache_dir", "force_download", "local_files_only") if key in options}
             files = [WEIGHTS, CARD, "README.md"]
             folder = Path(snapshot_download(model_id, revision=revision, token=token, allow_patterns=files, **known))
-        return cls(EmbedFilter.load(folder))
+        return cls.of(EmbedFilter.load(folder))
 
 
 def push(found: EmbedFilter, repo_id: str, *, private: bool, token: str | None) -> str:
     """Uploads a filter and returns the commit's address."""
-    return str(_Shared(found).push_to_hub(repo_id, private=private, token=token))
+    try:
+        return str(_Shared.of(found).push_to_hub(repo_id, private=private, token=token))
+    except (OSError, ValueError) as error:
+        raise RarityError(f"the filter cannot be pushed to {repo_id} ({_first(error)})") from None
 
 
 def pull(repo_id: str, *, revision: str | None, token: str | None) -> EmbedFilter:
     """Returns the filter of a repository or folder; what cannot be had is one `RarityError`."""
     try:
-        shared: _Shared = _Shared.from_pretrained(repo_id, revision=revision, token=token)
+        return _Shared._from_pretrained(model_id=repo_id, revision=revision, token=token).filter
     except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RarityError(f"no filter can be had from {repo_id} ({first})") from None
-    return shared.filter
+        raise RarityError(f"no filter can be had from {repo_id} ({_first(error)})") from None
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -35,7 +35,11 @@ def _kept(name: str, arg: str, form: str, example: str, ends: Callable[[int, int
     if match is None:
         raise RarityError(f"{name}:{arg or '?'} needs {example}")
     one, two = int(match[1]), int(match[2])
-    given = registry.options("-," + arg[match.end() :], {"-": str, **READING}, name)  # type: ignore[dict-item]
+    rest = arg[match.end() :]
+    first = rest.partition(",")[0]
+    if rest and "=" not in first:
+        raise RarityError(f"{name}: {first!r} should read option=value (options: {', '.join(READING)})")
+    given = registry.options(rest, READING, name)
 
     def positions(width: int) -> Ints:
         first, last = ends(one, two, width)

@@ -12,6 +12,7 @@ from rarityir import registry
 from rarityir.filters.source import Affine, Fit, Source
 from rarityir.filters.unembedding import READING, reading
 from rarityir.filters.width import complement
+from rarityir.types import RarityError
 
 
 def logfreq(arg: str) -> Fit:
@@ -22,12 +23,13 @@ def logfreq(arg: str) -> Fit:
     def fit(source: Source) -> Affine:
         counts = source.frequencies(given.get("counts", "english"))
         matrix, found = source.matrix, source.spectrum(how)
+        if matrix.width == 1:
+            raise RarityError("logfreq drops one direction, and there is only one")
         used = matrix.used(how)
         profile = np.where(used, counts.log_probability(), 0.0)
         profile = np.where(used, profile - profile[used].mean(), 0.0)
         along = found.directions @ matrix.weighted(profile, how)  # centred by the profile, which sums to nothing
-        squares = np.where(found.values > found.values[0] * 1e-9, found.values**2, np.inf)
-        direction = (along / squares) @ found.directions
+        direction = (along / found.divisors**2) @ found.directions
         facts = {**source.read_unembedding(), **source.read_counts(counts)}
         return Affine(complement(direction[None]), None, facts)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from rarityir.filters.source import Affine, Fit, Source
-from rarityir.filters.width import at_most, width_of
+from rarityir.filters.width import at_most, whole, width_of
 
 
 def randproj(arg: str) -> Fit:
     """Keeps x R with entries of R drawn from N(0, 1/k); option `seed=0`."""
-    k, given = width_of("randproj", arg, {"seed": int})
+    k, given = width_of("randproj", arg, {"seed": whole(0)})
 
     def fit(source: Source) -> Affine:
         width = source.width

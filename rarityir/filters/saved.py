@@ -18,6 +18,11 @@ def saved(arg: str) -> Fit:
         found = EmbedFilter.load(arg)
         if source.unembedding is not None and source.before is None:
             found.check_model(source.matrix.model or "this model", source.matrix.digest)
+        width = None if source.before is None else len(source.before.basis)
+        if source.unembedding is not None:
+            width = source.matrix.width
+        if width not in (None, found.basis.shape[1]):
+            raise RarityError(f"saved:{arg} was fitted on width {found.basis.shape[1]}, here it would be given {width}")
         mean = None if found.mean is None else found.mean.astype(np.float64)
         return Affine(found.basis.astype(np.float64), mean, found.fitted_on)
 

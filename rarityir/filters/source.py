@@ -98,6 +98,8 @@ class Source:
             raise RarityError(
                 f"the counts ({found.source}) are of {len(found.counts)} token ids, the unembedding has {self.matrix.vocabulary}"
             )
+        if not np.ptp(found.counts):
+            raise RarityError(f"the counts ({found.source}) are all equal, so they say nothing of how frequent a token is")
         return found
 
     @cached_property
@@ -108,11 +110,16 @@ class Source:
         apply = self.before or (lambda x: x)
         count, total = 0, np.zeros(1)
         for block in self.documents():
+            if block.ndim != 2 or (self.before is not None and block.shape[1] != self.before.basis.shape[1]):
+                width = "D" if self.before is None else self.before.basis.shape[1]
+                raise RarityError(f"embeddings to fit a filter on are (N, {width}) here; these have shape {block.shape}")
             y = np.asarray(apply(block), np.float64)
             count, total = count + len(y), total + y.sum(axis=0)
         if not count:
             raise RarityError("there are no embeddings to fit a filter on")
         mean = total / count
+        if not np.isfinite(mean).all():
+            raise RarityError("some embeddings are not finite; encode them again")
         covariance = gram((apply(block) for block in self.documents()), len(mean), mean, self.device) / count
         if not np.isfinite(covariance).all():
             raise RarityError("some embeddings are not finite; encode them again")

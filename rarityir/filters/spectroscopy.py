@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from rarityir.counts import TokenCounts
 from rarityir.filters.source import Affine, Fit, Source
 from rarityir.filters.unembedding import READING, Reading, reading
-from rarityir.filters.width import at_most, width_of
+from rarityir.filters.width import at_most, whole, width_of
+from rarityir.types import RarityError
 
 FREQUENT = 100  # tokens whose logits are watched, as published
 log = logging.getLogger(__name__)
@@ -33,8 +34,11 @@ _gauge.__name__ = "choice of free and paper"
 
 def spectroscopy(arg: str) -> Fit:
     """Keeps the k directions of smallest Δπ; options `gauge=free|paper`, `top=100`, `counts=english|corpus|FILE`."""
-    k, given = width_of("spectroscopy", arg, {"gauge": _gauge, "top": int, "counts": str, **READING})
-    how = reading(given, center=given.get("gauge", "free") == "free")
+    k, given = width_of("spectroscopy", arg, {"gauge": _gauge, "top": whole(1), "counts": str, **READING})
+    free = given.get("gauge", "free") == "free"
+    if given.setdefault("center", free) != free:
+        raise RarityError("spectroscopy: gauge=free centres the rows and gauge=paper does not; leave center out")
+    how = reading(given)
 
     def fit(source: Source) -> Affine:
         counts = source.frequencies(given.get("counts", "english"))
@@ -61,8 +65,7 @@ def shift(source: Source, counts: TokenCounts, how: Reading, top: int = FREQUENT
     rows = matrix.gather(frequent, how)
     if how.center:
         rows = rows - matrix.weighted(used / used.sum(), how)
-    scale = np.where(found.values > found.values[0] * 1e-12, found.values, np.inf)  # directions no token writes move none
-    along_D = found.directions @ matrix.weighted(profile, how) / scale  # ⟨log p̂, u_i⟩
-    written = rows @ found.directions.T / scale  # U of the frequent tokens
+    along_D = found.directions @ matrix.weighted(profile, how) / found.divisors  # ⟨log p̂, u_i⟩
+    written = rows @ found.directions.T / found.divisors  # U of the frequent tokens
     total = np.abs(written @ along_D).sum()
     return np.asarray(np.abs(along_D) * np.abs(written).sum(axis=0) / total)

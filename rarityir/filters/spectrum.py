@@ -31,6 +31,12 @@ class Spectrum:
     digest: str
     vocabulary: int
 
+    @property
+    def divisors(self) -> NDArray[np.float64]:
+        """The values, infinite where float32 rows cannot tell them from zero: such a direction is written by no token."""
+        least = self.values[0] * np.sqrt(len(self.values)) * np.finfo(np.float32).eps
+        return np.where(self.values > least, self.values, np.inf)
+
 
 def spectrum(
     unembedding: Unembedding | Floats | str | Path, cache: Path | None = None, how: Reading = AS_STORED, device: str = "cpu"
@@ -46,7 +52,7 @@ def spectrum(
     if matrix.turn is not None:  # depends on another filter: not worth a place in the cache
         return decompose(matrix, how, device)
     tag = f"-{how}".rstrip("-").replace("=yes", "").replace("=", "-").replace(",", "-")
-    path = (cache or _cache()) / f"spectrum-{matrix.digest}{tag}.safetensors"
+    path = (cache or _cache()) / f"spectrum-{matrix.digest}{tag}{matrix.read_with(how)}.safetensors"
     found = _load(path, matrix)
     if found is None:
         found = decompose(matrix, how, device)
@@ -63,6 +69,8 @@ def decompose(matrix: Unembedding, how: Reading = AS_STORED, device: str = "cpu"
     gram_DD = gram((rows for _, rows in matrix.blocks(how)), matrix.width, mean, device)
     if not np.isfinite(gram_DD).all():
         raise RarityError("the unembedding holds entries that are not finite; is the checkpoint whole?")
+    if not gram_DD.any():
+        raise RarityError("the unembedding's rows are all zero as they are read; there is nothing to fit a filter on")
     values, directions = axes(gram_DD, device)
     return Spectrum(np.sqrt(values), directions, matrix.digest, matrix.vocabulary)
 

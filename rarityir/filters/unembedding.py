@@ -129,10 +129,26 @@ class Unembedding:
             if used is not None:
                 ids, block = ids[used[ids]], block[used[ids]]
             if gain is not None:
+                if len(gain) != block.shape[1]:
+                    raise RarityError(
+                        f"{self.model}: its final norm has width {len(gain)}, its head {block.shape[1]}; leave gain out"
+                    )
                 block = block * gain
             if centres:
                 block = block - block.mean(axis=1, keepdims=True)
+            if self.turn is not None and len(self.turn) != block.shape[1]:
+                raise RarityError(f"the filter before is of width {len(self.turn)}, the unembedding of {block.shape[1]}")
             yield ids, block if self.turn is None else (block @ self.turn)
+
+    def read_with(self, how: Reading) -> str:
+        """Returns a digest of what a reading takes from the model besides its rows, empty where that is nothing."""
+        if how.rows == "all" and not how.gain:
+            return ""
+        total = hashlib.sha256(np.packbits(self.used(how)).tobytes())
+        if how.gain:
+            gain, centres = checkpoints.final_norm(self.known("gain=yes"))
+            total.update(gain.tobytes() + bytes([centres]))
+        return f"-{total.hexdigest()[:16]}"
 
     def weighted(self, weights_V: NDArray[np.float64], how: Reading = AS_STORED) -> NDArray[np.float64]:
         """Returns Σ weight · row over the vocabulary: Wᵀ weights, (D,) or (D, M) for M columns of weights."""

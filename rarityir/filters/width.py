@@ -16,12 +16,24 @@ Option = Callable[[str], Any]
 NONE: Mapping[str, Option] = MappingProxyType({})
 
 
-def width_of(name: str, arg: str, options: Mapping[str, Option] = NONE) -> tuple[int, dict[str, Any]]:
+def whole(least: int) -> Option:
+    """Returns what reads a whole number from `least` on."""
+
+    def read(text: str) -> int:
+        if int(text) < least:
+            raise ValueError(text)
+        return int(text)
+
+    read.__name__ = f"whole number from {least} on"
+    return read
+
+
+def width_of(name: str, arg: str, options: Mapping[str, Option] = NONE, verb: str = "keep") -> tuple[int, dict[str, Any]]:
     """Returns k and the options of `name:k,option=value`."""
     given = registry.options(arg, {"k": int, **options}, name)
     k = given.pop("k", None)
     if k is None or k < 1:
-        raise RarityError(f"{name}:{arg or '?'} needs how many directions to keep, such as {name}:64")
+        raise RarityError(f"{name}:{arg or '?'} needs how many directions to {verb}, such as {name}:64")
     return k, given
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import STORIES, write_beir
+from tiny import STORIES, write_beir
 
 from rarityir.cli import main
 

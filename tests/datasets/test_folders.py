@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import STORIES_DOCS, STORIES_QRELS, STORIES_QUERIES, write_beir
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import STORIES_DOCS, STORIES_QRELS, STORIES_QUERIES, write_beir
 
 from rarityir.datasets import load_dataset
 from rarityir.datasets.reading import document_text

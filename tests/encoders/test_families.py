@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from conftest import STORIES
+from tiny import STORIES
 
 from rarityir import checkpoints
 from rarityir.encoders import load_encoder

@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import STORIES
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from tiny import STORIES
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rarityir.encoders import load_encoder

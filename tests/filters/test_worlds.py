@@ -6,62 +6,43 @@ the others. A query is its document's content with noise. The thresholds are far
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
+from worlds import DOCS, World, build, zipf
 
-from rarityir.filters import EmbedFilter, Spectrum, spectrum
+from rarityir.counts import TokenCounts
+from rarityir.filters import EmbedFilter, Reading
+from rarityir.filters.spectroscopy import shift
 
-V, D, HALF, DOCS, QUERIES = 4000, 128, 64, 2000, 200
-NUISANCE = {"both ends": np.r_[0:32, 96:128], "middle": np.r_[32:96], "bottom": np.r_[64:128]}
-
-
-@dataclass(frozen=True)
-class World:
-    found: Spectrum
-    docs: np.ndarray
-    queries: np.ndarray
-
-    def ndcg(self, docs: np.ndarray | None = None, queries: np.ndarray | None = None) -> float:
-        """The mean nDCG@10 by cosine, where query i's one relevant document is row i."""
-        docs, queries = self.docs if docs is None else docs, self.queries if queries is None else queries
-        unit = docs / np.linalg.norm(docs, axis=1, keepdims=True)  # a query's own length changes no ranking
-        scores = queries @ unit.T
-        ranks = 1 + (scores > np.diagonal(scores)[:, None]).sum(axis=1)
-        return float(np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0).mean())
-
-    def filtered(self, band: str) -> float:
-        chosen = EmbedFilter.fit(self.found, band)
-        return self.ndcg(chosen(self.docs), chosen(self.queries))
+SEEDS = pytest.mark.parametrize("seed", range(4))
 
 
-def build(where: str, seed: int, cache) -> World:
-    rng = np.random.default_rng(seed)
-    nuisance = NUISANCE[where]
-    content = np.setdiff1d(np.arange(D), nuisance)
-    profile = -np.log(np.arange(1, V + 1))  # Zipf's law, centred
-    left = rng.standard_normal((V, D))
-    left[:, nuisance] += (profile - profile.mean())[:, None]
-    left, right = np.linalg.qr(left)[0], np.linalg.qr(rng.standard_normal((D, D)))[0]
-    unembed_VD = ((left * np.geomspace(10, 0.1, D)) @ right.T).astype(np.float32)
-    common = rng.standard_normal(HALF)
-    common *= 2 / np.linalg.norm(common)
-    meant = rng.standard_normal((DOCS, HALF)) / 8
-    asked = meant[:QUERIES] + 2 * rng.standard_normal((QUERIES, HALF)) / 8
-
-    def texts(said: np.ndarray) -> np.ndarray:
-        noise = common + 1.5 * rng.standard_normal(said.shape) / 8
-        return said @ right[:, content].T + noise @ right[:, nuisance].T
-
-    return World(spectrum(unembed_VD, cache), texts(meant), texts(asked))
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Callable[[str, int], World]:
+    """The world of a nuisance and a seed, built once."""
+    return cache(lambda where, seed: build(where, seed, tmp_path_factory.mktemp("spectra")))
 
 
-@pytest.fixture(params=range(4), scope="module")
-def plain(request, tmp_path_factory) -> World:
-    return build("both ends", request.param, tmp_path_factory.mktemp("spectra"))
+@pytest.fixture
+def plain(world, seed) -> World:
+    return world("both ends", seed)
 
 
+@pytest.fixture
+def bottom(world, seed) -> World:
+    return world("bottom", seed)
+
+
+@pytest.fixture(params=["both ends", "bottom"])
+def either(request, world, seed) -> World:
+    """A world with frequency at both ends, and one with frequency at the small end."""
+    return world(request.param, seed)
+
+
+@SEEDS
 def test_dropping_the_ends_finds_content_that_frequency_hid_there(plain):
     edge = plain.filtered("edge:2")
     assert 0.15 < plain.ndcg() < 0.40
@@ -70,30 +51,102 @@ def test_dropping_the_ends_finds_content_that_frequency_hid_there(plain):
     assert plain.filtered("mid:2") <= 0.05
 
 
+@SEEDS
+def test_the_same_band_named_by_its_positions_does_the_same(plain):
+    edge = plain.filtered("edge:2")
+    assert [plain.filtered(name) for name in ("band:32-96", "offset:32,64", "cut:32,32")] == [edge] * 3
+    assert plain.filtered("cut:32,0") < edge - 0.1
+    assert plain.filtered("cut:0,32") < edge - 0.1
+
+
+@SEEDS
 def test_the_subspace_does_what_neither_the_mean_nor_the_variance_does(plain):
+    centred, whitened = plain.filtered("center"), plain.filtered("whiten:128")
+    assert plain.filtered("edge:2") > whitened + 0.05 > centred
+    assert centred > plain.ndcg()
+    # Whitening to fewer dimensions keeps those of high variance: the nuisance. So does PCA.
+    assert plain.filtered("whiten:64") <= 0.05
+    assert plain.filtered("pca:64") <= 0.05
+
+
+@SEEDS
+def test_the_baselines_rank_as_their_formulas_in_numpy_do(plain):
     mean = plain.docs.mean(axis=0)
     docs, queries = plain.docs - mean, plain.queries - mean
     variances, axes = np.linalg.eigh(docs.T @ docs / DOCS)
     whitening = axes / np.sqrt(variances)
-    centred = plain.ndcg(docs, queries)
-    whitened = plain.ndcg(docs @ whitening, queries @ whitening)
-    loudest = whitening[:, -HALF:]  # whitening to fewer dimensions keeps those of high variance: the nuisance
-    assert plain.filtered("edge:2") > whitened + 0.05 > centred
-    assert centred > plain.ndcg()
-    assert plain.ndcg(docs @ loudest, queries @ loudest) <= 0.05
+    for name, columns in {
+        "center": np.eye(128),
+        "whiten:128": whitening,
+        "pca:100": axes[:, 28:],
+        "abtt:1": axes[:, :127],
+    }.items():
+        assert plain.filtered(name) == pytest.approx(plain.ndcg(docs @ columns, queries @ columns), abs=2e-3), name
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_dropping_the_ends_hurts_where_they_hold_the_content(tmp_path, seed):
-    world = build("middle", seed, tmp_path)
+@SEEDS
+def test_dropping_the_ends_hurts_where_they_hold_the_content(world, seed):
+    world = world("middle", seed)
     assert world.filtered("edge:2") - world.ndcg() <= -0.15
     assert world.filtered("mid:2") - world.ndcg() >= 0.30
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_dropping_the_tail_alone_wins_where_frequency_lives_there_alone(tmp_path, seed):
-    world = build("bottom", seed, tmp_path)
-    tail, edge = world.filtered("tail:2"), world.filtered("edge:2")
+@SEEDS
+def test_dropping_the_tail_alone_wins_where_frequency_lives_there_alone(bottom):
+    tail, edge = bottom.filtered("tail:2"), bottom.filtered("edge:2")
     assert tail - edge >= 0.45
-    assert edge < world.ndcg() < tail
-    assert world.filtered("head:2") <= 0.05
+    assert edge < bottom.ndcg() < tail
+    assert bottom.filtered("head:2") <= 0.05
+
+
+def above(scores: np.ndarray, planted: np.ndarray) -> float:
+    """The share of pairs (planted, other) in which the planted direction scores higher: the area under the ROC curve."""
+    inside = np.isin(np.arange(len(scores)), planted)
+    return float((scores[inside][:, None] > scores[~inside][None]).mean())
+
+
+@SEEDS
+def test_spectroscopy_free_of_gauge_finds_the_planted_directions_wherever_they_lie(either):
+    assert above(shift(either.source, zipf(4000), Reading(center=True)), either.planted) >= 0.90
+
+
+@SEEDS
+def test_spectroscopy_as_published_takes_the_gauge_for_frequency(either):
+    assert above(shift(either.source, zipf(4000), Reading()), either.planted) < 0.75
+
+
+@SEEDS
+def test_spectroscopy_finds_nothing_where_frequencies_belong_to_other_tokens(either):
+    shuffled = TokenCounts(np.random.default_rng(5).permutation(zipf(4000).counts), "shuffled")
+    assert 0.3 < above(shift(either.source, shuffled, Reading(center=True)), either.planted) < 0.7
+
+
+@SEEDS
+def test_spectroscopy_does_what_a_band_does_that_was_told_where_to_cut(plain, bottom):
+    assert plain.filtered("spectroscopy:64") == pytest.approx(plain.filtered("edge:2"), abs=0.02)
+    assert bottom.filtered("spectroscopy:64") == pytest.approx(bottom.filtered("tail:2"), abs=0.02)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("where", "cut"), [("both ends", "cut:32,32"), ("bottom", "cut:0,64"), ("top", "cut:64,0")])
+def test_auto_cuts_exactly_the_ends_that_hold_frequency(world, where, cut, seed):
+    world = world(where, seed)
+    chosen = EmbedFilter.auto(world.source)
+    assert chosen.fitted_on["auto"]["cut"] == cut
+    assert chosen.digest == EmbedFilter.fit(world.source, cut).digest
+    assert chosen.fitted_on["auto"]["frequency_removed"] > 0.9
+    assert world.filtered("auto") - world.ndcg() >= 0.30
+
+
+def test_auto_cuts_one_end_alone_where_frequency_lies_in_the_middle_and_both_cuts_would_leave_nothing(world):
+    facts = EmbedFilter.auto(world("middle", 0).source).fitted_on["auto"]
+    top, bottom = map(int, facts["cut"].removeprefix("cut:").split(","))
+    assert sorted([top, bottom]) == [0, 96]
+
+
+@SEEDS
+def test_auto_cuts_nothing_where_frequencies_belong_to_other_tokens(plain):
+    shuffled = TokenCounts(np.random.default_rng(5).permutation(zipf(4000).counts), "shuffled")
+    found = EmbedFilter.auto(plain.counted(shuffled))
+    assert found.fitted_on["auto"]["cut"] == "cut:0,0"
+    assert found.basis.shape == (128, 128)
