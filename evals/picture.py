@@ -1,4 +1,4 @@
-"""Draws nDCG@10 of every band on every collection from the reports beside this file: `python -m evals.picture`."""
+"""Draws nDCG@10 of every band, and of tokens read without frequency, from the reports: `python -m evals.picture`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ BANDS = {
     "dense+random:2": ("half at random", "#999999"),
     "dense+mid:2": ("middle dropped", "#e69f00"),
     "dense+head:2": ("large end dropped", "#d55e00"),
+    "sparse:64": ("64 tokens", "#444444"),
+    "sparse:64+auto": ("64 tokens, auto", "#009e73"),
 }
 
 
 def main() -> None:
-    figure, axes = plt.subplots(1, len(COLLECTIONS), figsize=(8.2, 2.6), layout="constrained")
+    figure, axes = plt.subplots(1, len(COLLECTIONS), figsize=(8.2, 3.0), layout="constrained")
     for axis, (name, title) in zip(axes, COLLECTIONS.items(), strict=True):
         report = json.loads((HERE / name / "report.json").read_text(encoding="utf-8"))
         found = {system["name"]: system["measures"]["nDCG@10"] for system in report["systems"]}

@@ -23,7 +23,7 @@ from rarityir.types import Floats, MissingExtra, RarityError
 DEMO = Path(__file__).parent / "demo" / "model"
 # Short names of models, with what suits them; anything else is a hub id or a path.
 MODELS: dict[str, dict[str, Any]] = {
-    "demo": {"model": str(DEMO), "pooling": "echo", "max_length": 240},
+    "demo": {"model": str(DEMO), "pooling": "mean", "max_length": 240},
     "qwen2.5-0.5b": {"model": "Qwen/Qwen2.5-0.5B", "pooling": "prompteol"},
     "qwen3-0.6b": {"model": "Qwen/Qwen3-0.6B", "pooling": "prompteol"},
     "llama-3.1-8b-instruct": {"model": "meta-llama/Llama-3.1-8B-Instruct", "pooling": "echo"},

@@ -28,7 +28,7 @@ from rarityir.systems import System, slug
 from rarityir.types import BadInput, Dataset, Json, RarityError, Scores, UnknownName
 
 SYSTEMS = (
-    "bm25", "dense", "dense+edge:2", "dense+tail:2", "dense+random:2", "sparse:64", "sparse:64+edge:2",
+    "bm25", "dense", "dense+edge:2", "dense+tail:2", "dense+random:2", "sparse:64", "sparse:64+edge:2", "sparse:64+auto",
     "rrf(bm25,dense+edge:2)",
 )  # fmt: skip
 _FILES = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "json": "report.json"}

@@ -16,7 +16,20 @@ from rarityir.datasets import embedded
 def report(tmp_path_factory: pytest.TempPathFactory) -> ri.Report:
     home = tmp_path_factory.mktemp("golden")
     experiment = ri.Experiment(
-        systems=("bm25", "dense", "dense+tail:2", "dense+head:2", "dense+random:2", "sparse:64", "rrf(bm25,dense+tail:2)"),
+        systems=(
+            "bm25",
+            "dense",
+            "dense+edge:2",
+            "dense+tail:2",
+            "dense+head:2",
+            "dense+mid:2",
+            "dense+random:2",
+            "sparse:64",
+            "sparse:64+auto",
+            "sparse:64+random:1.028",
+            "sparse:64+band:0-7",
+            "sparse:1024+auto",
+        ),
         indexes=str(home / "indexes"),
         out=str(home / "out"),
     )
@@ -28,10 +41,26 @@ def test_the_demo_model_retrieves_without_having_seen_a_query(report: ri.Report)
     assert best >= 0.12
 
 
-def test_the_small_end_of_the_spectrum_is_the_one_that_can_be_spared(report: ri.Report) -> None:
-    small, random, large = (report[f"dense+{band}:2"].measures["nDCG@10"] for band in ("tail", "random", "head"))
-    assert large < random < small
-    assert small >= 0.97 * report["dense"].measures["nDCG@10"]
+def test_dropping_the_middle_or_the_large_end_loses_and_dropping_the_small_one_or_both_does_not(report: ri.Report) -> None:
+    ndcg = {name: report[name].measures["nDCG@10"] for name in (row.name for row in report.rows)}
+    worst = max(ndcg["dense+head:2"], ndcg["dense+mid:2"])
+    assert worst < 0.8 * ndcg["dense"]
+    assert min(ndcg["dense+edge:2"], ndcg["dense+tail:2"]) > ndcg["dense"]
+    assert worst < 0.8 * ndcg["dense+random:2"]
+
+
+def test_tokens_are_read_better_without_the_directions_that_hold_frequency_and_not_without_others(report: ri.Report) -> None:
+    raw, auto, random, inverse = (
+        report[f"sparse:64{name}"].measures["nDCG@10"] for name in ("", "+auto", "+random:1.028", "+band:0-7")
+    )
+    assert auto > 1.05 * raw
+    assert random < raw
+    assert inverse < 0.2 * raw
+
+
+def test_sparse_retrieval_from_aligned_tokens_reaches_half_of_bm25(report: ri.Report) -> None:
+    assert report["sparse:64+auto"].measures["nDCG@10"] >= report["bm25"].measures["nDCG@10"] / 2
+    assert report["sparse:1024+auto"].measures["nDCG@10"] >= 0.6 * report["bm25"].measures["nDCG@10"]
 
 
 def test_the_filter_halves_the_vectors(report: ri.Report) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rarityir.retrieval import Retriever
 
 from rarityir.datasets import load_dataset
 from rarityir.indexes.bm25 import BM25Index
 from rarityir.indexes.topk import pad, topk
 from rarityir.measures import evaluate
+from rarityir.retrieval import Retriever
 from rarityir.runs import Run
 from rarityir.systems import System
 from rarityir.types import Dataset, RarityError
