@@ -180,7 +180,8 @@ def _source(model: str, options: dict[str, Any]) -> Source:
     from rarityir.filters import Source, Unembedding
 
     if options.get("dataset") is None:
-        return Source(Unembedding.of(model.removeprefix("st:") if model.startswith("st:") else model))
+        device = options.get("device") or "cpu"
+        return Source(Unembedding.of(model.removeprefix("st:")), device="cpu" if device == "auto" else device)
     return retriever({**options, "encoder": model}).source
 
 
