@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rarityir.encoders import load_encoder
     from rarityir.experiment import Experiment, perform
     from rarityir.filters import EmbedFilter
+    from rarityir.indexes.postings import SparseIndex
     from rarityir.measures import evaluate
     from rarityir.report import Report
     from rarityir.retrieval import retrieve
@@ -33,6 +34,7 @@ _HOMES = {
     "RarityError": "types",
     "Report": "report",
     "Run": "runs",
+    "SparseIndex": "indexes.postings",
     "System": "systems",
     "evaluate": "measures",
     "load_dataset": "datasets",
@@ -50,6 +52,7 @@ __all__ = [
     "RarityError",
     "Report",
     "Run",
+    "SparseIndex",
     "System",
     "evaluate",
     "load_dataset",

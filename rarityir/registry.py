@@ -40,7 +40,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "indexes": {
         "bm25": "rarityir.indexes.bm25:BM25Index",
         "dense": "rarityir.indexes.dense:DenseIndex",
-        "sparse": "rarityir.indexes.sparse:SparseIndex",
+        "sparse": "rarityir.indexes.sparse:AlignedIndex",
     },
     "fusions": {
         "combsum": "rarityir.indexes.fusion:combsum",

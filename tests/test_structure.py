@@ -41,6 +41,7 @@ OWNERS = {
     "jnius": {"indexes.java"},
     "jnius_config": {"indexes.java"},
     "matplotlib": {"report.spectrum"},
+    "numba": {"indexes.kernels"},
     "pyserini": set(),  # its jar is found without importing it
     "ranx": {"measures.scoring"},
     "rich": {"cli.evaluation", "progress", "report.render"},

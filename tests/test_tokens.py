@@ -9,7 +9,7 @@ import pytest
 
 from rarityir import tokens
 from rarityir.filters import EmbedFilter
-from rarityir.indexes.sparse import SparseIndex
+from rarityir.indexes.sparse import AlignedIndex
 from rarityir.tokens import TokenLens, Vocabulary, literal
 from rarityir.types import Impacts
 
@@ -187,8 +187,8 @@ def test_no_queries_give_no_impacts():
 
 
 def test_with_one_token_kept_a_text_is_found_by_that_token_alone(tmp_path):
-    SparseIndex.build("1", [TokenLens(UNEMBED_VD, CASES, 1).impacts(X_BD)], tmp_path)
-    hits = SparseIndex.open("1", tmp_path).search(literal([[i] for i in range(40)], CASES), len(X_BD))
+    AlignedIndex.build("1", [TokenLens(UNEMBED_VD, CASES, 1).impacts(X_BD)], tmp_path)
+    hits = AlignedIndex.open("1", tmp_path).search(literal([[i] for i in range(40)], CASES), len(X_BD))
     logits = TokenLens(UNEMBED_VD, CASES, 1).logits(X_BD)
     alone = np.sort(logits, axis=1)[:, -1] > np.sort(logits, axis=1)[:, -2]  # of two best tokens neither stands out
     for token, rows in enumerate(hits.rows):

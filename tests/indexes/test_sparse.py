@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rarityir.indexes.sparse import SparseIndex
+from rarityir.indexes.sparse import AlignedIndex
 from rarityir.types import Impacts, RarityError
 
 VOCABULARY = 12
@@ -20,10 +20,10 @@ def impacts(vectors: list[dict[int, float]]) -> Impacts:
     return Impacts(indptr, np.array(ids, np.int64), np.array(values, np.float32), VOCABULARY)
 
 
-def indexed(docs: list[dict[int, float]], folder, block: int = 1000) -> SparseIndex:
+def indexed(docs: list[dict[int, float]], folder, block: int = 1000) -> AlignedIndex:
     blocks = (impacts(docs[start : start + block]) for start in range(0, len(docs), block))
-    SparseIndex.build("8", blocks, folder)
-    return SparseIndex.open("8", folder)
+    AlignedIndex.build("8", blocks, folder)
+    return AlignedIndex.open("8", folder)
 
 
 def by_dictionaries(docs, query, cutoff) -> list[tuple[int, float]]:
@@ -80,19 +80,21 @@ def test_the_same_documents_in_other_blocks_are_the_same_bytes(tmp_path):
         indexed(docs, tmp_path / name, block)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
-    assert len(list((tmp_path / "a").iterdir())) == 4
+    assert len(list((tmp_path / "a").iterdir())) == 6
 
 
 def test_building_states_how_many_postings_there_are_and_their_bytes(tmp_path):
-    facts = SparseIndex.build("7", [impacts([{1: 1, 2: 1}, {3: 1}, {}])], tmp_path)
-    assert facts == {"dim": 7, "bytes_per_doc": 8.0, "postings": 3}
+    facts = AlignedIndex.build("7", [impacts([{1: 1, 2: 1}, {3: 1}, {}])], tmp_path)
+    size = sum(np.load(path).nbytes for path in tmp_path.glob("*.npy"))
+    assert (facts["dim"], facts["postings"], facts["tokens_used"]) == (7, 3, 3)
+    assert facts["bytes_per_doc"] == pytest.approx(size / 3, abs=0.1)
 
 
 def test_how_many_tokens_to_keep_is_in_the_key():
-    assert (SparseIndex.key(""), SparseIndex.key("64"), SparseIndex.key("8")) == ("sparse:64", "sparse:64", "sparse:8")
+    assert (AlignedIndex.key(""), AlignedIndex.key("64"), AlignedIndex.key("8")) == ("sparse:64", "sparse:64", "sparse:8")
 
 
 @pytest.mark.parametrize("arg", ["0", "-1", "2.5", "many", "k=3", "²"])
 def test_what_is_no_number_of_tokens_is_one_line(arg):
     with pytest.raises(RarityError, match=rf"^sparse:{arg}: [^\n]*such as sparse:64$"):
-        SparseIndex.key(arg)
+        AlignedIndex.key(arg)
