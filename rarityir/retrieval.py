@@ -20,7 +20,7 @@ from rarityir.embeddings import Embeddings, embed
 from rarityir.filters import EmbedFilter, Source, Unembedding
 from rarityir.runs import Run
 from rarityir.systems import Part, System, slug
-from rarityir.tokens import TokenLens, Vocabulary, literal
+from rarityir.tokens import TokenLens, Vocabulary, check_weighting, literal
 from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Json
 
 INDEXES = Path("indexes")
@@ -61,7 +61,10 @@ def check(system: System) -> None:
         nothing = Hits(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
         registry.resolve("fusions", system.fusion.name)(system.fusion.arg, [nothing] * len(system.parts), 1)
     if system.index:
-        registry.resolve("indexes", system.index.name).key(system.index.arg)
+        index = registry.resolve("indexes", system.index.name)
+        index.key(system.index.arg)
+        if index.takes == "impacts":
+            check_weighting(index.settings(system.index.arg)[1])
     filters.check(system.filters)
 
 
@@ -224,8 +227,9 @@ class Retriever:
             yield block
 
     def _lens(self, index: Part, filter: Filter | None) -> TokenLens:
-        keep = registry.resolve("indexes", index.name).keep(index.arg)
-        return TokenLens(self._unembedding, self._vocabulary, keep, filter, self.encoder.unembedding_bias())
+        keep, weighting = registry.resolve("indexes", index.name).settings(index.arg)
+        bias = self.encoder.unembedding_bias()
+        return TokenLens(self._unembedding, self._vocabulary, keep, filter, bias, weighting=weighting)
 
     def _asked(self, index: Index, filter: Filter | None) -> Any:
         """The topics in the form an index takes."""

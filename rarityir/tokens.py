@@ -6,15 +6,51 @@ constant that no softmax sees, so by default the (K+1)-th logit is taken off all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from rarityir.types import Filter, Floats, Impacts, Ints
+from rarityir import registry
+from rarityir.types import Filter, Floats, Impacts, Ints, UnknownName
 
 BLOCK = 256  # texts whose logits are held at a time
+
+
+def _minus_next(z_BC: Floats, best_BK: Floats, next_B1: Floats) -> Floats:
+    return best_BK - next_B1
+
+
+def _minus_mean(z_BC: Floats, best_BK: Floats, next_B1: Floats) -> Floats:
+    return np.asarray(best_BK - z_BC.mean(axis=1, keepdims=True), np.float32)
+
+
+def _log1p(z_BC: Floats, best_BK: Floats, next_B1: Floats) -> Floats:
+    return np.asarray(np.log1p(np.maximum(best_BK - z_BC.mean(axis=1, keepdims=True), 0.0)), np.float32)
+
+
+def _softmax(z_BC: Floats, best_BK: Floats, next_B1: Floats) -> Floats:
+    top = best_BK[:, :1]
+    return np.asarray(np.exp(best_BK - top) / np.exp(z_BC - top).sum(axis=1, keepdims=True), np.float32)
+
+
+# What the K best logits weigh, from all logits (B, C), the best (B, K) and the next one (B, 1). `raw` and `relu` change when a
+# constant is added to all logits of a text, which no softmax sees; the others do not.
+WEIGHTINGS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
+    "log1p": _log1p,
+    "minus-mean": _minus_mean,
+    "minus-next": _minus_next,
+    "raw": lambda z_BC, best_BK, next_B1: best_BK,
+    "relu": lambda z_BC, best_BK, next_B1: np.maximum(best_BK, 0.0),
+    "softmax": _softmax,
+}
+
+
+def check_weighting(name: str) -> None:
+    """Raises `UnknownName` unless there is a weighting of that name."""
+    if name not in WEIGHTINGS:
+        raise UnknownName(registry.unknown("weighting", name, WEIGHTINGS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +76,11 @@ class Vocabulary:
 
 
 class TokenLens:
-    """Turns embeddings into the impacts of their K best canonical tokens, K, the filter and the head's bias given once."""
+    """Turns embeddings into the impacts of their K best canonical tokens, all that says how given once.
+
+    `weighting` is one of `WEIGHTINGS`; with `unit` each text's impacts have unit length, so that a text that was pooled over
+    many states weighs no more than another.
+    """
 
     def __init__(
         self,
@@ -49,7 +89,12 @@ class TokenLens:
         keep: int,
         filter: Filter | None = None,
         bias_V: Floats | None = None,
+        *,
+        weighting: str = "minus-next",
+        unit: bool = True,
     ) -> None:
+        check_weighting(weighting)
+        self._weigh, self._unit, self._signed = WEIGHTINGS[weighting], unit, weighting == "raw"
         self._bias_V = bias_V
         self.keep = min(keep, len(vocabulary.names))
         self._vocabulary = vocabulary
@@ -77,25 +122,27 @@ class TokenLens:
         return np.maximum.reduceat(z_BV, starts, axis=1)
 
     def impacts(self, x_BD: Floats) -> Impacts:
-        """Returns each embedding's K best tokens, weighted by how far their logits stand above the next one's.
+        """Returns each embedding's K best tokens; one that weighs nothing is left out.
 
-        Each vector has unit length, so that a text that was pooled over many states weighs no more than another.
+        Only `raw` keeps weights below zero; an index of impacts leaves them out.
         """
         parts = [self._top(self.logits(x_BD[start : start + BLOCK])) for start in range(0, len(x_BD), BLOCK)]
         size = len(self._vocabulary.names)
         ids = np.concatenate([part[0] for part in parts]) if parts else np.empty((0, self.keep), np.int64)
         values = np.concatenate([part[1] for part in parts]) if parts else np.empty((0, self.keep), np.float32)
-        positive = values > 0
-        indptr = np.concatenate([[0], np.cumsum(positive.sum(axis=1))]).astype(np.int64)
-        return Impacts(indptr, ids[positive], values[positive], size)
+        kept = values != 0
+        indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int64)
+        return Impacts(indptr, ids[kept], values[kept], size)
 
     def _top(self, logits_BC: Floats) -> tuple[Ints, Floats]:
         count = min(self.keep + 1, logits_BC.shape[1])
         best = np.argpartition(logits_BC, -count, axis=1)[:, -count:]
         best = np.take_along_axis(best, np.lexsort((best, -np.take_along_axis(logits_BC, best, 1)), axis=1), 1)
         z = np.take_along_axis(logits_BC, best, 1)
-        weights = z[:, : self.keep] - (z[:, self.keep :] if count > self.keep else z[:, -1:])
-        norms = np.linalg.norm(weights, axis=1, keepdims=True)
+        weights = self._weigh(logits_BC, z[:, : self.keep], z[:, self.keep :] if count > self.keep else z[:, -1:])
+        if not self._signed:
+            weights = np.maximum(weights, 0.0)
+        norms = np.linalg.norm(weights, axis=1, keepdims=True) if self._unit else np.ones((1, 1), np.float32)
         return best[:, : self.keep], (weights / np.where(norms > 0, norms, 1.0)).astype(np.float32)
 
 

@@ -11,7 +11,7 @@ from rarityir import tokens
 from rarityir.filters import EmbedFilter
 from rarityir.indexes.sparse import AlignedIndex
 from rarityir.tokens import TokenLens, Vocabulary, literal
-from rarityir.types import Impacts
+from rarityir.types import Impacts, UnknownName
 
 FORMS = ["<s>", " Game", "game", " GAME", None, " the", ",", " games", "The", " 2015", "…", "Été", "  ", "", "été", "c++"]
 NAMES = ("<s>", "game", "the", "games", "2015", "été", "c++")
@@ -194,3 +194,49 @@ def test_with_one_token_kept_a_text_is_found_by_that_token_alone(tmp_path):
     for token, rows in enumerate(hits.rows):
         assert sorted(rows[rows >= 0]) == np.flatnonzero(alone & (logits.argmax(axis=1) == token)).tolist()
     assert (hits.rows >= 0).sum() == alone.sum() > 10
+
+
+def written_out(z: np.ndarray, keep: int, weighting: str) -> dict[int, float]:
+    order = sorted(range(len(z)), key=lambda t: (-z[t], t))
+    base = z[order[keep]] if keep < len(z) else z[order[-1]]
+    weigh = {
+        "raw": lambda v: v,
+        "relu": lambda v: max(v, 0.0),
+        "minus-mean": lambda v: max(v - z.mean(), 0.0),
+        "minus-next": lambda v: v - base,
+        "log1p": lambda v: np.log1p(max(v - z.mean(), 0.0)),
+        "softmax": lambda v: np.exp(v - z.max()) / np.exp(z - z.max()).sum(),
+    }[weighting]
+    weights = {t: float(weigh(z[t])) for t in order[:keep]}
+    return {t: w for t, w in weights.items() if np.float32(w) != 0}
+
+
+@pytest.mark.parametrize("keep", [1, 5, 40])
+@pytest.mark.parametrize("weighting", sorted(tokens.WEIGHTINGS))
+def test_every_weighting_is_what_its_name_says(weighting, keep):
+    lens = TokenLens(UNEMBED_VD, CASES, keep, weighting=weighting, unit=False)
+    wanted = [written_out(z.astype(np.float64), keep, weighting) for z in lens.logits(X_BD)]
+    assert_same(vectors(lens.impacts(X_BD)), wanted, 1e-4)
+    unit = vectors(TokenLens(UNEMBED_VD, CASES, keep, weighting=weighting).impacts(X_BD))
+    assert [sum(w * w for w in v.values()) for v in unit] == pytest.approx([float(bool(v)) for v in wanted], abs=1e-5)
+
+
+@pytest.mark.parametrize("weighting", sorted(tokens.WEIGHTINGS))
+def test_a_constant_added_to_all_logits_changes_raw_and_relu_alone(weighting):
+    shifted = np.c_[UNEMBED_VD, np.full(V, 1.0, np.float32)]  # one more coordinate, which raises all tokens alike
+    found = [
+        vectors(TokenLens(shifted, PLAIN, 6, weighting=weighting, unit=False).impacts(np.c_[X_BD, np.full(len(X_BD), c)]))
+        for c in (0, 64)
+    ]
+    same = all(a == pytest.approx(b, rel=1e-4, abs=1e-5) for a, b in zip(*found, strict=True))
+    assert same == (weighting not in ("raw", "relu"))
+
+
+def test_keeping_all_tokens_raw_scores_a_query_of_all_by_the_sum_of_logits():
+    found = vectors(TokenLens(UNEMBED_VD, PLAIN, V, weighting="raw", unit=False).impacts(X_BD))
+    assert [sum(v.values()) for v in found] == (X_BD @ UNEMBED_VD.T).sum(axis=1).tolist()
+
+
+def test_an_unknown_weighting_names_the_near_one():
+    with pytest.raises(UnknownName, match="did you mean softmax"):
+        TokenLens(UNEMBED_VD, PLAIN, 2, weighting="softmx")

@@ -94,7 +94,17 @@ def test_how_many_tokens_to_keep_is_in_the_key():
     assert (AlignedIndex.key(""), AlignedIndex.key("64"), AlignedIndex.key("8")) == ("sparse:64", "sparse:64", "sparse:8")
 
 
-@pytest.mark.parametrize("arg", ["0", "-1", "2.5", "many", "k=3", "²"])
+def test_a_weighting_other_than_the_default_is_in_the_key():
+    keys = [AlignedIndex.key(arg) for arg in ("8,weighting=minus-next", "8,weighting=log1p", "weighting=raw")]
+    assert keys == ["sparse:8", "sparse:8,weighting=log1p", "sparse:64,weighting=raw"]
+
+
+def test_impacts_below_zero_are_no_postings(tmp_path):
+    hits = indexed([{1: -2, 2: 3}, {1: 4}], tmp_path).search(impacts([{1: 1, 2: 1}]), 5)
+    assert [pairs(*hit) for hit in zip(*hits, strict=True)] == [[(1, 4.0), (0, 3.0)]]
+
+
+@pytest.mark.parametrize("arg", ["0", "-1", "2.5", "many", "²"])
 def test_what_is_no_number_of_tokens_is_one_line(arg):
     with pytest.raises(RarityError, match=rf"^sparse:{arg}: [^\n]*such as sparse:64$"):
         AlignedIndex.key(arg)
