@@ -72,6 +72,11 @@ def filtered(folder: Path, chosen: EmbedFilter, out: Path) -> dict[str, Json]:
             f"filter {chosen.name} was fitted on {chosen.fitted_on.get('model')} ({fitted[:12]}), "
             f"these embeddings are of {identity.get('encoder.model')} ({str(given)[:12]}); fit it on that model"
         )
+    pooled = chosen.fitted_on.get("documents", {}).get("pooling")
+    if pooled not in (None, identity.get("encoder.pooling")):
+        raise RarityError(
+            f"filter {chosen.name} was fitted on embeddings pooled by {pooled}, these are by {identity.get('encoder.pooling')}"
+        )
     names = sorted(name for name in stored["files"] if name.endswith(".npy"))
     facts: dict[str, Json] = {"documents": count, "dim": len(chosen.basis)}
     with store.building(out, {**identity, "filter": chosen.name, "filter_sha256": chosen.digest}, facts) as needed:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir import checkpoints
 from rarityir.counts import TokenCounts
 from rarityir.filters import EmbedFilter, Source
 from rarityir.filters.spectroscopy import shift
@@ -37,45 +38,33 @@ def explain(
         top: tokens named for each zone and each text.
     """
     found, table = source.spectrum(), source.frequencies(counts)
-    kept = _kept(chosen, found.directions)
+    span_DK = np.eye(len(found.values)) if chosen is None else np.linalg.qr(chosen.basis.T.astype(np.float64))[0]
+    kept = np.minimum(((found.directions @ span_DK) ** 2).sum(axis=1), 1.0)
     frequency = _frequency(source, table)
-    parts_Z = _zones(kept > 0.5)
-    writers = _writers(source, tokens, table, parts_Z, top)
-    shares = found.values**2 / (found.values**2).sum()
-    zones = tuple(
-        Zone(tuple(part.tolist()), bool(kept[part[0]] > 0.5), float(shares[part].sum()), float(frequency[part].sum()), written)
-        for part, written in zip(parts_Z, writers, strict=True)
-    )
+    zones = _zones(source, tokens, table, kept, frequency, top)
     energy: NDArray[np.float64] | None = None
     readings: tuple[Aligned, ...] = ()
     if len(texts) and embeddings_ND is not None:
-        parts = (embeddings_ND.astype(np.float64) @ found.directions.T) ** 2
-        parts /= parts.sum(axis=1, keepdims=True)
-        energy = parts.mean(axis=0)
-        readings = _readings(chosen, source, tokens, texts, embeddings_ND, parts @ kept, top)
+        x_ND = embeddings_ND.astype(np.float64)
+        lengths = np.maximum((x_ND**2).sum(axis=1), np.finfo(float).tiny)
+        energy = ((x_ND @ found.directions.T) ** 2 / lengths[:, None]).mean(axis=0)
+        shares = ((x_ND @ span_DK) ** 2).sum(axis=1) / lengths
+        readings = _readings(chosen, source, tokens, texts, embeddings_ND, shares, top)
     return Explanation(
-        source.matrix.model or "array",
+        checkpoints.called(source.matrix.model) if source.matrix.model else "array",
         chosen.name if chosen else "",
         len(found.values),
         found.vocabulary,
         table.source,
         found.values,
         kept,
-        shift(source, table, Reading(center=True)),
+        shift(source, table, Reading(center=True), directions=found.directions),
         frequency,
         energy,
         zones,
         readings,
         chosen.fitted_on if chosen else {},
     )
-
-
-def _kept(chosen: EmbedFilter | None, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each direction's squared length inside the span of the filter's rows."""
-    if chosen is None:
-        return np.ones(len(directions))
-    rows = np.linalg.qr(chosen.basis.T.astype(np.float64))[0]
-    return np.asarray(np.minimum(((directions @ rows) ** 2).sum(axis=1), 1.0))
 
 
 def _frequency(source: Source, table: TokenCounts) -> NDArray[np.float64]:
@@ -85,25 +74,40 @@ def _frequency(source: Source, table: TokenCounts) -> NDArray[np.float64]:
     return np.asarray(along / max(along.sum(), np.finfo(float).tiny))
 
 
-def _zones(mask: NDArray[np.bool_]) -> list[Ints]:
-    """The positions of each run of kept or dropped directions; of a scattered filter, all dropped and all kept ones."""
+def _zones(
+    source: Source,
+    tokens: Sequence[str | None],
+    table: TokenCounts,
+    kept: NDArray[np.float64],
+    frequency: NDArray[np.float64],
+    top: int,
+) -> tuple[Zone, ...]:
+    """Each run of kept or dropped directions; of a scattered filter, all dropped and all kept ones."""
+    mask = kept > 0.5
     runs = np.split(np.arange(len(mask)), np.flatnonzero(np.diff(mask.astype(np.int8))) + 1)
-    return runs if len(runs) <= MOST else [np.flatnonzero(~mask), np.flatnonzero(mask)]
+    parts = runs if len(runs) <= MOST else [np.flatnonzero(~mask), np.flatnonzero(mask)]
+    energies = source.spectrum().values ** 2
+    energies = energies / energies.sum()
+    return tuple(
+        Zone(tuple(part.tolist()), float(kept[part].mean()), float(energies[part].sum()), float(frequency[part].sum()), names)
+        for part, names in zip(parts, _writers(source, tokens, table, parts, top), strict=True)
+    )
 
 
 def _writers(
     source: Source, tokens: Sequence[str | None], table: TokenCounts, zones: Sequence[Ints], top: int
 ) -> list[tuple[str, ...]]:
-    """For each zone, those tokens in use whose rows have the most squared length in it."""
+    """For each zone, the words more frequent than the average token whose rows lie most in it, by share of squared length."""
     directions = source.spectrum().directions
     best: list[list[tuple[float, int]]] = [[] for _ in zones]
-    text = np.array([bool(token and token.strip()) for token in tokens]) & (table.counts > 0)
+    wanted = (Vocabulary.of(tokens).class_of >= 0) & (table.counts > table.total / len(table.counts))
     for ids, rows in source.matrix.blocks(AS_STORED):
-        here = ids[text[ids]]
-        squares = (rows[text[ids]] @ directions.T) ** 2
+        here = ids[wanted[ids]]
+        squares = (rows[wanted[ids]] @ directions.T) ** 2
+        squares /= np.maximum(squares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         for zone, part in enumerate(zones):
-            energies = squares[:, part].sum(axis=1)
-            best[zone] += [(-float(energies[i]), int(here[i])) for i in np.argsort(-energies)[:top]]
+            shares = squares[:, part].sum(axis=1)
+            best[zone] += [(-float(shares[i]), int(here[i])) for i in np.argsort(-shares, kind="stable")[:top]]
     return [tuple(str(tokens[i]) for _, i in sorted(found)[:top]) for found in best]
 
 

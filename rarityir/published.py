@@ -92,7 +92,11 @@ def _paper(name: str, folder: Path) -> Json:
     path = Path(name) if name.endswith(".json") else folder / "published" / f"{name}.json"
     if not path.exists():
         known = [found.stem for found in sorted((folder / "published").glob("*.json"))]
-        raise UnknownName(f"{registry.unknown('paper', name, known)}; figures are read from {folder / 'published'}")
+        if not known:
+            raise UnknownName(
+                f"there are no published figures in {folder / 'published'}; run this where they are, or name a file"
+            )
+        raise UnknownName(registry.unknown("paper", name, known))
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         needed = {"title", "source", "measure", "remarks", "rows"} - set(found)
@@ -113,6 +117,6 @@ def _measured(folder: Path, measure: str) -> Iterator[tuple[tuple[str, str, str,
         pooling = (provenance.get("encoder") or {}).get("pooling", "")
         for system in report["systems"]:
             if measure in system["measures"]:
-                text = system["name"].startswith("bm25")
+                text = not any(part in system["name"] for part in ("dense", "sparse"))
                 key = ("" if text else encoder, "" if text else pooling, system["name"], report["dataset"])
                 yield key, system["measures"][measure]

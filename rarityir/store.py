@@ -110,6 +110,8 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
         if begun not in (None, wanted) and _files(folder, checksums=False):
             difference = differing(begun, wanted)
             raise StaleArtefact(f"{folder} was begun with {difference}; repeat that command, or remove it: rm -r {folder}")
+        if begun is None and any(path.name != LOCK for path in folder.iterdir()):
+            raise StaleArtefact(f"{folder} holds files that were not built here, and they are left alone; choose another folder")
         if begun != wanted:
             empty(folder)
             write_json(folder / PARTIAL, wanted)

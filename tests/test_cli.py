@@ -139,7 +139,9 @@ def test_list_says_what_exists(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_doctor_finds_java_packages_and_places(capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["doctor", "--json"])
-    checks = {check["what"]: check for check in json.loads(capsys.readouterr().out)}
+    found = json.loads(capsys.readouterr().out)
+    checks = {check["what"]: check for check in found["checks"]}
+    assert found["ok"] == (status == 0)
     assert {"torch", "pyserini", "Java", "device", "indexes", "demo collection", "demo model"} <= checks.keys()
     assert checks["Java"]["ok"]
     assert checks["torch"]["ok"]
@@ -218,6 +220,34 @@ def test_embeddings_are_filtered_block_by_block_and_those_of_another_model_refus
     assert "stories260K" in err
     assert not Path("out2").exists()
     assert main(["filter", "apply", "edge", "nowhere", "--out", "out2"]) == 1
+
+
+def test_a_folder_with_other_files_in_it_is_never_written_over(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine").mkdir()
+    Path("mine/README.md").write_text("precious")
+    assert main(["encode", "--dataset", str(beir), "--encoder", stories, "--json"]) == 0
+    folder = json.loads(capsys.readouterr().out)["folder"]
+    assert main(["filter", "fit", stories, "edge:2", "--out", "edge"]) == 0
+    for out in ("mine", "."):
+        assert main(["filter", "apply", "edge", folder, "--out", out]) == 1
+    assert main(["filter", "fit", stories, "edge:2", "--out", "mine"]) == 1
+    assert main(["filter", "fit", stories, "tail:2", "--out", "edge"]) == 0  # an earlier filter may be
+    assert Path("mine/README.md").read_text() == "precious"
+    assert [path.name for path in Path("mine").iterdir() if path.name != ".lock"] == ["README.md"]
+
+
+def test_a_filter_fitted_on_documents_of_another_model_is_refused_too(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("pca:4", "truncate:4"):
+        assert main(["filter", "fit", stories, name, "--dataset", str(beir), "--out", "other"]) == 0
+        assert main(["filter", "show", "demo", "--filter", "other"]) == 1
+        assert main(["search", "dense+saved:other", "--encoder", "demo", "--dataset", str(beir)]) == 1
+        err = capsys.readouterr().err
+        assert "stories260K" in err
+        assert "demo" in err
 
 
 def test_tokens_are_counted_and_the_table_serves_a_filter(beir: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,10 +148,12 @@ def test_a_partial_folder_of_another_identity_is_an_error_that_loses_nothing(tmp
     assert (tmp_path / "a" / "parts" / "more.txt").exists()
 
 
-def test_files_of_unknown_origin_are_dropped_too(tmp_path: Path) -> None:
-    (tmp_path / "000000.npy").write_text("who wrote this?")
-    with store.building(tmp_path, IDENTITY, {}):
-        assert not (tmp_path / "000000.npy").exists()
+def test_files_of_unknown_origin_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text.txt").write_text("who wrote this?")
+    with pytest.raises(StaleArtefact, match="not built here"), store.building(tmp_path, IDENTITY, {}):
+        raise AssertionError
+    assert (tmp_path / "thesis" / "text.txt").read_text() == "who wrote this?"
 
 
 def test_what_a_kill_left_half_written_is_removed_and_not_in_the_manifest(tmp_path: Path) -> None:

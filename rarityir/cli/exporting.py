@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import given, indexes_option, json_option, print_facts, reading_options, retriever
+from rarityir.cli.options import fitted, given, indexes_option, json_option, print_facts, reading_options, retriever
 
 if TYPE_CHECKING:
     from rarityir.filters import EmbedFilter
@@ -48,7 +48,7 @@ def export(model: str, name: str, kind: str, out: Path, *, as_json: bool, **opti
 
 def _fitted(model: str, name: str, options: dict[str, Any]) -> tuple[Encoder, EmbedFilter]:
     from rarityir.encoders import load_encoder
-    from rarityir.filters import EmbedFilter, Source, Unembedding
+    from rarityir.filters import Source, Unembedding
 
     if options.get("dataset") is not None:
         documents = retriever({**options, "encoder": model})
@@ -58,6 +58,4 @@ def _fitted(model: str, name: str, options: dict[str, Any]) -> tuple[Encoder, Em
             model, **{key: value for key, value in given(options).items() if key not in ("dataset", "indexes")}
         )
         source = None
-    if (Path(name) / "filter.json").is_file():
-        return encoder, EmbedFilter.load(name)
-    return encoder, EmbedFilter.fit(source or Source(Unembedding.of(encoder.unembedding(), encoder.model)), name)
+    return encoder, fitted(source or Source(Unembedding.of(encoder.unembedding(), encoder.model)), name)

@@ -10,6 +10,7 @@ import click
 from rarityir.cli.options import (
     dataset_option,
     encoder_options,
+    fitted,
     given,
     indexes_option,
     json_option,
@@ -53,13 +54,12 @@ def fit(model: str, name: str, out: Path, *, as_json: bool, **options: Any) -> N
 
     The model itself is loaded only where documents are to be encoded (--dataset).
     """
-    from rarityir.filters import EmbedFilter
 
-    _saved(EmbedFilter.fit(_source(model, options), name), out, as_json=as_json)
+    _saved(fitted(_source(model, options), name), out, as_json=as_json)
 
 
 @filter_.command()
-@click.option("--filters", metavar="A,B", help="Filters to choose from.  [default: bands at half width, auto, frequency-aware]")
+@click.option("--filters", metavar="A,B", help="Filters to choose from.  [default: bands, auto, frequency-aware]")
 @click.option("--index", default="dense", show_default=True, help="The index to choose for, such as dense or sparse:64.")
 @click.option("--measure", default="nDCG@10", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to save the best one in.")
@@ -79,11 +79,14 @@ def select(filters: str | None, index: str, measure: str, out: Path | None, *, a
     found, best = choose(
         source.dataset, source.encoder, wanted, index=index, measure=measure, indexes=given(options).get("indexes", INDEXES)
     )
-    if out is not None and best is not None:
-        best.save(out)
+    saved = str(best.save(out)) if out is not None and best is not None else None
     lines = [f"{measure} over {found.topics} topics of {found.dataset}"]
     lines += [f"{c.value:8.4f}  {c.dim:>5}  {index}{'+' if c.filter else ''}{c.filter}" for c in found.candidates]
-    print_facts(found.json(), "\n".join(lines), as_json=as_json)
+    chosen = found.candidates[0].filter
+    lines.append(f"best: {chosen or 'no filter'}{f', saved in {saved}' if saved else ''}")
+    if out is not None and saved is None:
+        lines[-1] += "; nothing is saved"
+    print_facts({**found.json(), "chosen": chosen, "folder": saved}, "\n".join(lines), as_json=as_json)
 
 
 @filter_.command("show")
@@ -117,12 +120,11 @@ def show_(
     rarityir filter show Qwen/Qwen2.5-0.5B --filter auto --picture auto.svg
     """
     from rarityir.explain import explain
-    from rarityir.filters import EmbedFilter
     from rarityir.report.spectrum import picture as draw
     from rarityir.report.spectrum import text
 
     source = _source(model, options)
-    chosen = EmbedFilter.fit(source, name) if name else None
+    chosen = fitted(source, name) if name else None
     encoder = _encoder(model, options)
     read = list(texts) + _sampled(options, sample)
     found = explain(
@@ -160,19 +162,12 @@ def apply_(folder: Path, embeddings: Path, out: Path, *, as_json: bool) -> None:
 @json_option
 def count(model: str, out: Path, dataset: str | None, *, as_json: bool) -> None:
     """Count the tokens of a dataset's documents in MODEL's vocabulary, for --counts and counts=FILE."""
-    from rarityir import checkpoints
-    from rarityir.counts import TokenCounts
-    from rarityir.datasets import load_dataset
-    from rarityir.encoders import load_encoder
-
-    source = load_dataset(dataset or "cranfield")
-    encoder = load_encoder(model)
-    vocabulary = checkpoints.unembedding(encoder.model).shape[0]
-    ids = (ids for doc in source.docs() for ids in encoder.tokenize([doc.text]))
-    found = TokenCounts.of(ids, vocabulary, source.corpus)
+    if out.is_dir():
+        raise click.UsageError(f"--out {out} is a folder; counts are one file, such as {out}/counts.safetensors")
+    found = retriever({"encoder": model, **given({"dataset": dataset})}).source.frequencies("corpus")
     found.save(out)
     facts = {"file": str(out), "source": found.source, "tokens": found.total, "seen": int((found.counts > 0).sum())}
-    print_facts(facts, f"{out}: {found.total} tokens, {facts['seen']} of {vocabulary} ids seen", as_json=as_json)
+    print_facts(facts, f"{out}: {found.total} tokens, {facts['seen']} of {len(found.counts)} ids seen", as_json=as_json)
 
 
 def _source(model: str, options: dict[str, Any]) -> Source:
@@ -197,8 +192,10 @@ def _sampled(options: dict[str, Any], sample: int) -> list[str]:
 
     from rarityir.datasets import load_dataset
 
-    if not sample or options.get("dataset") is None:
+    if not sample:
         return []
+    if options.get("dataset") is None:
+        raise click.UsageError("--sample needs --dataset, whose documents are taken")
     return [doc.text for doc in islice(load_dataset(options["dataset"]).docs(), sample)]
 
 

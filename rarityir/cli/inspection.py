@@ -54,7 +54,8 @@ def doctor(verify: Path | None, *, as_json: bool) -> None:
     if verify:
         checks.append(_verified(verify))
     if as_json:
-        click.echo(json.dumps([{"what": w, "ok": ok, "found": found, "do": do} for w, ok, found, do in checks], indent=1))
+        rows = [{"what": w, "ok": ok, "found": found, "do": do} for w, ok, found, do in checks]
+        click.echo(json.dumps({"ok": all(row["ok"] is not False for row in rows), "checks": rows}, indent=1))
     else:
         for what, ok, found, do in checks:
             state = "ok     " if ok else "MISSING" if ok is False else "absent "

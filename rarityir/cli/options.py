@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rarityir.filters import EmbedFilter, Source
     from rarityir.retrieval import Retriever
 
 Command = Callable[..., Any]
@@ -84,4 +85,17 @@ def retriever(options: dict[str, Any]) -> Retriever:
 
 def print_facts(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Prints facts as one JSON object, or the text that says the same."""
-    click.echo(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else text)
+    click.echo(json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) if as_json else text)
+
+
+def fitted(source: Source, name: str) -> EmbedFilter:
+    """Returns the filter of a name, fitted on a source, or the one that was saved in the folder of that name."""
+    from rarityir.filters import EmbedFilter
+
+    if (Path(name) / "filter.json").is_file():
+        found = EmbedFilter.load(name)
+        found.check_model(source.matrix.model or "this model", source.matrix.digest)
+        return found
+    if "/" in name and ":" not in name:
+        raise click.UsageError(f"there is no saved filter in {name}, and it is no filter's name")
+    return EmbedFilter.fit(source, name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rarityir.filters.band import warn_of_degenerate_cuts
 from rarityir.filters.gram import axes
 from rarityir.filters.source import Affine, Fit, Source
 from rarityir.filters.width import width_of
@@ -22,7 +23,8 @@ def abtt(arg: str) -> Fit:
         moments = source.moments
         if d >= len(moments.mean):
             raise RarityError(f"abtt:{d} drops all {len(moments.mean)} directions there are")
-        _, directions = axes(moments.covariance, source.device)
+        variances, directions = axes(moments.covariance, source.device)
+        warn_of_degenerate_cuts(f"abtt:{d}", variances, np.arange(d, len(variances)))
         return Affine(np.ascontiguousarray(directions[d:]), moments.mean, source.read_documents())
 
     return fit

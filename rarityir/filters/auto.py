@@ -25,7 +25,10 @@ PERMUTATIONS, LEVEL = 200, 0.95
 
 @dataclass(frozen=True)
 class Choice:
-    """How many directions to cut at each end, what each cut gains, and what permuted frequencies would have gained."""
+    """How many directions to cut at each end, the largest gain there, and what permuted frequencies would have gained.
+
+    An end whose gain is not above its null is not cut; a chance of 5% is left to each end.
+    """
 
     top: int
     bottom: int
@@ -96,7 +99,7 @@ def choose(source: Source, counts: TokenCounts, how: Reading = AS_STORED, seed: 
         top,
         bottom,
         width,
-        (float(up[top - 1, 0]) if top else 0.0, float(down[bottom - 1, 0]) if bottom else 0.0),
+        (float(up[:, 0].max()), float(down[:, 0].max())),
         (null[0], null[1]),
         float(total[0] / (profile @ profile)),
         float(explained[removed, 0].sum() / total[0]),

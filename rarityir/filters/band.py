@@ -59,7 +59,7 @@ def kept_width(name: str, ratio: str, width: int | None) -> int:
     except (ValueError, ZeroDivisionError):
         raise RarityError(f"{name}:{ratio or '?'} needs a number τ ≥ 1, the share 1/τ to keep, such as {name}:2") from None
     if not 1 <= tau <= (width or tau):
-        raise RarityError(f"{name}:{ratio}: τ must lie between 1 (keep all) and the width {width or ''}".rstrip())
+        raise RarityError(f"{name}:{ratio}: τ must lie between 1 (keep all) and the width {width or 'D'}")
     return int((width or 0) / tau)  # exact: 33 / 1.1 is 30
 
 

@@ -22,7 +22,7 @@ from rarityir.filters.unembedding import Unembedding
 from rarityir.systems import Part
 from rarityir.types import Floats, Json, RarityError
 
-WEIGHTS, CARD = "model.safetensors", "filter.json"
+WEIGHTS, CARD, _README = "model.safetensors", "filter.json", "README.md"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +60,17 @@ class EmbedFilter:
             cache: where computed spectra are kept (default: the user's cache folder).
             device: where Gram matrices are accumulated: `cpu`, or a torch device such as `cuda`.
         """
-        source = unembedding if isinstance(unembedding, Source) else _source(unembedding, counts, embeddings, cache, device)
+        if isinstance(unembedding, Source):
+            if counts is not None or embeddings is not None:
+                raise RarityError("a Source has its own counts and documents; give it those, or a model instead of a Source")
+            source = unembedding
+        else:
+            source = _source(unembedding, counts, embeddings, cache, device)
         parts = [Part.parse(part) for part in filter.split("+")]
         affine = fit(parts, source)
         facts = dict(affine.facts)
+        if source.unembedding is not None:
+            facts.setdefault("unembedding_sha256", source.unembedding.digest)
         model = source.unembedding.model if source.unembedding else None
         if model is not None:
             facts["model"] = checkpoints.called(model)
@@ -126,11 +133,13 @@ class EmbedFilter:
         from rarityir.filters.card import readme
 
         folder = Path(folder)
+        if any((folder / name).exists() for name in (WEIGHTS, _README)) and not (folder / CARD).exists():
+            raise RarityError(f"{folder} holds a {WEIGHTS} or {_README} that is no filter's; choose another folder")
         tensors = {"basis": self.basis} if self.mean is None else {"basis": self.basis, "mean": self.mean}
         checkpoints.write_tensors(folder / WEIGHTS, tensors)
         card = {"name": self.name, "kept": self.basis.shape[0], "width": self.basis.shape[1], "fitted_on": self.fitted_on}
         store.write_json(folder / CARD, {**card, "sha256": self.digest, "rarityir": __version__})
-        store.write_text(folder / "README.md", readme(self))
+        store.write_text(folder / _README, readme(self))
         return folder
 
     @classmethod
@@ -170,11 +179,20 @@ def _source(
     cache: Path | None,
     device: str,
 ) -> Source:
-    given = counts if counts is None or isinstance(counts, TokenCounts) else TokenCounts.load(counts)
+    named = counts is None or counts == "english"
+    given = counts if named or isinstance(counts, TokenCounts) else TokenCounts.load(str(counts))
     documents, facts = None, {}
     if embeddings is not None:
         x_ND = np.asarray(embeddings)
         documents = lambda: iter([x_ND])  # noqa: E731
         facts = {"sha256": hashlib.sha256(np.ascontiguousarray(x_ND, np.float32).data).hexdigest()}
-    table = None if given is None else lambda _: given
-    return Source(Unembedding.of(unembedding), table, documents, facts, cache, device)
+    matrix = Unembedding.of(unembedding)
+    if not isinstance(given, TokenCounts):
+        return Source(matrix, None, documents, facts, cache, device)
+
+    def table(name: str) -> TokenCounts:
+        if name == "corpus":
+            raise RarityError("counts=corpus needs documents' texts; leave it out where a table of counts is given")
+        return given
+
+    return Source(matrix, table, documents, facts, cache, device)

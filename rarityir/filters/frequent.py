@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rarityir.filters.band import warn_of_degenerate_cuts
 from rarityir.filters.gram import gram
 from rarityir.filters.source import Affine, Fit, Source
 from rarityir.filters.unembedding import READING, reading
@@ -30,7 +31,8 @@ def frequent(arg: str) -> Fit:
         heavy = gram(((rows - mean) * share[ids, None] for ids, rows in matrix.blocks(how)), matrix.width, None, source.device)
         # In coordinates where WᵀW is the identity the problem is an ordinary one; what no token writes has no energy there.
         scale = found.directions / found.divisors[:, None]
-        _, columns = eigh(scale @ heavy @ scale.T)
+        shares, columns = eigh(scale @ heavy @ scale.T)
+        warn_of_degenerate_cuts(f"frequent:{arg}", shares[::-1], np.arange(matrix.width - k, matrix.width))
         divisors = np.where(np.isfinite(found.divisors), found.divisors, 1.0)
         leading = columns.T[::-1][: matrix.width - k] @ (found.directions / divisors[:, None])
         facts = {**source.read_unembedding(), **source.read_counts(counts)}

@@ -18,7 +18,9 @@ from rarityir.types import RarityError
 def logfreq(arg: str) -> Fit:
     """Keeps the D − 1 directions orthogonal to a; option `counts=english|corpus|FILE`."""
     given = registry.options(arg, {"counts": str, **READING}, "logfreq")
-    how = reading(given, center=True)
+    if not given.setdefault("center", True):
+        raise RarityError("logfreq fits log frequencies up to a constant, which centring the rows takes off; leave center out")
+    how = reading(given)
 
     def fit(source: Source) -> Affine:
         counts = source.frequencies(given.get("counts", "english"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from rarityir.filters.band import warn_of_degenerate_cuts
 from rarityir.filters.gram import axes
 from rarityir.filters.source import Affine, Fit, Source
 from rarityir.filters.width import at_most, width_of
@@ -13,7 +16,9 @@ def pca(arg: str) -> Fit:
 
     def fit(source: Source) -> Affine:
         moments = source.moments
-        _, directions = axes(moments.covariance, source.device)
-        return Affine(directions[: at_most("pca", k, len(directions))], moments.mean, source.read_documents())
+        variances, directions = axes(moments.covariance, source.device)
+        at_most("pca", k, len(directions))
+        warn_of_degenerate_cuts(f"pca:{k}", variances, np.arange(k))
+        return Affine(directions[:k], moments.mean, source.read_documents())
 
     return fit

@@ -8,19 +8,17 @@ ranking of directions; with centred rows (gauge=free) it drops out exactly.
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 from numpy.typing import NDArray
 
 from rarityir.counts import TokenCounts
+from rarityir.filters.band import warn_of_degenerate_cuts
 from rarityir.filters.source import Affine, Fit, Source
 from rarityir.filters.unembedding import READING, Reading, reading
 from rarityir.filters.width import at_most, whole, width_of
 from rarityir.types import RarityError
 
 FREQUENT = 100  # tokens whose logits are watched, as published
-log = logging.getLogger(__name__)
 
 
 def _gauge(text: str) -> str:
@@ -45,16 +43,24 @@ def spectroscopy(arg: str) -> Fit:
         found = source.spectrum(how)
         moved = shift(source, counts, how, given.get("top", FREQUENT))
         kept = np.sort(np.argsort(moved, kind="stable")[: at_most("spectroscopy", k, len(moved))])
+        warn_of_degenerate_cuts(f"spectroscopy:{arg}", found.values, kept)
         return Affine(found.directions[kept], None, {**source.read_unembedding(), **source.read_counts(counts)})
 
     return fit
 
 
-def shift(source: Source, counts: TokenCounts, how: Reading, top: int = FREQUENT) -> NDArray[np.float64]:
-    """Returns Δπ (D,) of every direction of the spectrum, relative to the frequent tokens' logits of the average token.
+def shift(
+    source: Source,
+    counts: TokenCounts,
+    how: Reading,
+    top: int = FREQUENT,
+    directions: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Returns Δπ of every direction of the spectrum (or of other unit vectors, one a row), by definition.
 
-    Free of gauge where the reading centres the rows; without, as published. Needs two passes over the unembedding and
-    holds no U: ⟨log p̂, u_i⟩ = v_i · Wᵀ log p̂ / s_i.
+    The average token is h = (WᵀW)⁺ Wᵀ log p̂; direction v moves the logit of token j by |h·v| |w_j·v|, summed over the frequent
+    tokens and divided by the sum of their logits' sizes. Free of gauge where the reading centres the rows; without, as
+    published. Two passes over the unembedding; no U is held.
     """
     found, matrix = source.spectrum(how), source.matrix
     used = matrix.used(how)
@@ -65,7 +71,7 @@ def shift(source: Source, counts: TokenCounts, how: Reading, top: int = FREQUENT
     rows = matrix.gather(frequent, how)
     if how.center:
         rows = rows - matrix.weighted(used / used.sum(), how)
-    along_D = found.directions @ matrix.weighted(profile, how) / found.divisors  # ⟨log p̂, u_i⟩
-    written = rows @ found.directions.T / found.divisors  # U of the frequent tokens
-    total = np.abs(written @ along_D).sum()
-    return np.asarray(np.abs(along_D) * np.abs(written).sum(axis=0) / total)
+    average_D = (found.directions @ matrix.weighted(profile, how) / found.divisors**2) @ found.directions
+    asked = found.directions if directions is None else directions
+    total = np.abs(rows @ average_D).sum()
+    return np.asarray(np.abs(asked @ average_D) * np.abs(rows @ asked.T).sum(axis=0) / total)

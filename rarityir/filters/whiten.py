@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rarityir.filters.band import warn_of_degenerate_cuts
 from rarityir.filters.gram import axes
 from rarityir.filters.source import Affine, Fit, Source
 from rarityir.filters.width import at_most, width_of
@@ -21,6 +22,7 @@ def whiten(arg: str) -> Fit:
         if kept[-1] <= 1e-12 * kept[0]:
             rank = int((variances > 1e-12 * variances[0]).sum())
             raise RarityError(f"whiten:{k}: {moments.count} documents vary in {rank} directions only; keep at most {rank}")
+        warn_of_degenerate_cuts(f"whiten:{k}", variances, np.arange(k))
         basis = directions[:k] / np.sqrt(kept)[:, None]
         return Affine(basis, moments.mean, source.read_documents())
 

@@ -13,14 +13,15 @@ from rarityir.types import Json
 
 @dataclass(frozen=True)
 class Zone:
-    """Directions that are all kept or all dropped, by position from 0, and what the unembedding writes in them.
+    """Directions that are mostly kept or mostly dropped, by position from 0, and what the unembedding writes in them.
 
-    `written` are the tokens with the most energy there; `energy` is the share of the unembedding's squared norm;
-    `frequency` the share of the log frequencies' variance, of what the unembedding explains of it.
+    `kept` is the mean share of them that the filter keeps; `written` are frequent words whose rows lie most in them; `energy`
+    is the share of the unembedding's squared norm; `frequency` the share of the log frequencies' variance, of what the
+    unembedding explains of it.
     """
 
     positions: tuple[int, ...]
-    kept: bool
+    kept: float
     energy: float
     frequency: float
     written: tuple[str, ...]
@@ -29,12 +30,17 @@ class Zone:
     def label(self) -> str:
         """Their ranks from 1, `1-15`, or how many they are where they are scattered."""
         first, last = self.positions[0] + 1, self.positions[-1] + 1
+        if len(self.positions) == 1:
+            return str(first)
         return f"{first}-{last}" if last - first + 1 == len(self.positions) else f"{len(self.positions)} of {first}-{last}"
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """One text's best aligned tokens before and after the filter, and the share of its squared norm that is kept."""
+    """One text's best aligned tokens before and after the filter, and the share of its squared norm in the kept subspace.
+
+    A filter's mean is left out of that share: it says what the directions hold.
+    """
 
     text: str
     kept: float
@@ -46,9 +52,9 @@ class Aligned:
 class Explanation:
     """A filter against its model's spectrum; arrays are over the D directions, by falling singular value.
 
-    `kept` is the share of each direction that the filter keeps; `shift` is Δπ on the spectrum of centred rows, free of
-    gauge; `frequency` each direction's share of log-frequency variance, of what all explain; `energy` the texts' mean
-    share of squared norm by direction, None without texts.
+    `kept` is the share of each direction that the filter keeps; `shift` is Δπ of these directions, free of gauge;
+    `frequency` each direction's share of log-frequency variance, of what all explain; `energy` the texts' mean share of squared
+    norm by direction, None without texts.
     """
 
     model: str

@@ -32,7 +32,8 @@ def text(found: Explanation, rows: int) -> str:
             f" {found.kept[i]:>6.2f}"
         )
     for zone in found.zones:
-        state = "kept" if zone.kept else "dropped"
+        state = "kept" if zone.kept > 0.5 else "dropped"
+        state += f" ({zone.kept:.0%} of them)" if 0.01 < zone.kept < 0.99 else ""
         lines.append(
             f"\n{state} {zone.label}: {zone.energy:.1%} of the unembedding's energy,"
             f" {zone.frequency:.1%} of what it says of frequency\n  writes {'  '.join(map(repr, zone.written))}"
@@ -66,7 +67,7 @@ def picture(found: Explanation, path: Path) -> Path:
             axis.set_yscale("log")
             axis.set_ylabel(name, color=_INK)
             for zone in found.zones:
-                if not zone.kept:
+                if zone.kept <= 0.5:
                     for run in np.split(positions := np.array(zone.positions), np.flatnonzero(np.diff(positions) > 1) + 1):
                         axis.axvspan(run[0] + 0.5, run[-1] + 1.5, color=_CUT, linewidth=0)
         axes[0].set_title(f"{found.model}{f', {found.filter}: dropped directions in grey' if found.filter else ''}", loc="left")
