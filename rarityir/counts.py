@@ -73,6 +73,11 @@ class TokenCounts:
         smoothed = self.counts + SMOOTHING
         return np.asarray(np.log(smoothed) - np.log(smoothed.sum()))
 
+    def profile(self, used_V: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Returns log p̂ (V,) less its mean over the used ids, 0 for the others: free of any constant."""
+        log_p = self.log_probability()
+        return np.where(used_V, log_p - log_p[used_V].mean(), 0.0)
+
     def save(self, path: str | Path) -> Path:
         """Writes the counts and their source as one safetensors file."""
         path = Path(path)

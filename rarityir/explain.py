@@ -69,8 +69,8 @@ def explain(
 
 def _frequency(source: Source, table: TokenCounts) -> NDArray[np.float64]:
     found = source.spectrum()
-    profile = table.log_probability()
-    along = (found.directions @ source.matrix.weighted(profile - profile.mean()) / found.divisors) ** 2
+    profile = table.profile(source.matrix.used(AS_STORED))
+    along = (found.directions @ source.matrix.weighted(profile) / found.divisors) ** 2
     return np.asarray(along / max(along.sum(), np.finfo(float).tiny))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import fitted, given, indexes_option, json_option, print_facts, reading_options, retriever
+from rarityir.cli.options import fitted, indexes_option, json_option, print_facts, reader, reading_options, retriever
 
 if TYPE_CHECKING:
     from rarityir.filters import EmbedFilter
@@ -47,15 +47,11 @@ def export(model: str, name: str, kind: str, out: Path, *, as_json: bool, **opti
 
 
 def _fitted(model: str, name: str, options: dict[str, Any]) -> tuple[Encoder, EmbedFilter]:
-    from rarityir.encoders import load_encoder
     from rarityir.filters import Source, Unembedding
 
     if options.get("dataset") is not None:
         documents = retriever({**options, "encoder": model})
         encoder, source = documents.encoder, documents.source
     else:
-        encoder = load_encoder(
-            model, **{key: value for key, value in given(options).items() if key not in ("dataset", "indexes")}
-        )
-        source = None
+        encoder, source = reader(model, options), None
     return encoder, fitted(source or Source(Unembedding.of(encoder.unembedding(), encoder.model)), name)

@@ -16,6 +16,7 @@ from rarityir.cli.options import (
     json_option,
     names,
     print_facts,
+    reader,
     reading_options,
     retriever,
 )
@@ -125,7 +126,7 @@ def show_(
 
     source = _source(model, options)
     chosen = fitted(source, name) if name else None
-    encoder = _encoder(model, options)
+    encoder = reader(model, options)
     read = list(texts) + _sampled(options, sample)
     found = explain(
         chosen,
@@ -178,13 +179,6 @@ def _source(model: str, options: dict[str, Any]) -> Source:
         device = options.get("device") or "cpu"
         return Source(Unembedding.of(model.removeprefix("st:")), device="cpu" if device == "auto" else device)
     return retriever({**options, "encoder": model}).source
-
-
-def _encoder(model: str, options: dict[str, Any]) -> Any:
-    from rarityir.encoders import load_encoder
-
-    values = given(options)
-    return load_encoder(model, **{key: value for key, value in values.items() if key not in ("dataset", "indexes")})
 
 
 def _sampled(options: dict[str, Any], sample: int) -> list[str]:

@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from rarityir.filters import EmbedFilter, Source
     from rarityir.retrieval import Retriever
+    from rarityir.types import Encoder
 
 Command = Callable[..., Any]
 
@@ -81,6 +82,13 @@ def retriever(options: dict[str, Any]) -> Retriever:
     dataset = load_dataset(values.pop("dataset", "cranfield"))
     indexes = Path(values.pop("indexes", INDEXES))
     return Retriever(dataset, load_encoder(values.pop("encoder", "demo"), **values), indexes)
+
+
+def reader(model: str, options: dict[str, Any]) -> Encoder:
+    """Returns the encoder of a model given by name, from the options that say how it reads texts."""
+    from rarityir.encoders import load_encoder
+
+    return load_encoder(model, **{key: value for key, value in given(options).items() if key not in ("dataset", "indexes")})
 
 
 def print_facts(facts: dict[str, Any], text: str, *, as_json: bool) -> None:

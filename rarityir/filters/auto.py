@@ -78,8 +78,7 @@ def choose(source: Source, counts: TokenCounts, how: Reading = AS_STORED, seed: 
     """Returns where to cut the spectrum of a source's unembedding."""
     matrix, found = source.matrix, source.spectrum(how)
     used = matrix.used(how)
-    profile = np.where(used, counts.log_probability(), 0.0)
-    profile = np.where(used, profile - profile[used].mean(), 0.0)
+    profile = counts.profile(used)
     rng, columns = np.random.default_rng(seed), np.zeros((matrix.vocabulary, 1 + PERMUTATIONS))
     columns[:, 0] = profile
     for column in range(1, 1 + PERMUTATIONS):

@@ -6,8 +6,6 @@ a = argmin ‖W a + c − log p̂‖² over the vocabulary: the log-linear frequ
 
 from __future__ import annotations
 
-import numpy as np
-
 from rarityir import registry
 from rarityir.filters.source import Affine, Fit, Source
 from rarityir.filters.unembedding import READING, reading
@@ -27,10 +25,9 @@ def logfreq(arg: str) -> Fit:
         matrix, found = source.matrix, source.spectrum(how)
         if matrix.width == 1:
             raise RarityError("logfreq drops one direction, and there is only one")
-        used = matrix.used(how)
-        profile = np.where(used, counts.log_probability(), 0.0)
-        profile = np.where(used, profile - profile[used].mean(), 0.0)
-        along = found.directions @ matrix.weighted(profile, how)  # centred by the profile, which sums to nothing
+        along = found.directions @ matrix.weighted(
+            counts.profile(matrix.used(how)), how
+        )  # centred by the profile, which sums to nothing
         direction = (along / found.divisors**2) @ found.directions
         facts = {**source.read_unembedding(), **source.read_counts(counts)}
         return Affine(complement(direction[None]), None, facts)

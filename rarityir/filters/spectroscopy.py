@@ -64,9 +64,7 @@ def shift(
     """
     found, matrix = source.spectrum(how), source.matrix
     used = matrix.used(how)
-    profile = np.where(used, counts.log_probability(), 0.0)
-    if how.center:
-        profile = np.where(used, profile - profile[used].mean(), 0.0)
+    profile = counts.profile(used) if how.center else np.where(used, counts.log_probability(), 0.0)
     frequent = np.flatnonzero(used)[np.argsort(-counts.counts[used], kind="stable")[:top]]
     rows = matrix.gather(frequent, how)
     if how.center:
