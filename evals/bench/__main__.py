@@ -11,9 +11,9 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from evals.bench import apply, filter
+from evals.bench import apply, filter, sparse
 
-BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {"apply": apply.bench, "filter": filter.bench}
+BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {"apply": apply.bench, "filter": filter.bench, "sparse": sparse.bench}
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """Fitting a filter on heads of Qwen2.5-0.5B's and Llama-3.1-8B's size: blocked float64 Gram and `eigh` against a full SVD.
 
-The head is one tensor of a safetensors shard that holds another one too. Each side runs in a process of its own, which
-reports its peak resident memory (mapped pages of the shard count). The peer is `torch.linalg.svd` in float32; for the
-large head it is left out unless RARITYIR_BENCH_LARGE=svd, as it takes long. The projector of `edge:2` is compared with that
-of a float64 SVD of the same matrix for the small head.
+The head is one tensor of a safetensors shard that holds another one too. Each side runs in a process of its own, which reports
+its peak resident memory (mapped pages of the shard count). The peer is `torch.linalg.svd` in float32; for the large head it
+is left out unless RARITYIR_BENCH_LARGE=svd, as it takes long. The projector of `edge:2` is compared with that of a float64 SVD
+of the same matrix for the small head.
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ from safetensors.numpy import save_file
 
 HEADS = {"151936x896": (151_936, 896), "128256x4096": (128_256, 4096)}
 
+# A child's `ru_maxrss` begins at its parent's; the high-water mark does not.
+_PEAK = """
+from pathlib import Path
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 2**20
+"""
 _OURS = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 import torch  # which reads the shard: both sides have it loaded before the clock starts
 from rarityir.filters import EmbedFilter
@@ -29,16 +35,17 @@ started = time.perf_counter()
 found = EmbedFilter.fit(sys.argv[1], "edge:2", cache=Path(sys.argv[1]) / "cache")
 seconds = time.perf_counter() - started
 found.save(Path(sys.argv[1]) / "filter")
-print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20]))
+print(json.dumps([seconds, peak()]))
 """
 _SVD = """
-import json, resource, sys, time
+import json, sys, time
+from pathlib import Path
 import torch
 from safetensors.torch import load_file
 started = time.perf_counter()
 head = load_file(sys.argv[1] + "/model.safetensors")["lm_head.weight"].float()
 torch.linalg.svd(head, full_matrices=False)
-print(json.dumps([time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20]))
+print(json.dumps([time.perf_counter() - started, peak()]))
 """
 _EXACT = """
 import json, sys
@@ -66,7 +73,7 @@ def write(folder: Path, rows: int, width: int, seed: int = 0) -> None:
 
 
 def run(script: str, folder: Path) -> list[float]:
-    out = subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run([sys.executable, "-c", _PEAK + script, str(folder)], check=True, capture_output=True, text=True).stdout
     found: list[float] = json.loads(out.splitlines()[-1])
     return found
 

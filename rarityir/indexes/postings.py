@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,6 +30,8 @@ class SparseIndex:
     """
 
     def __init__(self, arrays: dict[str, Any], documents: int, vocabulary: int) -> None:
+        if documents >= 2**32:  # a candidate carries its row in 32 bits
+            raise RarityError(f"{documents} documents are more than one sparse index holds (2^32); build several")
         self._arrays, self.documents, self.vocabulary = arrays, documents, vocabulary
 
     @classmethod
@@ -82,6 +85,11 @@ class SparseIndex:
         """The bytes of all arrays."""
         return sum(int(array.nbytes) for array in self._arrays.values())
 
+    @cached_property
+    def _whole(self) -> bool:
+        """Whether all impacts are whole numbers: then no score need be scaled."""
+        return bool((np.asarray(self._arrays["scales"]) == 1).all())
+
     def statistics(self) -> dict[str, Json]:
         """Returns documents, postings, bytes and bits a posting, tokens in use and how long their postings are."""
         lengths = np.diff(np.asarray(self._arrays["pointers"]), axis=1).sum(axis=0)
@@ -122,16 +130,17 @@ class SparseIndex:
         from rarityir.indexes import kernels
 
         wanted = min(cutoff, self.documents)
-        room = max(4 * wanted, wanted + 256)
-        scratch, scores, rows = np.zeros(kernels.BLOCK, np.float32), np.empty(room, np.float32), np.empty(room, np.int64)
-        arrays: list[Any] = [self._arrays[name] for name in _ARRAYS]
+        scratch, lanes = np.zeros(kernels.BLOCK, np.float32), np.empty(kernels.LANES, np.float32)
+        room = np.empty(max(4 * wanted, wanted + 256) + kernels.BLOCK // kernels.LANES, np.uint64)
+        arrays: list[Any] = [np.asarray(self._arrays[name]) for name in _ARRAYS]
         found = []
         for number in numbers:
             part = slice(queries.indptr[number], queries.indptr[number + 1])
             tokens, weights = queries.token_ids[part], queries.values[part].astype(np.float32)
-            n = kernels.search(*arrays, tokens, weights, wanted, scratch, scores, rows)  # type: ignore[call-arg]
-            order = np.lexsort((rows[:n], -scores[:n]))[:wanted]
-            found.append((rows[order], scores[order]))
+            n = kernels.search(*arrays, self._whole, tokens, weights, wanted, scratch, lanes, room)  # type: ignore[call-arg]
+            best = np.sort(room[:n])[::-1][:wanted]
+            rows = kernels.LAST - (best & np.uint64(kernels.LAST)).astype(np.int64)
+            found.append((rows, (best >> np.uint64(32)).astype(np.uint32).view(np.float32)))
         return found
 
 
