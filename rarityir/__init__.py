@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rarityir.retrieval import retrieve
     from rarityir.runs import Run, read_run
     from rarityir.systems import System
+    from rarityir.tokens import TokenLens
     from rarityir.types import Dataset, Encoder, RarityError
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ _HOMES = {
     "Run": "runs",
     "SparseIndex": "indexes.postings",
     "System": "systems",
+    "TokenLens": "tokens",
     "evaluate": "measures",
     "load_dataset": "datasets",
     "load_encoder": "encoders",
@@ -54,6 +56,7 @@ __all__ = [
     "Run",
     "SparseIndex",
     "System",
+    "TokenLens",
     "evaluate",
     "load_dataset",
     "load_encoder",

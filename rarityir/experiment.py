@@ -20,11 +20,12 @@ from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
 from rarityir.measures import DEFAULT, Measure, compare, evaluate
+from rarityir.measures.shares import share
 from rarityir.measures.significance import ALPHA
 from rarityir.report import RENDERERS, Report, Row, render
 from rarityir.retrieval import CUTOFF, INDEXES, Retriever, check
 from rarityir.runs import read_run
-from rarityir.systems import System, slug
+from rarityir.systems import System, expand, slug
 from rarityir.types import BadInput, Dataset, Json, RarityError, Scores, UnknownName
 
 SYSTEMS = (
@@ -50,6 +51,7 @@ class Experiment:
     systems: Sequence[str] = SYSTEMS
     measures: Sequence[str] = DEFAULT
     baseline: str = "bm25"
+    share_of: str = ""  # a system whose effectiveness the others' are given as a share of
     cutoff: int = CUTOFF
     seed: int = 0
     indexes: str = str(INDEXES)
@@ -82,11 +84,13 @@ class Experiment:
 
     def check(self) -> list[System]:
         """Returns the systems, baseline among them, after checking every name before any work is done."""
-        names = list(dict.fromkeys(str(System.parse(name)) for name in self.systems))
+        names = list(dict.fromkeys(str(System.parse(name)) for names in self.systems for name in expand(names)))
         if not names:
             raise RarityError("an experiment needs at least one system, such as bm25")
         if str(System.parse(self.baseline)) not in names:
             raise RarityError(f"the baseline {self.baseline!r} is not among the systems; choose one of: {', '.join(names)}")
+        if self.share_of and str(System.parse(self.share_of)) not in names:
+            raise RarityError(f"share_of {self.share_of!r} is not among the systems; choose one of: {', '.join(names)}")
         for name in self.measures:
             Measure.parse(name)
         if not self.measures or self.cutoff < 1:
@@ -129,7 +133,17 @@ def perform(experiment: Experiment) -> Report:
         scores.append(evaluate(run, dataset.qrels, experiment.measures, list(dataset.topics)))
         log.info("%s: %s %.4f", run.name, experiment.measures[0], scores[-1].mean(experiment.measures[0]))
     baseline = str(System.parse(experiment.baseline))
-    report = tabulate(scores, costs, dataset, encoder.name, baseline, experiment.measures, experiment.cutoff, experiment.seed)
+    report = tabulate(
+        scores,
+        costs,
+        dataset,
+        encoder.name,
+        baseline,
+        experiment.measures,
+        experiment.cutoff,
+        experiment.seed,
+        str(System.parse(experiment.share_of)) if experiment.share_of else "",
+    )
     write(report, scores, folder)
     store.write_json(folder / "provenance.json", provenance(experiment, dataset, identity))
     return report
@@ -183,6 +197,7 @@ def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Seque
         wanted,
         cutoff,
         first.get("seed", 0) if seed is None else seed,
+        shared if (shared := first.get("share_of", "")) in names else "",
     )
     write(report, scores, runs.parent if runs.name == "runs" else folder)
     return report
@@ -197,11 +212,14 @@ def tabulate(
     measures: Sequence[str],
     cutoff: int,
     seed: int,
+    share_of: str = "",
 ) -> Report:
     """Returns the report of scored systems, each compared with the baseline on every measure."""
     tests = {m: {c.system: c for c in compare(scores, baseline, m, seed)} for m in measures}
+    reference = next((s for s in scores if s.system == share_of), None)
     rows = []
     for s in scores:
+        kept = share(s.values[measures[0]], reference.values[measures[0]], seed) if reference and s is not reference else None
         compared = {m: tests[m][s.system] for m in measures if s.system in tests[m]}
         rows.append(
             Row(
@@ -210,11 +228,13 @@ def tabulate(
                 tests={m: _p_values(c) for m, c in compared.items()},
                 marks={m: c.mark() for m, c in compared.items()},
                 cost=costs.get(s.system, {}),
+                share=(kept.value, kept.low, kept.high) if kept else None,
             )
         )
     deeper = [m for m in measures if m.partition("@")[2].isdecimal() and int(m.partition("@")[2]) > cutoff]
     notes = [f"{', '.join(deeper)} count only the {cutoff} documents that were retrieved."] if deeper else []
-    return Report(dataset.name, encoder, baseline, tuple(measures), len(dataset.topics), cutoff, seed, ALPHA, tuple(rows), notes)
+    shown, topics = tuple(measures), len(dataset.topics)
+    return Report(dataset.name, encoder, baseline, shown, topics, cutoff, seed, ALPHA, tuple(rows), notes, share_of)
 
 
 def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:
@@ -252,6 +272,7 @@ def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] 
     return {
         "dataset": experiment.dataset,
         "baseline": str(System.parse(experiment.baseline)),
+        "share_of": str(System.parse(experiment.share_of)) if experiment.share_of else "",
         "instruction": experiment.instruction,
         "measures": list(experiment.measures),
         "cutoff": experiment.cutoff,

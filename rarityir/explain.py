@@ -122,14 +122,13 @@ def _readings(
 ) -> tuple[Aligned, ...]:
     matrix = np.concatenate([rows for _, rows in source.matrix.blocks(AS_STORED)])
     vocabulary = Vocabulary.of(tokens)
-    lenses = [TokenLens(matrix, vocabulary, top, filter) for filter in (None, chosen)]
-    best = [np.argsort(-lens.logits(embeddings_ND), axis=1, kind="stable")[:, :top] for lens in lenses]
+    best = [TokenLens(matrix, filter, vocabulary=vocabulary).tokens(embeddings_ND, top) for filter in (None, chosen)]
     return tuple(
         Aligned(
             text,
             float(kept_N[i]),
-            tuple(vocabulary.names[c] for c in best[0][i]),
-            tuple(vocabulary.names[c] for c in best[1][i]),
+            tuple(best[0][i]),
+            tuple(best[1][i]),
         )
         for i, text in enumerate(texts)
     )

@@ -28,6 +28,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "logfreq": "rarityir.filters.logfreq:logfreq",
         "mid": "rarityir.filters.mid:mid",
         "offset": "rarityir.filters.interval:offset",
+        "pc1": "rarityir.filters.pc1:pc1",
         "pca": "rarityir.filters.pca:pca",
         "randproj": "rarityir.filters.randproj:randproj",
         "random": "rarityir.filters.random:random",
@@ -40,6 +41,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "indexes": {
         "bm25": "rarityir.indexes.bm25:BM25Index",
         "dense": "rarityir.indexes.dense:DenseIndex",
+        "seismic": "rarityir.indexes.seismic:ApproximateIndex",
         "sparse": "rarityir.indexes.sparse:AlignedIndex",
     },
     "fusions": {

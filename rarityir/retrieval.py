@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import filters, registry, store
+from rarityir import filters, impacts, registry, store
 from rarityir.corpus import Corpus, prepare
 from rarityir.counts import TokenCounts
-from rarityir.embeddings import Embeddings, embed
+from rarityir.embeddings import Embeddings, embed, identify
 from rarityir.filters import EmbedFilter, Source, Unembedding
 from rarityir.runs import Run
+from rarityir.settings import ImpactSettings
 from rarityir.systems import Part, System, slug
-from rarityir.tokens import TokenLens, Vocabulary, check_weighting, literal
+from rarityir.tokens import TokenLens, Vocabulary, ask
+from rarityir.tokens.queries import inverse_document_frequencies
 from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Json
 
 INDEXES = Path("indexes")
@@ -64,7 +66,7 @@ def check(system: System) -> None:
         index = registry.resolve("indexes", system.index.name)
         index.key(system.index.arg)
         if index.takes == "impacts":
-            check_weighting(index.settings(system.index.arg)[1])
+            impacts.check(index.settings(system.index.arg))
     filters.check(system.filters)
 
 
@@ -74,6 +76,7 @@ class Retriever:
     def __init__(self, dataset: Dataset, encoder: Encoder, indexes: Path = INDEXES) -> None:
         self.dataset, self.encoder, self.indexes = dataset, encoder, indexes
         self._done: dict[tuple[str, int], Retrieved] = {}
+        self._vocabularies: dict[str, Vocabulary] = {}
 
     def run(self, system: System, cutoff: int = CUTOFF) -> Run:
         """Returns the system's run, ties broken and named after the system."""
@@ -118,10 +121,6 @@ class Retriever:
         return self.encoder.unembedding()
 
     @cached_property
-    def _vocabulary(self) -> Vocabulary:
-        return Vocabulary.of(self.encoder.tokens())
-
-    @cached_property
     def source(self) -> Source:
         """What filters are fitted on here: the encoder's unembedding, its tokens' counts, the documents' embeddings."""
         return Source(
@@ -143,8 +142,8 @@ class Retriever:
         if not parts:
             return None
         name = "+".join(map(str, parts))
-        folder = self.embeddings.folder.parent / "filters" / slug(name)
-        with store.building(folder, {**self.embeddings.identity, **filters.identity(parts)}, {}) as needed:
+        folder = self._home / "filters" / slug(name)
+        with store.building(folder, {**identify(self.corpus, self.encoder), **filters.identity(parts)}, {}) as needed:
             if needed:
                 log.info("fitting %s", name)
                 EmbedFilter.fit(self.source, name).save(folder)
@@ -152,7 +151,7 @@ class Retriever:
 
     def _leaf(self, system: System, cutoff: int) -> Retrieved:
         index, folder, filter, facts = self._ready(system)
-        queries = self._asked(index, filter)
+        queries = self._asked(system, index, filter)
         own = self.dataset.drops_query_document
         started = time.monotonic()
         hits = index.search(queries, cutoff + own)
@@ -165,7 +164,10 @@ class Retriever:
             "index_bytes": store.size(folder),
             "build_seconds": facts["build_seconds"],
         }
-        embedded, asked = index.takes != "text", index.takes == "embeddings"
+        embedded = asked = index.takes == "embeddings"
+        if index.takes == "impacts":
+            settings = self._settings(system)
+            embedded, asked = settings.style != "lightretriever", impacts.asking(settings).needs_model
         return Retrieved(
             system, hits, seconds, embedded, asked, cost, self._priced(cost, seconds, embedded=embedded, asked=asked)
         )
@@ -201,43 +203,77 @@ class Retriever:
         identity: dict[str, Json] = {"index": name, "form": kind.version(), "documents": self.corpus.digest}
         home = self.corpus.folder
         if kind.takes != "text":
-            home = self.embeddings.folder.parent
-            identity |= {**self.embeddings.identity, "filter": filter.digest if filter else None}
+            home = self._home
+            identity |= {**identify(self.corpus, self.encoder), "filter": filter.digest if filter else None}
         folder, facts = home / slug(name), {"documents": len(self.corpus.doc_ids)}
         with store.building(folder, identity, facts) as needed:
             if needed:
                 log.info("building %s", folder)
-                facts.update(kind.build(system.index.arg, self._documents(system, kind.takes, filter), folder))
+                facts.update(kind.build(system.index.arg, self._documents(system, kind.takes, filter, folder), folder))
         found = store.manifest(folder, identity)
         assert found is not None  # `building` has just seen to it
         return kind.open(system.index.arg, folder), folder, filter, found["facts"]
 
-    def _documents(self, system: System, takes: str, filter: Filter | None) -> Iterator[Any]:
+    @property
+    def _home(self) -> Path:
+        """The folder of all that the encoder has made of the documents."""
+        return self.corpus.folder / slug(self.encoder.name)
+
+    def _documents(self, system: System, takes: str, filter: Filter | None, folder: Path) -> Iterator[Any]:
         """The documents in the form an index takes, block by block in row order."""
         if takes == "text":
             yield from self._texts()
-            return
-        lens = self._lens(system.index, filter) if takes == "impacts" and system.index else None
-        for x_ND in self.embeddings:
-            yield lens.impacts(x_ND) if lens else normalised(filter(x_ND) if filter else x_ND)
+        elif takes == "impacts":
+            settings, lens = self._settings(system), self._lens(system, filter)
+            texts = (doc.text for doc in self.dataset.docs())
+            if settings.style == "lightretriever":
+                count = len(self.corpus.doc_ids)
+                yield from impacts.strongest(lens, settings, self.encoder, texts, count, folder / "read")
+            elif settings.style.startswith("promptreps"):
+                yield from impacts.own(lens, settings, self.encoder, self.embeddings, texts)
+            else:
+                yield from impacts.aligned(lens, settings, self.embeddings)
+        else:
+            for x_ND in self.embeddings:
+                yield normalised(filter(x_ND) if filter else x_ND)
 
     def _texts(self) -> Iterator[list[str]]:
         docs = self.dataset.docs()
         while block := [doc.text for doc in islice(docs, TEXTS)]:
             yield block
 
-    def _lens(self, index: Part, filter: Filter | None) -> TokenLens:
-        keep, weighting = registry.resolve("indexes", index.name).settings(index.arg)
-        bias = self.encoder.unembedding_bias()
-        return TokenLens(self._unembedding, self._vocabulary, keep, filter, bias, weighting=weighting)
+    def _settings(self, system: System) -> ImpactSettings:
+        assert system.index is not None
+        found: ImpactSettings = registry.resolve("indexes", system.index.name).settings(system.index.arg)
+        return found
 
-    def _asked(self, index: Index, filter: Filter | None) -> Any:
+    def _lens(self, system: System, filter: Filter | None) -> TokenLens:
+        settings = self._settings(system)
+        if settings.stem not in self._vocabularies:
+            self._vocabularies[settings.stem] = Vocabulary.of(self.encoder.tokens(), settings.stem)
+        return TokenLens(
+            self._unembedding,
+            filter,
+            vocabulary=self._vocabularies[settings.stem],
+            bias=self.encoder.unembedding_bias(),
+            weighting=settings.weighting,
+            unit=settings.scale == "unit",
+        )
+
+    def _asked(self, system: System, index: Any, filter: Filter | None) -> Any:
         """The topics in the form an index takes."""
         texts = list(self.dataset.topics.values())
         if index.takes == "text":
             return texts
         if index.takes == "impacts":
-            return literal(self.encoder.tokenize(texts), self._vocabulary)
+            asking = impacts.asking(self._settings(system))
+            return ask(
+                asking,
+                self._lens(system, filter),
+                self.encoder.tokenize(texts),
+                self._queries[0] if asking.needs_model else None,
+                lambda: inverse_document_frequencies(index.document_frequencies, len(self.corpus.doc_ids)),
+            )
         x_QD = self._queries[0]
         return normalised(filter(x_QD) if filter else x_QD)
 

@@ -66,7 +66,7 @@ def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | No
         raise StaleArtefact(f"{path} is not a manifest; remove the folder to rebuild it: rm -r {folder}") from None
     difference = differing(stored, json.loads(json.dumps(identity)))
     if difference:
-        raise StaleArtefact(f"{folder} was built with {difference}; remove it to rebuild, or choose another --indexes")
+        raise StaleArtefact(f"{folder} was built with {difference}; remove it to rebuild, or choose another folder")
     for name, facts in files.items():
         size = (folder / name).stat().st_size if (folder / name).exists() else None
         if size != facts["bytes"]:
@@ -136,7 +136,7 @@ def locked(path: Path, wait: float) -> Iterator[None]:
                 break
             except OSError:
                 if time.monotonic() >= deadline:
-                    raise Busy(f"another process is building {path.parent}; wait for it, or choose another --indexes") from None
+                    raise Busy(f"another process is building {path.parent}; wait for it, or choose another folder") from None
                 if not told:
                     log.warning("waiting for another process that is building %s", path.parent)
                     told = True

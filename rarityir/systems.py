@@ -70,12 +70,24 @@ class System:
         return slug(str(self))
 
 
+def expand(text: str) -> list[str]:
+    """Returns the names that braces stand for, as in a shell: `sparse:{16,64}{,+edge:2}` is four, in order."""
+    start = text.find("{")
+    if start < 0 or "}" not in text[start:]:
+        if "{" in text or "}" in text:
+            raise RarityError(f"unbalanced braces in {text!r}; write sparse:{{16,64}}{{,+edge:2}} for four systems")
+        return [text]
+    stop = text.index("}", start)
+    chosen = text[start + 1 : stop].split(",")
+    return [text[:start] + choice + rest for choice in chosen for rest in expand(text[stop + 1 :])]
+
+
 def split(text: str) -> list[str]:
-    """Splits `bm25:k1=1.2,b=0.75,dense` into systems: commas inside parentheses or inside an argument do not split."""
+    """Splits `bm25:k1=1.2,b=0.75,dense` into systems: commas inside brackets or inside an argument do not split."""
     pieces: list[str] = []
     start = depth = 0
     for position, letter in enumerate(text + ","):
-        depth += (letter == "(") - (letter == ")")
+        depth += (letter in "({") - (letter in ")}")
         if letter == "," and depth == 0:
             piece = text[start:position].strip()
             start = position + 1
@@ -84,7 +96,7 @@ def split(text: str) -> list[str]:
             elif piece:
                 pieces.append(piece)
     if depth:
-        raise RarityError(f"unbalanced parentheses in {text!r}")
+        raise RarityError(f"unbalanced brackets in {text!r}")
     return pieces
 
 
@@ -95,7 +107,7 @@ def slug(name: str) -> str:
 
 def _starts_a_system(piece: str) -> bool:
     """Whether a comma-separated piece names a system, known or misspelt, rather than going on with an argument."""
-    name = re.split(r"[:+(]", piece, maxsplit=1)[0]
+    name = re.split(r"[:+({]", piece, maxsplit=1)[0]
     known = name in registry.table("indexes") or name in registry.table("fusions")
     return known or not ("=" in name or name[:1].isdigit())
 

@@ -46,7 +46,11 @@ def test_help_and_version_go_to_standard_output_and_succeed(argv: list[str], cap
     assert err == ""
 
 
-@pytest.mark.parametrize("command", ["eval", "report", "encode", "index", "search", "filter", "list", "doctor"])
+@pytest.mark.parametrize(
+    "command",
+    ["align", "alignment", "doctor", "encode", "eval", "explain", "export", "filter", "index", "list", "report", "search",
+     "sparse", "variation"],
+)  # fmt: skip
 def test_every_command_is_listed_with_a_line_of_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"  {command} ")]
@@ -79,7 +83,7 @@ def test_wrong_usage_exits_with_two_and_says_so_on_standard_error(argv: list[str
         (["eval", "--systems", "bm25,dens"], "did you mean dense"),
         (["eval", "--systems", "dense+edgy:2", "--baseline", "dense+edgy:2"], "unknown filter 'edgy'"),
         (["eval", "--systems", "rff(bm25,dense)"], "unknown fusion 'rff'"),
-        (["eval", "--systems", "rrf(bm25,dense"], "parentheses"),
+        (["eval", "--systems", "rrf(bm25,dense"], "brackets"),
         (["eval", "--systems", "bm25+edge:2"], "bm25 reads text"),
         (["eval", "--systems", "bm25:k1=-1", "--dataset", "{beir}"], "k1 must be at least 0"),
         (["eval", "--measures", "nDCG10"], "unknown measure 'nDCG10'"),

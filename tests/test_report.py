@@ -276,3 +276,42 @@ def test_a_folder_without_runs_or_with_a_broken_sidecar_is_one_line(performed: t
     (tmp_path / "runs" / "bm25.json").write_text("{")
     with pytest.raises(BadInput, match=r"bm25\.json is not JSON"):
         experiment.rebuild(tmp_path)
+
+
+def test_shares_stand_beside_the_measures_in_every_form():
+    rows = [REPORT.rows[0], dataclasses.replace(REPORT.rows[1], share=(0.8123, 0.7, 0.949)), REPORT.rows[2]]
+    shown = dataclasses.replace(REPORT, rows=rows, share_of="bm25")
+    assert "| `dense+edge:2` | **0.3700**+ | 0.1000− | 0.81 (0.70–0.95) |" in shown.markdown()
+    assert "| system | nDCG@10 | AP | of bm25 | width |" in shown.markdown()
+    assert "Share of bm25: of its nDCG@10, 95% bootstrap interval." in shown.markdown()
+    assert "0.81 (0.70–0.95)" in str(shown)
+    assert "& 0.81 (0.70--0.95) &" in shown.latex()
+    table = list(csv.DictReader(io.StringIO(shown.csv())))
+    assert [row["share of bm25"] for row in table] == ["", "0.8123", ""]
+    assert [row["share high"] for row in table] == ["", "0.949", ""]
+    found = json.loads(shown.json())
+    assert found["share_of"] == "bm25"
+    assert [s.get("share") for s in found["systems"]] == [None, {"value": 0.8123, "low": 0.7, "high": 0.949}, None]
+    assert all("share" not in render(REPORT, form) for form in RENDERERS)
+
+
+def test_an_experiment_gives_shares_and_keeps_them_when_it_is_rebuilt(tmp_path, stories):
+    from tiny import write_beir
+
+    asked = experiment.Experiment(
+        dataset=str(write_beir(tmp_path / "tiny")),
+        encoder=stories,
+        systems=("bm25", "dense", "sparse:16"),
+        share_of="bm25",
+        indexes=str(tmp_path / "indexes"),
+        out=str(tmp_path / "out"),
+    )
+    found = experiment.perform(asked)
+    assert found["bm25"].share is None
+    for name in ("dense", "sparse:16"):
+        value, low, high = found[name].share
+        assert value == found[name].measures["nDCG@10"] / found["bm25"].measures["nDCG@10"]
+        assert low <= value <= high
+    assert experiment.rebuild(tmp_path / "out").rows == found.rows
+    with pytest.raises(RarityError, match="share_of 'sparse:8' is not among the systems"):
+        dataclasses.replace(asked, share_of="sparse:8").check()

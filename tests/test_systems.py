@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rarityir import registry
-from rarityir.systems import Part, System, slug, split
+from rarityir.systems import Part, System, expand, slug, split
 from rarityir.types import RarityError, UnknownName
 
 WORDS = st.from_regex(r"[a-z][a-z0-9]{0,3}", fullmatch=True)
@@ -92,7 +92,7 @@ def test_empty_places_in_a_list_name_nothing():
         ("rff(bm25,dense)", "unknown fusion 'rff'; did you mean rrf?"),
         ("rrf(bm25:k1=0.9,b=0.4,dnese)", "unknown system 'dnese'; did you mean dense?"),
         ("rrf(dense,sprase:64)", "unknown system 'sprase'; did you mean sparse?"),
-        ("qqq", "unknown system 'qqq'; known: bm25, dense, sparse"),
+        ("qqq", "unknown system 'qqq'; known: bm25, dense, seismic, sparse"),
     ],
 )
 def test_a_misspelt_name_is_unknown_and_the_near_one_is_named(text, message):
@@ -137,3 +137,23 @@ def test_no_text_makes_the_reader_stumble(text):
 def test_a_slug_keeps_paths_apart_from_names():
     assert slug("Qwen/Qwen2.5-0.5B") == "Qwen--Qwen2.5-0.5B"
     assert slug("dense+edge:2") == "dense+edge_2"
+
+
+def test_braces_stand_for_several_systems_in_order():
+    assert expand("sparse:{16,64}{,+edge:2}") == ["sparse:16", "sparse:16+edge:2", "sparse:64", "sparse:64+edge:2"]
+    assert expand("rrf(bm25,sparse:{8},query=both:4)") == ["rrf(bm25,sparse:8,query=both:4)"]
+    assert expand("bm25") == ["bm25"]
+    assert split("dense{,+edge:2},sparse:{8,16},query=both:4,bm25") == ["dense{,+edge:2}", "sparse:{8,16},query=both:4", "bm25"]
+
+
+@pytest.mark.parametrize("text", ["sparse:{16,64", "sparse:16}", "a}{b"])
+def test_a_brace_without_its_other_is_an_error(text):
+    with pytest.raises(RarityError, match="unbalanced braces"):
+        expand(text)
+
+
+def test_an_experiment_takes_braces():
+    from rarityir.experiment import Experiment
+
+    found = Experiment(systems=("dense{,+edge:2}", "dense", "bm25"), baseline="dense").check()
+    assert [str(system) for system in found] == ["dense", "dense+edge:2", "bm25"]

@@ -58,7 +58,7 @@ def main() -> None:
         for name, f in {"": None, **filters}.items():
             if name in ("", "edge:2", "tail:2", "head:2", "auto", "logfreq"):
                 for keep in map(int, args.keep.split(",")):
-                    impacts = TokenLens(encoder.unembedding(), vocabulary, keep, f).impacts(x)
+                    impacts = TokenLens(encoder, f, vocabulary=vocabulary).align(x, keep)
                     found[f"sparse:{keep}+{name}".rstrip("+")] = ndcg(dense(asked_tokens) @ dense(impacts).T)
         print(pooling, " ".join(f"{name} {value}" for name, value in found.items()), flush=True)
 

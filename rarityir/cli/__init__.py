@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from rarityir import __version__
-from rarityir.cli import evaluation, exporting, filtering, inspection, steps
+from rarityir.cli import alignment, evaluation, exporting, filtering, inspection, reading, sparse, steps, variation
 from rarityir.types import RarityError
 
 
@@ -41,7 +41,12 @@ for command in (
     steps.index,
     steps.search,
     filtering.filter_,
+    alignment.alignment,
+    variation.variation,
+    reading.align,
+    reading.explain,
     exporting.export,
+    sparse.sparse,
     inspection.list_,
     inspection.doctor,
 ):

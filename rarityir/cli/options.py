@@ -61,10 +61,10 @@ def json_option(command: Command) -> Command:
 
 
 def names(text: str) -> list[str]:
-    """Splits a comma-separated list of systems or measures; commas inside a system's parentheses stay."""
-    from rarityir.systems import split
+    """Splits a comma-separated list of systems or measures; commas inside a system's parentheses stay, braces are written out."""
+    from rarityir.systems import expand, split
 
-    return split(text)
+    return [name for piece in split(text) for name in expand(piece)]
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -184,32 +184,45 @@ class HFEncoder:
         _check_space(model, self.model)
         return model, set(found["missing_keys"])
 
+    def document_states(self, texts: Sequence[str]) -> list[Floats]:
+        """Returns each document's (T, D) float32 states that its embedding is pooled from, weights left aside."""
+        found: list[Floats] = [np.empty((0, self.dim), np.float32)] * len(texts)
+        for batch, sequences, states_BTD in self._batches(texts):
+            for row, (i, s) in enumerate(zip(batch, sequences, strict=True)):
+                found[i] = _finite(states_BTD[row, s.start : s.stop].float(), states_BTD, self.name)
+        return found
+
     def _encode(self, texts: Sequence[str]) -> Floats:
         import torch
 
-        out = np.empty((len(texts), self.dim), np.float32)  # `dim` first: it says best what an unknown or half model lacks
-        sequences = self._lay_out(texts)
+        out = np.empty((len(texts), self.dim), np.float32)
         weighted = POOLINGS[self.pooling].states == "weighted-mean"
-        for batch in batches([len(s.ids) for s in sequences], self.batch_tokens):
-            width = max(len(sequences[i].ids) for i in batch)
-            ids = torch.zeros((len(batch), width), dtype=torch.long)
-            weight_BT = torch.zeros((len(batch), width))
-            for row, i in enumerate(batch):
-                s = sequences[i]
-                ids[row, : len(s.ids)] = torch.tensor(s.ids)
+        for batch, sequences, states_BTD in self._batches(texts):
+            weight_BT = torch.zeros(states_BTD.shape[:2])
+            for row, s in enumerate(sequences):
                 weight_BT[row, s.start : s.stop] = torch.arange(1.0, 1 + s.stop - s.start) if weighted else 1.0
+            with torch.inference_mode():
+                weight_BT = (weight_BT / weight_BT.sum(1, keepdim=True)).to(self._device)
+                pooled_BD = torch.einsum("bt,btd->bd", weight_BT, states_BTD.float())
+            out[batch] = _finite(pooled_BD, states_BTD, self.name)
+        return out
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Templated], Any]]:
+        """Batches of texts: their places, how they are laid out, and their (B, T, D) states after the final norm."""
+        import torch
+
+        _ = self.dim  # first: it says best what an unknown or half model lacks
+        laid_out = self._lay_out(texts)
+        for batch in batches([len(s.ids) for s in laid_out], self.batch_tokens):
+            sequences = [laid_out[i] for i in batch]
+            ids = torch.zeros((len(batch), max(len(s.ids) for s in sequences)), dtype=torch.long)
+            for row, s in enumerate(sequences):
+                ids[row, : len(s.ids)] = torch.tensor(s.ids)
             with torch.inference_mode():
                 # Padding stands on the right, where no token of a causal model sees it: no mask is needed, and without one
                 # the fastest attention kernels serve.
                 states_BTD = self._states(ids)
-                weight_BT = (weight_BT / weight_BT.sum(1, keepdim=True)).to(self._device)
-                pooled_BD = torch.einsum("bt,btd->bd", weight_BT, states_BTD.float())
-            if not torch.isfinite(pooled_BD).all():
-                raise RarityError(
-                    f"{self.name} gave an embedding that is not finite in {states_BTD.dtype}; use --dtype float32 or bfloat16"
-                )
-            out[batch] = pooled_BD.cpu().numpy()
-        return out
+            yield batch, sequences, states_BTD
 
     def _states(self, ids_BT: Any) -> Any:
         """The (B, T, D) states after the final norm."""
@@ -268,6 +281,16 @@ def _check_space(model: Any, name: str) -> None:
     best = ours.topk(8).indices
     if float((logits[best] - logits.topk(8).values).abs().max()) > 1e-2 * float(logits.abs().max()):
         raise RarityError(f"{name}: its last hidden state is not what its head multiplies; this architecture cannot be read")
+
+
+def _finite(found: Any, states_BTD: Any, name: str) -> Floats:
+    """A tensor as an array; a value that is not finite is an error, never a zero."""
+    import torch
+
+    if not torch.isfinite(found).all():
+        raise RarityError(f"{name} gave an embedding that is not finite in {states_BTD.dtype}; use --dtype float32 or bfloat16")
+    array: Floats = found.cpu().numpy()
+    return array
 
 
 def _first_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rarityir import registry, store
+from rarityir.filters.pc1 import TWIN, Twin
 from rarityir.filters.source import Affine, Source
 from rarityir.systems import Part
 from rarityir.types import Json, RarityError
@@ -39,6 +40,10 @@ def identity(parts: Sequence[Part]) -> dict[str, Json]:
         if not path.is_file():
             raise RarityError(f"there is no {path}, which the filter {'+'.join(map(str, parts))} names")
         files[name] = store.digest_file(path)
+    for part in parts:
+        if part.name == "pc1" and part.arg.startswith(TWIN):
+            twin = Twin.open(part.arg.removeprefix(TWIN))
+            files[str(twin.folder)] = twin.digest
     return {"filter": "+".join(map(str, parts)), "filter_form": FORM, "filter_files": files}
 
 

@@ -88,7 +88,7 @@ def index(source: Path, target: Path, threads: int) -> None:
     try:
         autoclass("io.anserini.index.IndexCollection").main([*argv, "-quiet"])
     except JavaException as error:
-        raise RarityError(f"Lucene could not index {source}: {error}".splitlines()[0]) from None
+        raise RarityError(f"Lucene could not index {source}: {first(error)}") from None
 
 
 def searcher(folder: Path, k1: float, b: float) -> Any:
@@ -99,9 +99,7 @@ def searcher(folder: Path, k1: float, b: float) -> Any:
     try:
         found = autoclass("io.anserini.search.SimpleSearcher")(str(folder.absolute()))
     except JavaException as error:
-        raise RarityError(
-            f"Lucene cannot open {folder} ({error}); remove the folder: rm -r {folder.parent}".splitlines()[0]
-        ) from None
+        raise RarityError(f"Lucene cannot open {folder} ({first(error)}); remove the folder: rm -r {folder.parent}") from None
     found.set_bm25(k1, b)
     return found
 
@@ -118,5 +116,10 @@ def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple
     try:
         hits = searcher.batch_search(texts, names, cutoff, os.cpu_count() or 1)
     except JavaException as error:
-        raise RarityError(f"Lucene could not search: {str(error).splitlines()[0]}") from None
+        raise RarityError(f"Lucene could not search: {first(error)}") from None
     return [[(int(hit.docid), float(hit.score)) for hit in hits.get(str(i)) or ()] for i in range(len(queries))]
+
+
+def first(error: Exception) -> str:
+    """Returns the first line of what Java says; its stack follows."""
+    return str(error).splitlines()[0].rstrip(".")

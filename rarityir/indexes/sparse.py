@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rarityir import registry
 from rarityir.indexes.postings import SparseIndex, write
-from rarityir.types import Hits, Impacts, Json, RarityError, Takes
-
-KEEP, WEIGHTING = 64, "minus-next"
+from rarityir.settings import ImpactSettings
+from rarityir.types import Hits, Impacts, Ints, Json, Takes
 
 
 class AlignedIndex:
@@ -24,31 +22,26 @@ class AlignedIndex:
 
     @classmethod
     def key(cls, arg: str) -> str:
-        """Returns `sparse:K` and, where it is not the default, the weighting: what is stored depends on both."""
-        keep, weighting = cls.settings(arg)
-        return f"sparse:{keep}{f',weighting={weighting}' if weighting != WEIGHTING else ''}"
+        """Returns `sparse:K` and what else is stored otherwise than by default."""
+        return f"sparse:{cls.settings(arg).stored}"
 
     @classmethod
     def version(cls) -> str:
-        """Returns what else the stored form depends on: how impacts are made."""
-        return "canonical tokens, unit length, 8 bits"
+        """Returns what else the stored form depends on: how impacts are made, and the postings' form."""
+        return "canonical tokens, 8 bits, form 2"
 
     @staticmethod
-    def settings(arg: str) -> tuple[int, str]:
-        """Returns K, the tokens kept of each document, and how their logits are weighed."""
-        given = registry.options(arg, {"keep": str, "weighting": str}, "sparse")
-        keep = given.get("keep", str(KEEP))
-        if not keep.isdecimal() or int(keep) < 1:
-            raise RarityError(f"sparse:{arg}: how many tokens of each document to keep is a whole number, such as sparse:64")
-        return int(keep), given.get("weighting", WEIGHTING)
+    def settings(arg: str) -> ImpactSettings:
+        """Returns how documents and queries become impacts."""
+        return ImpactSettings.parse(arg)
 
     @classmethod
     def build(cls, arg: str, blocks: Iterable[Impacts], folder: Path) -> dict[str, Json]:
         """Writes the postings of document impacts, which come in row order, and returns their facts."""
-        write(map(_positive, blocks), folder)
+        write(map(positive, blocks), folder)
         found = SparseIndex.load(folder)
         return {
-            "dim": cls.settings(arg)[0],
+            "dim": cls.settings(arg).keep,
             "bytes_per_doc": round(found.bytes / found.documents, 1),
             **{name: value for name, value in found.statistics().items() if name not in ("documents", "bytes")},
         }
@@ -58,13 +51,18 @@ class AlignedIndex:
         """Opens built postings, memory-mapped."""
         return cls(SparseIndex.load(folder))
 
+    @property
+    def document_frequencies(self) -> Ints:
+        """In how many documents each token is (C,)."""
+        return self.postings.document_frequencies
+
     def search(self, queries: Impacts, cutoff: int) -> Hits:
         """Returns the best `cutoff` rows of each query; a document that shares no token is no hit."""
         return self.postings.search(queries, cutoff)
 
 
-def _positive(impacts: Impacts) -> Impacts:
-    """The impacts above zero: a posting adds to a score."""
+def positive(impacts: Impacts) -> Impacts:
+    """Returns the impacts above zero: a posting adds to a score."""
     kept = impacts.values > 0
     indptr = np.concatenate([[0], np.cumsum(kept)])[impacts.indptr]
     return Impacts(indptr.astype(np.int64), impacts.token_ids[kept], impacts.values[kept], impacts.vocabulary)

@@ -20,6 +20,7 @@ class Row:
     tests: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # measure → difference, p-values
     marks: Mapping[str, str] = field(default_factory=dict)  # measure → "+", "-" or ""
     cost: Mapping[str, Json] = field(default_factory=dict)
+    share: tuple[float, float, float] | None = None  # of the system `Report.share_of`: value, low, high
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Report:
     alpha: float
     rows: Sequence[Row]
     notes: Sequence[str] = ()
+    share_of: str = ""
 
     def __getitem__(self, system: str) -> Row:
         """Returns a system's row."""
@@ -52,13 +54,15 @@ class Report:
         """Returns the report as JSON's types; `systems[i]["measures"]` holds full precision."""
         systems = [
             {"name": row.name, "measures": dict(row.measures), **{c: row.cost.get(c) for c in COSTS},
-             "tests": {m: dict(t) for m, t in row.tests.items()}}
+             "tests": {m: dict(t) for m, t in row.tests.items()},
+             **({"share": dict(zip(("value", "low", "high"), row.share, strict=True))} if row.share else {})}
             for row in self.rows
         ]  # fmt: skip
         return {
             "dataset": self.dataset, "encoder": self.encoder, "baseline": self.baseline,
             "measures": list(self.measures), "topics": self.topics, "cutoff": self.cutoff, "seed": self.seed,
-            "alpha": self.alpha, "notes": list(self.notes), "systems": systems,
+            "alpha": self.alpha, "notes": list(self.notes), **({"share_of": self.share_of} if self.share_of else {}),
+            "systems": systems,
         }  # fmt: skip
 
     def markdown(self) -> str:

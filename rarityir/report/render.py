@@ -26,6 +26,7 @@ def caption(report: Report) -> str:
     return (
         f"{report.dataset}, encoder {report.encoder}, {report.topics} topics, cutoff {report.cutoff}. "
         f"+ and − differ from {report.baseline} (paired randomisation test, Holm-corrected, p < {report.alpha:g})."
+        + (f" Share of {report.share_of}: of its {report.measures[0]}, 95% bootstrap interval." if report.share_of else "")
     )
 
 
@@ -40,6 +41,16 @@ def cost(name: str, value: Any) -> str:
             value /= 1024
         return f"{value:.1f} GiB"
     return f"{value:,.1f}" if name == "build_seconds" else f"{value:,.0f}"
+
+
+def _heads(report: Report) -> list[str]:
+    return [*report.measures, *([f"of {report.share_of}"] if report.share_of else []), *_HEADS.values()]
+
+
+def _rest(report: Report, row: Row) -> list[str]:
+    """What stands after a row's measures: its share of a system, where that is shown, and its costs."""
+    share = "–" if row.share is None else f"{row.share[0]:.2f} ({row.share[1]:.2f}–{row.share[2]:.2f})"
+    return [*([share] if report.share_of else []), *(cost(c, row.cost.get(c)) for c in COSTS)]
 
 
 def _value(report: Report, row: Row, measure: str) -> tuple[str, str, bool]:
@@ -66,23 +77,23 @@ def table(report: Report) -> Any:
 
     found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     found.add_column("system", no_wrap=True)
-    for head in (*report.measures, *_HEADS.values()):
+    for head in _heads(report):
         found.add_column(head, justify="right", no_wrap=True)
     for row in report.rows:
         cells = [_value(report, row, m) for m in report.measures]
         shown = [f"[bold]{figure}[/bold]{mark or ' '}" if best else f"{figure}{mark or ' '}" for figure, mark, best in cells]
-        found.add_row(escape(row.name), *shown, *(cost(c, row.cost.get(c)) for c in COSTS))
+        found.add_row(escape(row.name), *shown, *_rest(report, row))
     return found
 
 
 def markdown(report: Report) -> str:
     """Returns a Markdown table with its caption below."""
-    heads = ["system", *report.measures, *_HEADS.values()]
+    heads = ["system", *_heads(report)]
     lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for row in report.rows:
         cells = [_value(report, row, m) for m in report.measures]
         shown = [(f"**{figure}**" if best else figure) + mark for figure, mark, best in cells]
-        lines.append(f"| {' | '.join([f'`{row.name}`', *shown, *(cost(c, row.cost.get(c)) for c in COSTS)])} |")
+        lines.append(f"| {' | '.join([f'`{row.name}`', *shown, *_rest(report, row)])} |")
     return "\n".join(lines) + f"\n\n{_foot(report)}"
 
 
@@ -90,8 +101,8 @@ def latex(report: Report) -> str:
     """Returns a booktabs table; + and − are superscripts."""
     lines = [
         r"\begin{table}", r"\centering", rf"\caption{{{_tex(caption(report))}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(report.measures) + len(COSTS))}}}", r"\toprule",
-        " & ".join(map(_tex, ["system", *report.measures, *_HEADS.values()])) + r" \\", r"\midrule",
+        rf"\begin{{tabular}}{{l{'r' * len(_heads(report))}}}", r"\toprule",
+        " & ".join(map(_tex, ["system", *_heads(report)])) + r" \\", r"\midrule",
     ]  # fmt: skip
     for row in report.rows:
         cells = [_value(report, row, m) for m in report.measures]
@@ -99,7 +110,7 @@ def latex(report: Report) -> str:
             (rf"\textbf{{{figure}}}" if best else figure) + (f"$^{{{mark.replace('−', '-')}}}$" if mark else "")
             for figure, mark, best in cells
         ]
-        costs = [cost(c, row.cost.get(c)).replace("–", "--") for c in COSTS]
+        costs = [cell.replace("–", "--") for cell in _rest(report, row)]
         lines.append(" & ".join([rf"\texttt{{{_tex(row.name)}}}", *shown, *costs]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
@@ -108,11 +119,13 @@ def as_csv(report: Report) -> str:
     """Returns CSV: full precision, and every test beside its measure."""
     out = io.StringIO()
     tests = ("difference", "t", "fisher", "t_holm", "fisher_holm")
+    shares = [f"share of {report.share_of}", "share low", "share high"] if report.share_of else []
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["system", *(c for m in report.measures for c in (m, *(f"{m} {t}" for t in tests))), *COSTS])
+    writer.writerow(["system", *(c for m in report.measures for c in (m, *(f"{m} {t}" for t in tests))), *shares, *COSTS])
     for row in report.rows:
         cells = [c for m in report.measures for c in (row.measures[m], *(row.tests.get(m, {}).get(t, "") for t in tests))]
-        writer.writerow([row.name, *cells, *(row.cost.get(c, "") for c in COSTS)])
+        share = (row.share or ("", "", "")) if report.share_of else ()
+        writer.writerow([row.name, *cells, *share, *(row.cost.get(c, "") for c in COSTS)])
     return out.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""A filter against its model's spectrum, as a table and as a picture (this module owns matplotlib in the package)."""
+"""A filter against its model's spectrum, as a table and as a picture."""
 
 from __future__ import annotations
 

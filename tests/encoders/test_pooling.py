@@ -128,6 +128,22 @@ def test_a_single_copy_has_no_eos_and_never_pools_bos_unless_nothing_else_is_the
     assert found.start > 0 or found.ids == [BOS]
 
 
+@pytest.mark.parametrize("pooling", ["mean", "last", "prompteol", "echo"])
+def test_a_documents_states_are_those_its_embedding_is_the_mean_of(stories, pooling):
+    encoder = load_encoder(stories, pooling=pooling, batch_tokens=64)
+    states = encoder.document_states(TEXTS)
+    assert len(states) == len(TEXTS)
+    for found, embedding in zip(states, encoder.encode_document(TEXTS), strict=True):
+        assert close(found.mean(axis=0), embedding)
+
+
+def test_the_states_of_a_mean_are_the_models_own_one_a_token(stories, raw):
+    (found,) = load_encoder(stories, pooling="mean").document_states([TEXT])
+    ids = raw.ids(TEXT)
+    assert len(found) == len(ids)
+    assert close(found, raw.states([BOS, *ids])[1:])
+
+
 @pytest.mark.parametrize("limit", [1, 16])
 def test_prompteols_template_is_never_cut_however_long_the_text(stories, raw, limit):
     encoder = load_encoder(stories, pooling="prompteol", max_length=limit)

@@ -80,7 +80,7 @@ def test_the_same_documents_in_other_blocks_are_the_same_bytes(tmp_path):
         indexed(docs, tmp_path / name, block)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
-    assert len(list((tmp_path / "a").iterdir())) == 6
+    assert len(list((tmp_path / "a").iterdir())) == 10
 
 
 def test_building_states_how_many_postings_there_are_and_their_bytes(tmp_path):

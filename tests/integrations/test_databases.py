@@ -36,8 +36,8 @@ def test_qdrant_finds_by_vectors_by_tokens_and_by_both(contract, vectors) -> Non
     client = pytest.importorskip("qdrant_client").QdrantClient(":memory:")
     x_NK, x_QK = vectors
     encoder, vocabulary = contract.encoder, Vocabulary.of(contract.encoder.tokens())
-    lens = TokenLens(encoder.unembedding(), vocabulary, 64, contract.filter, encoder.unembedding_bias())
-    documents, queries = lens.impacts(contract.documents_ND), literal(encoder.tokenize(contract.queries), vocabulary)
+    lens = TokenLens(encoder, contract.filter, vocabulary=vocabulary)
+    documents, queries = lens.align(contract.documents_ND, 64), literal(encoder.tokenize(contract.queries), vocabulary)
     client.create_collection(
         "documents",
         vectors_config={"dense": models.VectorParams(size=x_NK.shape[1], distance=models.Distance.COSINE)},

@@ -1,0 +1,130 @@
+"""The arrays of a sparse index and its folder: gathered or written block by block, opened memory-mapped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir import store
+from rarityir.indexes.packing import Codes, packed
+from rarityir.types import RarityError
+
+_FACTS, _FORMAT = "index.json", 2
+
+
+class Arrays(NamedTuple):
+    """An index's arrays (N documents, V tokens, P light postings, H heavy tokens of all blocks), as its files hold them."""
+
+    starts: Any  # (blocks + 1, 2) int64: light postings, and heavy tokens, before each block
+    pointers: Any  # (blocks, V + 1) uint32: a block's light postings before each token
+    peaks: Any  # (blocks, V) uint8: a token's largest impact in a block is at most this times the block's step
+    steps: Any  # (blocks,) float32
+    rows: Any  # (P,) uint16: within the block, rising within a token
+    impacts: Any  # (P,) uint8
+    heavy: Any  # (H, 2) uint32: the token, rising within a block, and how many of the block's documents have it
+    columns: Any  # uint8: for each heavy token an impact of every document of the block, 0 for none
+    scales: Any  # (N,) float32
+
+
+NAMES = Arrays._fields
+
+
+def gathered(blocks: Iterable[Codes]) -> dict[str, Any]:
+    """Returns the arrays of an index in memory."""
+    parts = list(_counted(packed(blocks)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+
+
+def write(blocks: Iterable[Codes], folder: Path) -> None:
+    """Writes the arrays of an index as its blocks come."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {name: _Growing(folder / f"{name}.npy") for name in NAMES}
+    try:
+        for part in _counted(packed(blocks)):
+            for name, file in files.items():
+                file.append(part[name])
+        _write_facts(folder, {name: file.close() for name, file in files.items()})
+    finally:
+        for file in files.values():
+            file.discard()
+
+
+def save(found: dict[str, Any], folder: Path) -> Path:
+    """Writes the arrays of an index; returns the folder."""
+    for name, array in found.items():
+        with store.replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, np.asarray(array))
+    _write_facts(folder, {name: array.shape for name, array in found.items()})
+    return folder
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """Opens an index's arrays; raises `RarityError` where one is missing, cut short or of another format."""
+    try:
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        if facts.get("format") != _FORMAT:
+            raise RarityError(f"{folder} holds a sparse index in the format of another version; build it again")
+        found = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in NAMES}
+    except (OSError, ValueError, AttributeError) as error:
+        raise RarityError(f"{folder} holds no whole sparse index ({error}); build it again") from None
+    if {name: list(array.shape) for name, array in found.items()} != facts.get("shapes"):
+        raise RarityError(f"{folder} holds no whole sparse index (its arrays are of other sizes); build it again")
+    return found
+
+
+def _write_facts(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    documents, vocabulary = shapes["scales"][0], shapes["peaks"][1]
+    store.write_json(folder / _FACTS, {"format": _FORMAT, "documents": documents, "vocabulary": vocabulary, "shapes": shapes})
+
+
+def _counted(parts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The blocks' arrays with `starts`: the light postings and heavy tokens before each block, and last of all."""
+    starts = np.zeros((1, 2), np.int64)
+    none = True
+    for part in parts:
+        after = starts[-1:] + np.array([[len(part["rows"]), len(part["heavy"])]])
+        yield {**part, "starts": np.concatenate([starts, after]) if none else after}
+        starts, none = after, False
+    if none:
+        raise RarityError("there are no documents to index")
+
+
+class _Growing:
+    """A `.npy` file whose first axis grows; numpy leaves room in the header for its final length."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._file: BinaryIO = self._temporary.open("wb")
+        self._sample: NDArray[Any] | None = None
+        self._shape: tuple[int, ...] = (0,)
+
+    def append(self, array: NDArray[Any]) -> None:
+        array = np.ascontiguousarray(array)
+        if self._sample is None:
+            self._sample, self._shape = array[:0], (0, *array.shape[1:])
+            self._header()
+        self._shape = (self._shape[0] + len(array), *self._shape[1:])
+        self._file.write(array.data)
+
+    def close(self) -> tuple[int, ...]:
+        """Gives the file its length and its name; returns the array's shape."""
+        self._file.seek(0)
+        self._header()
+        self._file.close()
+        os.replace(self._temporary, self._path)
+        return self._shape
+
+    def discard(self) -> None:
+        """Removes what has no name yet."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _header(self) -> None:
+        descr = np.lib.format.dtype_to_descr(self._sample.dtype if self._sample is not None else np.dtype(np.uint8))
+        np.lib.format.write_array_header_1_0(self._file, {"shape": self._shape, "fortran_order": False, "descr": descr})

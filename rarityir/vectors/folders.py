@@ -1,0 +1,205 @@
+"""A folder that can be searched by name: a sparse index, its documents' ids and its tokens' names, under one manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from rarityir import progress, store
+from rarityir.indexes.postings import SparseIndex
+from rarityir.settings import ImpactSettings
+from rarityir.systems import System
+from rarityir.tokens import Vocabulary
+from rarityir.types import BadInput, Encoder, Impacts, Json, RarityError
+from rarityir.vectors.reading import BLOCK, documents, files
+
+TOKENS, DOC_IDS = "tokens.txt", "doc_ids.txt"
+FORM = "JSON vectors, 8 bits"
+_AT_ONCE = 1 << 16
+# Vectors that were read, until all are; `store` removes files of such names.
+_SPILL = (".lengths.tmp", ".token_ids.tmp", ".values.tmp")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Row i of the index is the document `doc_ids[i]`, its token t is `tokens[t]`."""
+
+    folder: Path
+    index: SparseIndex = field(repr=False)
+    doc_ids: list[str] = field(repr=False)
+    tokens: Sequence[str] = field(repr=False)
+
+
+def build(source: str | Path, out: str | Path) -> Collection:
+    """Indexes JSON vectors, a file or a folder of files, into a folder; one that is complete already is opened.
+
+    The vectors are read once and lie on disk meanwhile, 8 bytes an impact, as the vocabulary is not known before the last one.
+    A folder that was built of other vectors is a `StaleArtefact`.
+    """
+    source, out = Path(source), Path(out)
+    facts: dict[str, Json] = {}
+    with store.building(out, {"vectors": source.name, "sha256": _digests(source), "form": FORM}, facts) as needed:
+        if needed:
+            names: dict[str, int] = {}
+            try:
+                doc_ids = _spill(source, out, names)
+                index = SparseIndex.build(_spilled(out, len(doc_ids), len(names)), out)
+            finally:
+                for name in _SPILL:
+                    (out / name).unlink(missing_ok=True)
+            write_lines(out, doc_ids, list(names))
+            facts.update(index.statistics())
+    return opened(out)
+
+
+def opened(folder: str | Path) -> Collection:
+    """Opens a complete folder of `build` or `merge`, memory-mapped."""
+    folder = Path(folder)
+    if not (folder / TOKENS).is_file():
+        if (folder / "index.json").is_file():
+            raise RarityError(f"{folder} holds no names of tokens; give --encoder, the encoder that rarityir built it with")
+        raise RarityError(f"{folder} holds no sparse index; build one: rarityir sparse build VECTORS {folder}")
+    _complete(folder)
+    doc_ids = (folder / DOC_IDS).read_text(encoding="utf-8").splitlines()
+    tokens = [json.loads(line) for line in (folder / TOKENS).read_text(encoding="utf-8").split("\n") if line]
+    return _fitting(Collection(folder, SparseIndex.load(folder), doc_ids, tokens))
+
+
+def opened_corpus(folder: str | Path, encoder: Encoder) -> Collection:
+    """Opens the index of a system such as `indexes/cranfield/demo/sparse_64`.
+
+    Its doc_ids are those of the corpus two folders up, its tokens the encoder's canonical ones. An encoder of another identity
+    than the index's is a `RarityError`.
+    """
+    folder = Path(folder)
+    identity = _complete(folder)["identity"]
+    for name, value in json.loads(json.dumps(encoder.identity())).items():
+        if identity.get(f"encoder.{name}", value) != value:
+            raise RarityError(f"{folder} was built with another encoder than {encoder.name} ({name} differs); give that one")
+    found = folder.resolve().parents[1] / "documents" / DOC_IDS
+    if not found.is_file():
+        raise RarityError(f"{folder} has no {found}; give the folder of an index where rarityir built it")
+    index = System.parse(str(identity["index"])).index
+    vocabulary = Vocabulary.of(encoder.tokens(), ImpactSettings.parse(index.arg).stem if index else "")
+    doc_ids = found.read_text(encoding="utf-8").splitlines()
+    return _fitting(Collection(folder, SparseIndex.load(folder), doc_ids, vocabulary.names))
+
+
+def merge(parts: Sequence[str | Path], out: str | Path) -> Collection:
+    """Joins folders into one, the documents of the parts one after another; tokens of one name become one.
+
+    Nothing is rounded twice: stored anew, n/255 of a document's largest is the same n/255.
+    """
+    found = [opened(part) for part in parts]
+    doc_ids = _disjoint(found)
+    facts: dict[str, Json] = {}
+    with store.building(Path(out), {"merged": [_digest(part) for part in found], "form": FORM}, facts) as needed:
+        if needed:
+            names: dict[str, int] = {}
+            for name in (name for part in found for name in part.tokens):
+                names.setdefault(name, len(names))
+            if all(len(part.tokens) == len(names) and list(part.tokens) == list(names) for part in found):
+                index = SparseIndex.merge([part.index for part in found], Path(out))
+            else:
+                index = SparseIndex.build((block for part in found for block in _renamed(part, names)), Path(out))
+            write_lines(Path(out), doc_ids, list(names))
+            facts.update(index.statistics())
+    return opened(out)
+
+
+def blocks(index: SparseIndex) -> Iterator[Impacts]:
+    """Yields an index's impacts in row order, so many documents at a time as it holds in one block."""
+    for start in range(0, index.documents, _AT_ONCE):
+        yield index.impacts(start, min(start + _AT_ONCE, index.documents))
+
+
+def _spill(source: Path, out: Path, names: dict[str, int]) -> list[str]:
+    """Reads all vectors into files that are removed when the folder is complete; returns the ids."""
+    doc_ids: list[str] = []
+    with ExitStack() as stack, progress.bar("reading vectors", None) as advance:
+        held = [stack.enter_context((out / name).open("wb")) for name in _SPILL]
+        for ids, impacts in documents(source, names):
+            held[0].write(np.diff(impacts.indptr).astype(np.int32).tobytes())
+            held[1].write(impacts.token_ids.astype(np.int32).tobytes())
+            held[2].write(impacts.values.tobytes())
+            doc_ids += ids
+            advance(len(ids))
+    if not names:
+        raise BadInput(f"{source} holds no token: every vector is empty")
+    return doc_ids
+
+
+def _spilled(out: Path, count: int, vocabulary: int) -> Iterator[Impacts]:
+    with ExitStack() as stack, progress.bar("indexing", count) as advance:
+        held = [stack.enter_context((out / name).open("rb")) for name in _SPILL]
+        for _ in range(0, count, BLOCK):
+            lengths = np.fromfile(held[0], np.int32, BLOCK)  # the last ones may be fewer
+            indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+            token_ids = np.fromfile(held[1], np.int32, int(indptr[-1])).astype(np.int64)
+            yield Impacts(indptr, token_ids, np.fromfile(held[2], np.float32, int(indptr[-1])), vocabulary)
+            advance(len(indptr) - 1)
+
+
+def _renamed(part: Collection, names: dict[str, int]) -> Iterator[Impacts]:
+    new_id = np.array([names[token] for token in part.tokens], np.int64)
+    for block in blocks(part.index):
+        yield Impacts(block.indptr, new_id[block.token_ids], block.values, len(names))
+
+
+def write_lines(out: Path, doc_ids: Sequence[str], tokens: Sequence[str]) -> None:
+    """Writes doc_ids one a line, and tokens as a JSON string a line, as a token may hold a line's end."""
+    store.write_text(out / DOC_IDS, "".join(f"{doc_id}\n" for doc_id in doc_ids))
+    store.write_text(out / TOKENS, "".join(f"{json.dumps(token, ensure_ascii=False)}\n" for token in tokens))
+
+
+def _disjoint(parts: Sequence[Collection]) -> list[str]:
+    """The doc_ids of all parts, none of them twice."""
+    home: dict[str, Path] = {}
+    for part in parts:
+        for doc_id in part.doc_ids:
+            if doc_id in home:
+                raise RarityError(
+                    f"doc_id {doc_id!r} is in {home[doc_id]} and in {part.folder}; merge parts that share no document"
+                )
+            home[doc_id] = part.folder
+    return list(home)
+
+
+def _fitting(found: Collection) -> Collection:
+    have, want = (len(found.doc_ids), len(found.tokens)), (found.index.documents, found.index.vocabulary)
+    if have != want:
+        raise RarityError(
+            f"{found.folder} holds {want[0]} documents and {want[1]} tokens, but names {have[0]} and {have[1]}; build it again"
+        )
+    return found
+
+
+def _complete(folder: Path) -> dict[str, Json]:
+    """The manifest of a folder whose files are all there; one that is not complete is a `RarityError`."""
+    try:
+        identity = json.loads((folder / store.MANIFEST).read_text(encoding="utf-8"))["identity"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RarityError(f"{folder} holds no whole index; repeat the command that builds it") from None
+    found = store.manifest(folder, identity)
+    assert found is not None  # its manifest has just been read
+    return found
+
+
+def _digests(source: Path) -> Json:
+    """The SHA-256 of a file of vectors, or of each file of a folder."""
+    if source.is_dir():
+        return {file.name: store.digest_file(file) for file in files(source)}
+    if not source.is_file():
+        raise BadInput(f"no file {source}")
+    return store.digest_file(source)
+
+
+def _digest(part: Collection) -> str:
+    contents = {name: facts["sha256"] for name, facts in _complete(part.folder)["files"].items()}
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
