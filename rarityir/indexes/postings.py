@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from rarityir.indexes.packing import BLOCK, Codes, as_impacts, coded, joined, na
 from rarityir.types import Floats, Hits, Impacts, Ints, Json, RarityError
 
 _AT_ONCE, _ROOM = 64, 1 << 19  # queries that search a block one after another, and the candidates they may hold
+_WORTH = 1 << 25  # documents times terms, about a millisecond's work, for which a thread is started
 
 
 class SparseIndex:
@@ -150,35 +151,36 @@ class SparseIndex:
         """Returns the best `cutoff` rows of each query: a CSR matrix (queries × tokens) or `Impacts`, weights not negative.
 
         Of equal scores the earlier row comes first, also at the cutoff; a document that scores nothing is no hit. Uses all
-        cores unless told how many threads; they take some queries at a time.
+        cores, or as many threads as told, where there is enough to do; they take some queries at a time.
         """
         from rarityir.indexes.instructions import WIDTH
 
         asked, count = self._asked(queries), max(0, min(cutoff, self.documents))
         total = len(asked.indptr) - 1
         hits = Hits(np.full((total, count), -1, np.int64), np.zeros((total, count), np.float32))
-        workers = max(1, min(threads or os.cpu_count() or 1, total))
+        worth = 1 + self.documents * (total + len(asked.token_ids)) // _WORTH
+        workers = max(1, min(threads or os.cpu_count() or 1, total, worth))
         room = max(2 * count, count + 256) + WIDTH
         # Queries that search a block one after another find it in the cache; but threads should end together.
         step = max(1, min(_AT_ONCE, _ROOM // room, -(-total // (1 if workers == 1 else 2 * workers))))
-        scratches: SimpleQueue[Floats] = SimpleQueue()
-        for _ in range(workers):
-            scratches.put(np.zeros(-(-min(self.documents, BLOCK) // WIDTH) * WIDTH, np.float32))
+        waiting: SimpleQueue[int] = SimpleQueue()
+        for start in range(0, total if count else 0, step):
+            waiting.put(start)
 
-        def some(start: int) -> int:
-            part = slice(start, start + step)
-            scratch = scratches.get()
-            try:
-                return self._search(asked, range(total)[part], scratch, room, Hits(hits.rows[part], hits.scores[part]))
-            finally:
-                scratches.put(scratch)
+        def work() -> int:
+            scratch, widest = np.zeros(-(-min(self.documents, BLOCK) // WIDTH) * WIDTH, np.float32), 0
+            while True:
+                try:
+                    start = waiting.get_nowait()
+                except Empty:
+                    return widest
+                part = slice(start, start + step)
+                into = Hits(hits.rows[part], hits.scores[part])
+                widest = max(widest, self._search(asked, range(total)[part], scratch, room, into))
 
-        starts = range(0, total if count else 0, step)
-        if workers == 1:
-            widest = max(map(some, starts), default=0)
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                widest = max(pool.map(some, starts), default=0)
+        with ThreadPoolExecutor(workers) as pool:
+            others = [pool.submit(work) for _ in range(workers - 1)]
+            widest = max([work(), *(other.result() for other in others)])
         return hits if widest >= count else Hits(hits.rows[:, :widest].copy(), hits.scores[:, :widest].copy())
 
     def _search(self, asked: Impacts, numbers: range, scratch: Floats, room: int, hits: Hits) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rarityir.indexes import kernels, postings
 from rarityir.indexes.packing import BLOCK, HEAVY, quantised
 from rarityir.indexes.postings import SparseIndex
 from rarityir.types import Hits, Impacts
@@ -205,7 +208,8 @@ def test_rare_tokens_are_found_exactly():
         assert_exact(index, matrix, asking(query, query[::-1], query[3:5]), cutoff)
 
 
-def test_many_queries_and_any_number_of_threads_find_what_one_finds_alone():
+def test_many_queries_and_any_number_of_threads_find_what_one_finds_alone(monkeypatch):
+    monkeypatch.setattr(postings, "_WORTH", 1)  # else a search as small as this starts none
     index, queries = SparseIndex.build(corpus(5000, 5)), corpus(331, 5, seed=2)
     alone = [index.search(queries[number], 50, threads=1) for number in range(queries.shape[0])]
     for threads in (1, 2, 5, 64):
@@ -215,6 +219,11 @@ def test_many_queries_and_any_number_of_threads_find_what_one_finds_alone():
             assert many.rows[number, :width].tolist() == one.rows[0].tolist()
             assert many.scores[number, :width].tolist() == one.scores[0].tolist()
             assert (many.rows[number, width:] == -1).all()
+    together = threading.Barrier(3, timeout=60)  # nobody goes on before three are at work
+    monkeypatch.setattr(kernels, "search", lambda *_: together.wait())
+    started = threading.active_count()
+    index.search(queries, 50, threads=3)
+    assert threading.active_count() == started
 
 
 def test_documents_and_queries_without_tokens_are_no_hits_and_keep_their_rows():
