@@ -168,6 +168,7 @@ class Retriever:
         if index.takes == "impacts":
             settings = self._settings(system)
             embedded, asked = settings.style != "lightretriever", impacts.asking(settings).needs_model
+            cost["impacts_per_query"] = round(len(queries.values) / max(1, len(self.dataset.topics)), 2)
         return Retrieved(
             system, hits, seconds, embedded, asked, cost, self._priced(cost, seconds, embedded=embedded, asked=asked)
         )

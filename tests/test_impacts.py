@@ -135,6 +135,10 @@ def test_how_queries_are_made_changes_nothing_that_is_stored_and_costs_a_model_o
         for name in ("", ",weights=idf", ",query=both:7", ",weights=logit")
     }
     assert [one.asked for one in found.values()] == [False, False, True, True]
+    of_query = [one.cost["impacts_per_query"] for one in found.values()]
+    literal = own_tokens(retriever.encoder, TokenLens(retriever.encoder).vocabulary, QUERIES).sum() / len(QUERIES)
+    assert of_query[0] == of_query[1] == pytest.approx(literal, abs=0.005)
+    assert of_query[2] > literal > of_query[3]
     folders = {tuple(retriever.index(System.parse(f"sparse:24{name}"))) for name in found}
     assert len(folders) == 1
     assert not retriever.search(System.parse("sparse:40,style=lightretriever,scale=none")).embedded
