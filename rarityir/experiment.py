@@ -41,8 +41,6 @@ class Experiment:
     """What is compared on what: the arguments of `rarityir eval`, and the keys of an experiment file."""
 
     dataset: str = "cranfield"
-    pool: str = ""  # bm25:100 keeps BM25's best 100 documents of any topic and the judged ones
-    sample: str = ""  # 1000 keeps so many random documents and the judged ones
     encoder: str = "demo"
     pooling: str | None = None
     instruction: str = ""
@@ -58,6 +56,8 @@ class Experiment:
     seed: int = 0
     indexes: str = str(INDEXES)
     out: str = ""  # default: evals/<dataset>-<encoder>
+    pool: str = ""  # bm25:100 keeps BM25's best 100 documents of any topic and the judged ones
+    sample: str = ""  # 1000 keeps so many random documents and the judged ones
 
     @classmethod
     def load(cls, path: str | Path) -> Experiment:
