@@ -294,7 +294,7 @@ def test_the_command_line_chooses_labels_and_keeps_folders_apart(words, tmp_path
     for argv in (["encode", *common], ["index", "dense", *common]):
         assert main([*argv, "--pool", "bm25:1"]) == 0
         assert f"@{digest}@pool=bm25_1/" in capsys.readouterr().out
-    assert main(["encode", *common, "--pool", "dense:1"]) == 1
+    assert main(["encode", "--dataset", "no-such", "--pool", "dense:1"]) == 1  # before anything is loaded
     assert "would need every document encoded" in capsys.readouterr().err
     assert main(["eval", *common, "--pool", "bm25:1", "--sample", "3"]) == 1
     assert "two ways" in capsys.readouterr().err
