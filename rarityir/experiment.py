@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rarityir import registry, store
+from rarityir import registry, store, subcollection
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
@@ -24,7 +24,7 @@ from rarityir.measures.shares import share
 from rarityir.measures.significance import ALPHA
 from rarityir.report import RENDERERS, Report, Row, render
 from rarityir.retrieval import CUTOFF, INDEXES, Retriever, check
-from rarityir.runs import read_run
+from rarityir.runs import Run, read_run
 from rarityir.systems import System, expand, slug
 from rarityir.types import BadInput, Dataset, Json, RarityError, Scores, UnknownName
 
@@ -56,6 +56,8 @@ class Experiment:
     seed: int = 0
     indexes: str = str(INDEXES)
     out: str = ""  # default: evals/<dataset>-<encoder>
+    pool: str = ""  # bm25:100 keeps BM25's best 100 documents of any topic and the judged ones
+    sample: str = ""  # 1000 keeps so many random documents and the judged ones
 
     @classmethod
     def load(cls, path: str | Path) -> Experiment:
@@ -73,6 +75,8 @@ class Experiment:
         """Returns the experiment with some values changed; `where` names their source in an error."""
         kinds = {field.name: type(getattr(Experiment(), field.name)) for field in dataclasses.fields(self)}
         kinds |= {"pooling": str, "max_length": int}  # whose default is None
+        if type(values.get("sample")) is int:
+            values["sample"] = str(values["sample"])
         for key, value in values.items():
             if key not in kinds:
                 raise UnknownName(f"{where}: unknown key {key!r}; known: {', '.join(kinds)}")
@@ -98,6 +102,7 @@ class Experiment:
         systems = [System.parse(name) for name in names]
         for system in systems:
             check(system)
+        subcollection.check(self.pool, self.sample)
         return systems
 
 
@@ -120,18 +125,21 @@ def perform(experiment: Experiment) -> Report:
         dtype=experiment.dtype,
         batch_tokens=experiment.batch_tokens,
     )
+    whole = Retriever(dataset, encoder, Path(experiment.indexes))
+    retriever = subcollection.narrow(whole, experiment.pool, experiment.sample)
+    dataset = retriever.dataset
     folder = Path(experiment.out or default_folder(dataset, encoder.name, experiment.instruction))
-    retriever = Retriever(dataset, encoder, Path(experiment.indexes))
     check_judged(dataset, retriever.corpus)
     identity = encoder.identity() if any(takes_model(system) for system in systems) else None
     scores, costs = [], {}
     for system in systems:
-        run = retriever.run(system, experiment.cutoff)
-        costs[run.name] = cost = retriever.search(system, experiment.cutoff).cost
-        facts = {"system": run.name, "order": systems.index(system), "encoder": encoder.name, "cost": cost}
+        run, name = retriever.run(system, experiment.cutoff), str(system)
+        costs[name] = cost = retriever.search(system, experiment.cutoff).cost
+        facts = {"system": name, "order": systems.index(system), "encoder": encoder.name, "cost": cost}
         run.save(folder / "runs" / f"{system.slug}.trec", {**facts, **_sidecar(experiment, dataset, identity)})
+        run = dataclasses.replace(run, name=name)
         scores.append(evaluate(run, dataset.qrels, experiment.measures, list(dataset.topics)))
-        log.info("%s: %s %.4f", run.name, experiment.measures[0], scores[-1].mean(experiment.measures[0]))
+        log.info("%s: %s %.4f", name, experiment.measures[0], scores[-1].mean(experiment.measures[0]))
     baseline = str(System.parse(experiment.baseline))
     report = tabulate(
         scores,
@@ -153,6 +161,8 @@ def default_folder(dataset: Dataset, encoder: str, instruction: str) -> Path:
     """Returns `evals/<dataset>-<encoder>`; folders of one name and instructions are told apart by a digest."""
     told = f"-{hashlib.sha256(instruction.encode()).hexdigest()[:8]}" if instruction else ""
     name = dataset.name if "@" not in dataset.corpus else f"{dataset.name}@{dataset.corpus.partition('@')[2]}"
+    if dataset.subset:
+        name = dataset.corpus  # says split, digest and choice
     return Path("evals") / f"{slug(name)}-{slug(encoder)}{told}"
 
 
@@ -162,23 +172,17 @@ def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Seque
     Costs, dataset and order come from the runs' sidecars where there are any; a run of other origin needs `dataset`.
     """
     runs = folder / "runs" if (folder / "runs").is_dir() else folder
-    paths = sorted(runs.glob("*.trec"))
-    found = [(read_run(path), _facts(path)) for path in paths]
-    tags = [run.name for run, _ in found]
-    found = [  # runs of one tag are told apart by their files
-        (dataclasses.replace(run, name=path.stem) if tags.count(run.name) > 1 else run, facts)
-        for path, (run, facts) in zip(paths, found, strict=True)
-    ]
+    found = _found(runs)
     if not found:
         raise BadInput(f"{folder} holds no runs (*.trec)")
     first = next((facts for _, facts in found if facts), {})
-    for key in ("dataset", "cutoff", "instruction", "encoder_identity"):
+    for key in ("dataset", "subset", "cutoff", "instruction", "encoder_identity"):
         if len({json.dumps(facts[key], sort_keys=True) for _, facts in found if facts.get(key) is not None}) > 1:
             raise RarityError(f"the runs in {runs} differ in {key}; keep the runs of one evaluation in a folder")
     name = dataset or first.get("dataset", "")
     if not name:
         raise RarityError(f"the runs in {runs} do not say of which dataset they are; give --dataset")
-    source = load_dataset(name)
+    source = subcollection.relabelled(load_dataset(name), first.get("subset", {}))
     found = sorted(found, key=lambda pair: pair[1].get("order", math.inf))
     wanted = list(measures) or first.get("measures") or list(DEFAULT)
     scores = [evaluate(run, source.qrels, wanted, list(source.topics)) for run, _ in found]
@@ -233,8 +237,11 @@ def tabulate(
         )
     deeper = [m for m in measures if m.partition("@")[2].isdecimal() and int(m.partition("@")[2]) > cutoff]
     notes = [f"{', '.join(deeper)} count only the {cutoff} documents that were retrieved."] if deeper else []
+    notes += [subcollection.note(dataset.subset)] if dataset.subset else []
     shown, topics = tuple(measures), len(dataset.topics)
-    return Report(dataset.name, encoder, baseline, shown, topics, cutoff, seed, ALPHA, tuple(rows), notes, share_of)
+    return Report(
+        dataset.name, encoder, baseline, shown, topics, cutoff, seed, ALPHA, tuple(rows), notes, share_of, dataset.subset
+    )
 
 
 def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:
@@ -248,10 +255,11 @@ def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:
 
 def provenance(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] | None) -> dict[str, Json]:
     """Returns what made the figures: the experiment, the documents, the encoder, package versions and the machine."""
+    subset = {"subset": dict(dataset.subset)} if dataset.subset else {}
     packages = ("rarityir", "torch", "transformers", "pyserini", "faiss-cpu", "ranx", "ir_datasets", "numpy")
     return {
         "experiment": dataclasses.asdict(experiment),
-        "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity},
+        "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity, **subset},
         "encoder": encoder,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "machine": {"system": platform.system(), "processor": platform.machine()},
@@ -279,7 +287,19 @@ def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] 
         "seed": experiment.seed,
         "encoder_identity": encoder,
         "documents": dict(dataset.identity),
+        "subset": dict(dataset.subset),
     }
+
+
+def _found(runs: Path) -> list[tuple[Run, dict[str, Json]]]:
+    """The runs of a folder with their sidecars, named for their systems; runs of one name are told apart by their files."""
+    found = []
+    for path in sorted(runs.glob("*.trec")):
+        run, facts = read_run(path), _facts(path)
+        label = f"@{tag}" if (tag := facts.get("subset", {}).get("tag")) else ""
+        found.append((path.stem, dataclasses.replace(run, name=run.name.removesuffix(label)), facts))
+    names = [run.name for _, run, _ in found]
+    return [(dataclasses.replace(run, name=stem) if names.count(run.name) > 1 else run, facts) for stem, run, facts in found]
 
 
 def _facts(run: Path) -> dict[str, Json]:
@@ -290,6 +310,7 @@ def _facts(run: Path) -> dict[str, Json]:
         facts: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         raise BadInput(f"{path} is not JSON; remove it, and give --dataset and --baseline") from None
+    facts.setdefault("subset", {})
     if facts.get("run_sha256") != store.digest_file(run):
         log.warning("%s was changed after it was written: its costs are kept, its scores are those of the file", run)
     return facts

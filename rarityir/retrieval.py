@@ -79,9 +79,9 @@ class Retriever:
         self._vocabularies: dict[str, Vocabulary] = {}
 
     def run(self, system: System, cutoff: int = CUTOFF) -> Run:
-        """Returns the system's run, ties broken and named after the system."""
+        """Returns the system's run, ties broken and named after the system, and after the sub-collection where it is of one."""
         found = self.search(system, cutoff)
-        return Run.from_hits(str(system), tuple(self.dataset.topics), self.corpus.doc_ids, found.hits)
+        return Run.from_hits(tagged(str(system), self.dataset), tuple(self.dataset.topics), self.corpus.doc_ids, found.hits)
 
     def search(self, system: System, cutoff: int = CUTOFF) -> Retrieved:
         """Returns the system's hits and costs; what was already searched here is not searched again."""
@@ -279,6 +279,11 @@ class Retriever:
             )
         x_QD = self._queries[0]
         return normalised(filter(x_QD) if filter else x_QD)
+
+
+def tagged(system: str, dataset: Dataset) -> str:
+    """Returns the name of a system's run: `bm25`, or `bm25@pool=bm25:100` over a judged sub-collection."""
+    return f"{system}@{dataset.subset['tag']}" if dataset.subset else system
 
 
 def normalised(x_BK: Floats) -> Floats:

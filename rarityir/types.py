@@ -43,6 +43,7 @@ class Dataset:
     qrels: Qrels = field(repr=False)
     docs_count: int | None = None
     drops_query_document: bool = False  # ArguAna-style: a query is itself a document and must not find itself
+    subset: Mapping[str, Json] = field(default_factory=dict)  # of a judged sub-collection: tag, documents, of, judged
 
 
 class Hits(NamedTuple):

@@ -26,7 +26,8 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain", "impacts", "vectors"},
     {"reading", "retrieval"},
-    {"alignment", "experiment", "integrations", "matching", "published", "selection"},
+    {"alignment", "integrations", "matching", "published", "selection", "subcollection"},
+    {"experiment"},
     {"cli"},
     {"__main__"},
 )

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import dataset_option, encoder_options, given, indexes_option, json_option, names, print_facts
+from rarityir.cli.options import (
+    dataset_option,
+    encoder_options,
+    given,
+    indexes_option,
+    json_option,
+    names,
+    print_facts,
+    subset_options,
+)
 
 if TYPE_CHECKING:
     from rarityir.experiment import Experiment
@@ -20,6 +29,7 @@ log = logging.getLogger(__name__)
 
 @click.command("eval")
 @dataset_option
+@subset_options
 @encoder_options
 @click.option("--systems", metavar="A,B,C", help="Systems to compare, such as bm25,dense,dense+edge:2,sparse:64.")
 @click.option("--measures", metavar="M,N", help="Measures, such as nDCG@10,RR@10,R@100,AP, or any name ranx knows.")
@@ -41,6 +51,8 @@ def eval_(experiment: Path | None, systems: str | None, measures: str | None, *,
     from rarityir.experiment import perform
 
     values = given(options)
+    if {"pool", "sample"} & set(values) and "out" not in values:
+        values["out"] = ""  # a sub-collection's figures never go where the whole's are
     base = _base(experiment, {**values, **given({"systems": systems, "measures": measures})})
     if systems is not None:
         values["systems"] = names(systems)
@@ -53,6 +65,12 @@ def eval_(experiment: Path | None, systems: str | None, measures: str | None, *,
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--against",
+    metavar="WHOLE",
+    type=click.Path(path_type=Path),
+    help="Print FOLDER's figures, of a judged sub-collection, beside those of the whole in the folder WHOLE.",
+)
 @click.option("--published", metavar="PAPER", help="Print a paper's figures (embedfilter, alignment) beside ours under FOLDER.")
 @dataset_option
 @click.option("--baseline", metavar="A", help="The system all others are tested against.  [default: as evaluated]")
@@ -62,6 +80,7 @@ def eval_(experiment: Path | None, systems: str | None, measures: str | None, *,
 @json_option
 def report(
     folder: Path | None,
+    against: Path | None,
     published: str | None,
     dataset: str | None,
     baseline: str | None,
@@ -73,7 +92,8 @@ def report(
 ) -> None:
     """Rebuild the tables of FOLDER from its runs alone (also runs of other tools, given --dataset).
 
-    With --published, FOLDER holds evaluated folders and defaults to evals.
+    With --against, the order of the systems is compared too (Kendall's tau). With --published, FOLDER holds evaluated
+    folders and defaults to evals.
     """
     if published is not None:
         from rarityir.published import FOLDER, compare
@@ -83,6 +103,14 @@ def report(
         return
     if folder is None:
         raise click.UsageError("FOLDER is missing: the folder of an evaluation, such as evals/cranfield-demo")
+    if against is not None:
+        from rarityir.report import bias
+
+        shown = bias.compare(folder, against, names(measures) if measures else ())
+        if form not in ("text", "markdown", "json"):
+            raise click.UsageError("--against is printed as text, markdown or json")
+        print_facts(shown.json(), shown.markdown() if form == "markdown" else str(shown), as_json=as_json or form == "json")
+        return
     from rarityir.experiment import rebuild
     from rarityir.report import render
 

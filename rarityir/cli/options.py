@@ -50,6 +50,13 @@ def dataset_option(command: Command) -> Command:
     return click.option("--dataset", metavar="D", help=text)(command)
 
 
+def subset_options(command: Command) -> Command:
+    """Adds --pool and --sample."""
+    pool = "Keep the documents that a text system ranks that high for any topic, and the judged ones; bm25:100."
+    sample = "Keep N random documents and the judged ones; N,seed=S draws others."
+    return click.option("--pool", metavar="A:N", help=pool)(click.option("--sample", metavar="N", help=sample)(command))
+
+
 def indexes_option(command: Command) -> Command:
     """Adds --indexes."""
     return click.option("--indexes", metavar="DIR", help="Where everything built is kept.  [default: indexes]")(command)
@@ -77,11 +84,14 @@ def retriever(options: dict[str, Any]) -> Retriever:
     from rarityir.datasets import load_dataset
     from rarityir.encoders import load_encoder
     from rarityir.retrieval import INDEXES, Retriever
+    from rarityir.subcollection import check, narrow
 
     values = given(options)
+    subset = {key: values.pop(key, "") for key in ("pool", "sample")}
+    check(**subset)
     dataset = load_dataset(values.pop("dataset", "cranfield"))
     indexes = Path(values.pop("indexes", INDEXES))
-    return Retriever(dataset, load_encoder(values.pop("encoder", "demo"), **values), indexes)
+    return narrow(Retriever(dataset, load_encoder(values.pop("encoder", "demo"), **values), indexes), **subset)
 
 
 def reader(model: str, options: dict[str, Any]) -> Encoder:

@@ -7,11 +7,20 @@ from typing import Any
 
 import click
 
-from rarityir.cli.options import dataset_option, encoder_options, indexes_option, json_option, print_facts, retriever
+from rarityir.cli.options import (
+    dataset_option,
+    encoder_options,
+    indexes_option,
+    json_option,
+    print_facts,
+    retriever,
+    subset_options,
+)
 
 
 @click.command()
 @dataset_option
+@subset_options
 @encoder_options
 @indexes_option
 @json_option
@@ -25,6 +34,7 @@ def encode(*, as_json: bool, **options: Any) -> None:
 @click.command()
 @click.argument("system")
 @dataset_option
+@subset_options
 @encoder_options
 @indexes_option
 @json_option
@@ -42,6 +52,7 @@ def index(system: str, *, as_json: bool, **options: Any) -> None:
 @click.option("--cutoff", type=click.IntRange(1), default=1000, show_default=True, help="Documents retrieved for a query.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run file.  [default: standard output]")
 @dataset_option
+@subset_options
 @encoder_options
 @indexes_option
 @json_option

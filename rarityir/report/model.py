@@ -38,6 +38,7 @@ class Report:
     rows: Sequence[Row]
     notes: Sequence[str] = ()
     share_of: str = ""
+    subset: Mapping[str, Json] = field(default_factory=dict)  # of a judged sub-collection: tag, documents, of, judged
 
     def __getitem__(self, system: str) -> Row:
         """Returns a system's row."""
@@ -62,6 +63,7 @@ class Report:
             "dataset": self.dataset, "encoder": self.encoder, "baseline": self.baseline,
             "measures": list(self.measures), "topics": self.topics, "cutoff": self.cutoff, "seed": self.seed,
             "alpha": self.alpha, "notes": list(self.notes), **({"share_of": self.share_of} if self.share_of else {}),
+            **({"subset": dict(self.subset)} if self.subset else {}),
             "systems": systems,
         }  # fmt: skip
 
