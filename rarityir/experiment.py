@@ -127,7 +127,8 @@ def perform(experiment: Experiment) -> Report:
     scores, costs = [], {}
     for system in systems:
         run = retriever.run(system, experiment.cutoff)
-        costs[run.name] = cost = retriever.search(system, experiment.cutoff).cost
+        cost = {**retriever.search(system, experiment.cutoff).cost, "recall": retriever.recall(system, experiment.cutoff)}
+        costs[run.name] = cost
         facts = {"system": run.name, "order": systems.index(system), "encoder": encoder.name, "cost": cost}
         run.save(folder / "runs" / f"{system.slug}.trec", {**facts, **_sidecar(experiment, dataset, identity)})
         scores.append(evaluate(run, dataset.qrels, experiment.measures, list(dataset.topics)))
