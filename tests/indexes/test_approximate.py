@@ -11,7 +11,7 @@ from rarityir.indexes.approximate import FaissIndex, Kind
 from rarityir.indexes.dense import DenseIndex
 from rarityir.types import RarityError
 
-KINDS = ["hnsw,16", "ivf32,nprobe=8", "ivf32,pq8,nprobe=8", "ivf32,sq8,nprobe=8", "sq8", "pq8"]
+KINDS = ["hnsw,16", "ivf32,nprobe=8", "ivf32,pq2,nprobe=8", "ivf32,sq8,nprobe=8", "sq8", "pq2"]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_a_kind_finds_nearly_what_is_nearest(world, built, kind):
     assert np.all(np.diff(hits.scores, axis=1) <= 0)
     assert (hits.rows.dtype, hits.scores.dtype) == (np.int64, np.float32)
     expected = np.take_along_axis(q_QD @ x_ND.T, hits.rows, 1)
-    assert np.abs(hits.scores - expected).max() < (0.2 if "pq" in kind else 0.02 if "sq" in kind else 1e-5)
+    assert np.abs(hits.scores - expected).max() < (0.3 if "pq" in kind else 0.02 if "sq" in kind else 1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,7 +58,7 @@ def test_a_kind_is_built_the_same_each_time_whatever_blocks_vectors_come_in(worl
 def test_codes_take_less_room_than_vectors(built):
     bytes_per_doc = {kind: (folder / "index.faiss").stat().st_size / 2000 for kind, folder in built.items()}
     assert 32 < bytes_per_doc["sq8"] < 33
-    assert 8 < bytes_per_doc["pq8"] < 26
+    assert 2 < bytes_per_doc["pq2"] < 20
     assert bytes_per_doc["ivf32,nprobe=8"] > 128
     assert bytes_per_doc["hnsw,16"] > 128 + 4 * 32
 
@@ -164,8 +164,8 @@ def test_as_many_documents_as_cells_want_are_enough_and_few_for_a_code_are_told_
     with caplog.at_level(logging.WARNING):
         DenseIndex.build("ivf8", [x_ND], tmp_path)
         assert caplog.messages == []
-        DenseIndex.build("pq4", [x_ND], tmp_path)
-    assert caplog.messages == ["dense:pq4: 312 documents are few to learn from; FAISS asks for 9984"]
+        DenseIndex.build("pq1", [x_ND], tmp_path)
+    assert caplog.messages == ["dense:pq1: 312 documents are few to learn from; FAISS asks for 9984"]
     assert capfd.readouterr() == ("", "")  # and FAISS itself says nothing
 
 
