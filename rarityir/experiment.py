@@ -134,7 +134,8 @@ def perform(experiment: Experiment) -> Report:
     scores, costs = [], {}
     for system in systems:
         run, name = retriever.run(system, experiment.cutoff), str(system)
-        costs[name] = cost = retriever.search(system, experiment.cutoff).cost
+        cost = {**retriever.search(system, experiment.cutoff).cost, "recall": retriever.recall(system, experiment.cutoff)}
+        costs[name] = cost
         facts = {"system": name, "order": systems.index(system), "encoder": encoder.name, "cost": cost}
         run.save(folder / "runs" / f"{system.slug}.trec", {**facts, **_sidecar(experiment, dataset, identity)})
         run = dataclasses.replace(run, name=name)

@@ -23,10 +23,11 @@ from rarityir.settings import ImpactSettings
 from rarityir.systems import Part, System, slug
 from rarityir.tokens import TokenLens, Vocabulary, ask
 from rarityir.tokens.queries import inverse_document_frequencies
-from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Json
+from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Ints, Json
 
 INDEXES = Path("indexes")
 CUTOFF = 1000
+DEPTH = 100  # exact neighbours that an approximate index is measured by
 TEXTS = 4096  # documents a block that text indexes are built from
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,21 @@ class Retriever:
         if key not in self._done:
             self._done[key] = self._fuse(system, cutoff) if system.fusion else self._leaf(system, cutoff)
         return self._done[key]
+
+    def recall(self, system: System, cutoff: int = CUTOFF) -> float | None:
+        """Returns the share of the exact best documents that an approximate index found; None for one that is exact.
+
+        Of each topic the best `DEPTH` are looked for, or `cutoff` where that is less, by the exact index of the same vectors,
+        which is built and searched once for all.
+        """
+        if system.index is None:
+            return None
+        kind = registry.resolve("indexes", system.index.name)
+        name = kind.exact(system.index.arg) if hasattr(kind, "exact") else None
+        if name is None:
+            return None
+        found, exact = (self.search(s, cutoff).hits.rows for s in (system, System(Part.parse(name), system.filters)))
+        return recall(found[:, :DEPTH], exact[:, :DEPTH])
 
     def index(self, system: System) -> list[Path]:
         """Builds everything the system needs and returns its folders."""
@@ -290,6 +306,15 @@ def normalised(x_BK: Floats) -> Floats:
     """Returns rows of unit length; a row of zeros stays one."""
     norms = np.linalg.norm(np.asarray(x_BK, np.float32), axis=1, keepdims=True)
     return np.asarray(x_BK / np.where(norms > 0, norms, 1.0), dtype=np.float32)
+
+
+def recall(found_QK: Ints, exact_QK: Ints) -> float:
+    """Returns the share of the exact rows that were found, over all queries; row -1 pads."""
+    wanted, both = 0, 0
+    for found, exact in zip(found_QK, exact_QK, strict=True):
+        wanted += int((exact >= 0).sum())
+        both += len(np.intersect1d(found, exact[exact >= 0]))
+    return both / wanted if wanted else 1.0
 
 
 def _without_own(hits: Hits, query_ids: Sequence[str], doc_ids: Sequence[str], cutoff: int) -> Hits:

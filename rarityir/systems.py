@@ -10,6 +10,8 @@ from rarityir.types import RarityError, UnknownName
 
 _PART = re.compile(r"([A-Za-z][A-Za-z0-9-]*)(?::([^+()\s]+))?")
 
+_CODE = re.compile(r"(pq|sq)\d+")  # how an index codes vectors, as in dense:ivf4096,pq64: no system is called so
+
 
 @dataclass(frozen=True)
 class Part:
@@ -109,7 +111,7 @@ def _starts_a_system(piece: str) -> bool:
     """Whether a comma-separated piece names a system, known or misspelt, rather than going on with an argument."""
     name = re.split(r"[:+({]", piece, maxsplit=1)[0]
     known = name in registry.table("indexes") or name in registry.table("fusions")
-    return known or not ("=" in name or name[:1].isdigit())
+    return known or not ("=" in name or name[:1].isdigit() or _CODE.fullmatch(name))
 
 
 def _known(kind: str, what: str, part: Part) -> None:

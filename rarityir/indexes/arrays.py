@@ -44,7 +44,7 @@ def gathered(blocks: Iterable[Codes]) -> dict[str, Any]:
 def write(blocks: Iterable[Codes], folder: Path) -> None:
     """Writes the arrays of an index as its blocks come."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {name: _Growing(folder / f"{name}.npy") for name in NAMES}
+    files = {name: Growing(folder / f"{name}.npy") for name in NAMES}
     try:
         for part in _counted(packed(blocks)):
             for name, file in files.items():
@@ -95,7 +95,7 @@ def _counted(parts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         raise RarityError("there are no documents to index")
 
 
-class _Growing:
+class Growing:
     """A `.npy` file whose first axis grows; numpy leaves room in the header for its final length."""
 
     def __init__(self, path: Path) -> None:
@@ -105,6 +105,7 @@ class _Growing:
         self._shape: tuple[int, ...] = (0,)
 
     def append(self, array: NDArray[Any]) -> None:
+        """Writes more of the first axis."""
         array = np.ascontiguousarray(array)
         if self._sample is None:
             self._sample, self._shape = array[:0], (0, *array.shape[1:])

@@ -8,7 +8,7 @@ from typing import Any
 
 from rarityir.types import Json
 
-COSTS = ("dim", "bytes_per_doc", "index_bytes", "build_seconds", "qps")
+COSTS = ("dim", "bytes_per_doc", "index_bytes", "build_seconds", "qps", "recall")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Report:
     def best(self, measure: str) -> float:
         """Returns the measure's highest mean as it is printed, to four decimals."""
         return max(round(row.measures[measure], 4) for row in self.rows)
+
+    @property
+    def costs(self) -> list[str]:
+        """The costs that are shown: recall against exact search only where a system has one."""
+        return [c for c in COSTS if c != "recall" or any(row.cost.get(c) is not None for row in self.rows)]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as JSON's types; `systems[i]["measures"]` holds full precision."""

@@ -8,10 +8,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from rarityir.report.model import COSTS, Report, Row
+from rarityir.report.model import Report, Row
 from rarityir.types import UnknownName
 
-_HEADS = {"dim": "width", "bytes_per_doc": "bytes/doc", "index_bytes": "index", "build_seconds": "build s", "qps": "queries/s"}
+_HEADS = {
+    "dim": "width",
+    "bytes_per_doc": "bytes/doc",
+    "index_bytes": "index",
+    "build_seconds": "build s",
+    "qps": "queries/s",
+    "recall": "recall",
+}
 
 
 def render(report: Report, form: str) -> str:
@@ -26,6 +33,7 @@ def caption(report: Report) -> str:
     return (
         f"{report.dataset}, encoder {report.encoder}, {report.topics} topics, cutoff {report.cutoff}. "
         f"+ and − differ from {report.baseline} (paired randomisation test, Holm-corrected, p < {report.alpha:g})."
+        + (" Recall: of the exact best 100 for the same vectors." if "recall" in report.costs else "")
         + (f" Share of {report.share_of}: of its {report.measures[0]}, 95% bootstrap interval." if report.share_of else "")
     )
 
@@ -40,17 +48,19 @@ def cost(name: str, value: Any) -> str:
                 return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
             value /= 1024
         return f"{value:.1f} GiB"
+    if name == "recall":
+        return f"{value:.3f}"
     return f"{value:,.1f}" if name == "build_seconds" else f"{value:,.0f}"
 
 
 def _heads(report: Report) -> list[str]:
-    return [*report.measures, *([f"of {report.share_of}"] if report.share_of else []), *_HEADS.values()]
+    return [*report.measures, *([f"of {report.share_of}"] if report.share_of else []), *(_HEADS[c] for c in report.costs)]
 
 
 def _rest(report: Report, row: Row) -> list[str]:
     """What stands after a row's measures: its share of a system, where that is shown, and its costs."""
     share = "–" if row.share is None else f"{row.share[0]:.2f} ({row.share[1]:.2f}–{row.share[2]:.2f})"
-    return [*([share] if report.share_of else []), *(cost(c, row.cost.get(c)) for c in COSTS)]
+    return [*([share] if report.share_of else []), *(cost(c, row.cost.get(c)) for c in report.costs)]
 
 
 def _value(report: Report, row: Row, measure: str) -> tuple[str, str, bool]:
@@ -121,11 +131,11 @@ def as_csv(report: Report) -> str:
     tests = ("difference", "t", "fisher", "t_holm", "fisher_holm")
     shares = [f"share of {report.share_of}", "share low", "share high"] if report.share_of else []
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["system", *(c for m in report.measures for c in (m, *(f"{m} {t}" for t in tests))), *shares, *COSTS])
+    writer.writerow(["system", *(c for m in report.measures for c in (m, *(f"{m} {t}" for t in tests))), *shares, *report.costs])
     for row in report.rows:
         cells = [c for m in report.measures for c in (row.measures[m], *(row.tests.get(m, {}).get(t, "") for t in tests))]
         share = (row.share or ("", "", "")) if report.share_of else ()
-        writer.writerow([row.name, *cells, *share, *(row.cost.get(c, "") for c in COSTS)])
+        writer.writerow([row.name, *cells, *share, *(row.cost.get(c, "") for c in report.costs)])
     return out.getvalue()
 
 

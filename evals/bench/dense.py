@@ -1,0 +1,113 @@
+"""Exact dense search from disk against FAISS's flat index in memory; how cost falls with the width; FAISS's kinds and recall."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BLOCK, QUERIES = 10_000, 1000
+
+
+def bench() -> dict[str, float | str]:
+    found: dict[str, float | str] = {}
+    with tempfile.TemporaryDirectory() as place:
+        for documents, width in ((1_000_000, 64), (100_000, 768)):
+            found |= _beside_faiss(documents, width, Path(place) / f"{width}")
+        found |= _narrower(Path(place))
+        found |= _kinds(Path(place))
+    return found
+
+
+def _beside_faiss(documents: int, width: int, folder: Path) -> dict[str, float | str]:
+    """Seconds for all queries, each side's best of three, in turn."""
+    import faiss
+
+    from rarityir.indexes.dense import DenseIndex
+
+    DenseIndex.build("", _unit(documents, width, seed=0), folder)
+    ours, theirs = DenseIndex.open("", folder), faiss.IndexFlatIP(width)
+    for x_NK in _unit(documents, width, seed=0):
+        theirs.add(x_NK)
+    q_QK = next(_unit(QUERIES, width, seed=1))
+    found: dict[str, float | str] = {}
+    for cutoff in (10, 1000):
+        us, them = _times(lambda c=cutoff: ours.search(q_QK, c), lambda c=cutoff: theirs.search(q_QK, c))
+        name = f"{documents // 1000}k x {width}, k={cutoff}"
+        found |= {f"{name}: s": us, f"{name}: FAISS s": them, f"{name}: against FAISS": them / us}
+        assert (ours.search(q_QK, cutoff).rows == theirs.search(q_QK, cutoff)[1]).mean() > 0.999
+    return found
+
+
+def _narrower(place: Path, documents: int = 1_000_000, width: int = 256) -> dict[str, float | str]:
+    """Bytes and queries per second of a half, a quarter, an eighth of the width, relative to all of it."""
+    from rarityir.indexes.dense import DenseIndex
+
+    opened, sizes, q_QD = {}, {}, next(_unit(QUERIES, width, seed=1))
+    for tau in (1, 2, 4, 8):
+        folder = place / f"tau{tau}"
+        DenseIndex.build("", (_cut(x_NK, width // tau) for x_NK in _unit(documents, width, seed=0)), folder)
+        opened[tau], sizes[tau] = DenseIndex.open("", folder), (folder / "vectors.npy").stat().st_size
+    searches = [lambda t=t: opened[t].search(_cut(q_QD, width // t), 10) for t in opened]
+    seconds = dict(zip(opened, _times(*searches), strict=True))
+    found: dict[str, float | str] = {"1M x 256, k=10: s": seconds[1]}
+    for tau in (2, 4, 8):
+        found |= {f"width / {tau}: bytes fewer": sizes[1] / sizes[tau], f"width / {tau}: faster": seconds[1] / seconds[tau]}
+    return found
+
+
+def _kinds(place: Path, documents: int = 100_000, width: int = 128) -> dict[str, float | str]:
+    """Recall at 100 and queries per second on 500 groups of documents, and what is stored for a document."""
+    from rarityir.indexes.dense import DenseIndex
+    from rarityir.retrieval import recall
+
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((500, width))
+    x_ND = _normal(centres[rng.integers(0, 500, documents)] + 0.7 * rng.standard_normal((documents, width)))
+    q_QD = _normal(centres[rng.integers(0, 500, QUERIES)] + 0.7 * rng.standard_normal((QUERIES, width)))
+    found: dict[str, float | str] = {}
+    exact = np.empty((0, 0))
+    for kind in ("flat", "hnsw,32", "ivf512", "ivf512,pq32", "sq8", "pq32"):
+        folder = place / kind
+        started = time.perf_counter()
+        facts = DenseIndex.build(kind, iter(np.array_split(x_ND, 10)), folder)
+        built, index = time.perf_counter() - started, DenseIndex.open(kind, folder)
+        (seconds,) = _times(lambda i=index: i.search(q_QD, 100))
+        rows = index.search(q_QD, 100).rows
+        exact = rows if kind == "flat" else exact
+        found[f"100k x 128, {kind}"] = ", ".join(
+            [f"recall {recall(rows, exact):.3f}", f"{QUERIES / seconds:,.0f} queries/s", f"{facts['bytes_per_doc']} bytes",
+             f"built in {built:.1f} s"]
+        )  # fmt: skip
+    return found
+
+
+def _times(*searches: Callable[[], Any], repeats: int = 3) -> list[float]:
+    """Each search's fewest seconds; they take turns, so that a busy moment of the machine falls on all."""
+    taken: list[list[float]] = [[] for _ in searches]
+    for search in searches:
+        search()
+    for _ in range(repeats):
+        for search, times in zip(searches, taken, strict=True):
+            started = time.perf_counter()
+            search()
+            times.append(time.perf_counter() - started)
+    return [min(times) for times in taken]
+
+
+def _unit(count: int, width: int, seed: int) -> Iterator[Any]:
+    rng = np.random.default_rng(seed)
+    for start in range(0, count, BLOCK):
+        yield _normal(rng.standard_normal((min(BLOCK, count - start), width), dtype=np.float32))
+
+
+def _cut(x_NK: Any, width: int) -> Any:
+    return _normal(x_NK[:, :width])
+
+
+def _normal(x_NK: Any) -> Any:
+    return np.asarray(x_NK / np.linalg.norm(x_NK, axis=1, keepdims=True), np.float32)
