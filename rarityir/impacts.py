@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from rarityir import progress, registry, store
 from rarityir.settings import ImpactSettings
 from rarityir.tokens import Asking, TokenLens, check_weighting
+from rarityir.tokens.queries import read_weights
 from rarityir.tokens.vocabulary import check_stem
 from rarityir.types import Encoder, Floats, Impacts, RarityError, UnknownName
 
@@ -22,7 +22,8 @@ def check(settings: ImpactSettings) -> None:
     """Raises what is wrong with an index's settings, before anything is read or encoded."""
     check_weighting(settings.weighting)
     check_stem(settings.stem)
-    asking(settings)
+    if asking(settings).weights not in ("1", "logit", "idf"):
+        read_weights(settings.weights)
     if settings.style not in STYLES:
         raise UnknownName(registry.unknown("style of impacts", settings.style, STYLES))
     if settings.style != "aligned" and settings.weighting != "minus-next":
@@ -48,9 +49,11 @@ def own(
     The control weighs them by the embedding of another document, the one before it in its block: what is left is what a
     document's own tokens find without a model.
     """
+    before = None
     for x_ND in embeddings:
         if settings.style.endswith("-control"):
-            x_ND = np.roll(x_ND, 1, axis=0)
+            others = np.roll(x_ND, 1, axis=0) if len(x_ND) > 1 or before is None else before
+            before, x_ND = x_ND[-1:], others
         yield lens.own(x_ND, encoder.tokenize([next(texts) for _ in range(len(x_ND))]), settings.keep)
 
 
@@ -59,8 +62,8 @@ def strongest(
 ) -> Iterator[Impacts]:
     """Yields the K tokens that any of a document's states writes most.
 
-    Every block is kept under `folder` as soon as it is read, so reading that was stopped goes on where it was; the folder
-    is removed when the last block was taken.
+    Every block is kept under `folder` as soon as it is read, so reading that was stopped goes on where it was; whoever takes
+    the blocks removes the folder when they are stored.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{start // BLOCK:06d}.npz" for start in range(0, count, BLOCK)]
@@ -73,7 +76,6 @@ def strongest(
                 advance(len(block))
             with np.load(path) as found:
                 yield Impacts(found["indptr"], found["token_ids"], found["values"], len(lens.vocabulary.names))
-    shutil.rmtree(folder)
 
 
 def states(encoder: Encoder, texts: Sequence[str]) -> Iterable[Floats]:

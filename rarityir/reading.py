@@ -18,7 +18,7 @@ from rarityir.filters.source import Vectors
 from rarityir.report.matching import Column, Reading, Word
 from rarityir.settings import ImpactSettings
 from rarityir.tokens import TokenLens, Vocabulary, ask
-from rarityir.types import Encoder, Filter, Floats, Impacts
+from rarityir.types import Encoder, Filter, Floats, Impacts, RarityError
 
 RAW, INSTRUCTED = "raw", "instructed"
 
@@ -134,6 +134,8 @@ class Reader:
         lens = self.lens(self.filter)
         if self.settings.style == "lightretriever":
             return lens.strongest(impacts.states(self.encoder, [text]), self.settings.keep)
+        if self.settings.style == "promptreps-control":
+            raise RarityError("style=promptreps-control weighs by another document's embedding; explain style=promptreps instead")
         if self.settings.style == "promptreps":
             return next(impacts.own(lens, self.settings, self.encoder, [x_1D], iter([text])))
         return next(impacts.aligned(lens, self.settings, [x_1D]))

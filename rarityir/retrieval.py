@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Ints, 
 INDEXES = Path("indexes")
 CUTOFF = 1000
 DEPTH = 100  # exact neighbours that an approximate index is measured by
+READ = "read"  # what is kept of a long reading until its index is built
 TEXTS = 4096  # documents a block that text indexes are built from
 log = logging.getLogger(__name__)
 
@@ -229,6 +231,7 @@ class Retriever:
             if needed:
                 log.info("building %s", folder)
                 facts.update(kind.build(system.index.arg, self._documents(system, kind.takes, filter, folder), folder))
+                shutil.rmtree(folder / READ, ignore_errors=True)
         found = store.manifest(folder, identity)
         assert found is not None  # `building` has just seen to it
         return kind.open(system.index.arg, folder), folder, filter, found["facts"]
@@ -247,7 +250,7 @@ class Retriever:
             texts = (doc.text for doc in self.dataset.docs())
             if settings.style == "lightretriever":
                 count = len(self.corpus.doc_ids)
-                yield from impacts.strongest(lens, settings, self.encoder, texts, count, folder / "read")
+                yield from impacts.strongest(lens, settings, self.encoder, texts, count, folder / READ)
             elif settings.style.startswith("promptreps"):
                 yield from impacts.own(lens, settings, self.encoder, self.embeddings, texts)
             else:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rarityir import store
-from rarityir.types import BadInput, Floats, Hits, Ints, Json
+from rarityir.types import BadInput, Floats, Hits, Ints, Json, RarityError
 
 FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -54,6 +54,7 @@ class Run:
     def save(self, path: str | Path, provenance: Json = None) -> Path:
         """Writes TREC's six columns (query_id Q0 doc_id rank score tag), and `provenance` as JSON beside the file."""
         path = Path(path)
+        check_place(path)
         tag = self.name.replace(" ", "")
         with store.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             for i, query_id in enumerate(self.query_ids):
@@ -62,6 +63,21 @@ class Run:
         if provenance is not None:
             store.write_json(path.with_suffix(".json"), {**provenance, "run_sha256": store.digest_file(path)})
         return path
+
+
+def check_place(path: str | Path) -> None:
+    """Raises `RarityError` unless a run and its provenance (the same name with `.json`) can be written over what is there."""
+    path = Path(path)
+    side = path.with_suffix(".json")
+    if side == path:
+        raise RarityError(f"{path} is the name of a run's provenance; name the run itself, such as {path.with_suffix('.trec')}")
+    if side.is_file() and b'"run_sha256"' not in side.read_bytes():
+        raise RarityError(f"{side} would be written over by the run's provenance; choose another name than {path}")
+    if path.is_file():
+        with path.open("rb") as file:
+            first = file.readline(1 << 16)
+        if first and len(first.split()) != 6:
+            raise RarityError(f"{path} is no run and would be written over; choose another file")
 
 
 def strictly_decreasing(scores_QN: Floats) -> Floats:

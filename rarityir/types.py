@@ -47,7 +47,7 @@ class Dataset:
 
 
 class Hits(NamedTuple):
-    """Rows and scores of the documents found for each query, best first: two (Q, cutoff) arrays; row −1 pads."""
+    """Rows and scores of the documents found for each query, best first: two arrays (Q, at most cutoff); row −1 pads."""
 
     rows: Ints
     scores: Floats

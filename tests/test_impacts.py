@@ -108,6 +108,21 @@ def test_a_long_reading_goes_on_where_it_was_stopped(tmp_path, stories, monkeypa
     assert all((folders[0] / n).read_bytes() == (folders[1] / n).read_bytes() for n in names[0] if n.endswith(".npy"))
 
 
+def test_a_long_reading_is_kept_until_its_index_is_built(tmp_path, stories, monkeypatch):
+    from rarityir.indexes import arrays
+
+    dataset, encoder = ri.load_dataset(str(write_beir(tmp_path / "tiny"))), ri.load_encoder(stories)
+    monkeypatch.setattr(impacts, "BLOCK", 2)
+    with monkeypatch.context() as stopping:
+        stopping.setattr(arrays, "_write_facts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            retrieval.retrieve("sparse:16,style=lightretriever", dataset, encoder, indexes=tmp_path / "indexes")
+    assert len(list((tmp_path / "indexes").rglob("read/*.npz"))) == 3
+    monkeypatch.setattr(type(encoder), "document_states", None)  # nothing is read again
+    retrieval.retrieve("sparse:16,style=lightretriever", dataset, encoder, indexes=tmp_path / "indexes")
+    assert not list((tmp_path / "indexes").rglob("read"))
+
+
 @pytest.mark.parametrize("name", ["", "+edge:2"])
 def test_aligned_queries_are_read_through_the_documents_filter(retriever, name):
     encoder = retriever.encoder

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rarityir import store
 from rarityir.runs import Run, read_run, strictly_decreasing
-from rarityir.types import BadInput, Hits
+from rarityir.types import BadInput, Hits, RarityError
 
 DOC_IDS = [f"d{i:03d}" for i in range(200)]
 # Scores as retrieval gives them, from which equal ones are drawn often; float32 throughout.
@@ -199,3 +199,21 @@ def test_a_run_that_is_absent_empty_or_no_text_is_one_error(tmp_path: Path) -> N
 def test_ids_of_any_script_survive(tmp_path: Path) -> None:
     run = Run.from_hits("a", ["q-é", "問"], ["döc", "文書"], hits([(0, 1.0), (1, 0.5)], [(1, 2.0)]))
     same(read_run(run.save(tmp_path / "a.trec")), run)
+
+
+def test_saving_a_run_writes_over_runs_and_their_provenance_alone(tmp_path):
+    hits = Hits(np.array([[0]]), np.array([[1.0]], np.float32))
+    run = Run.from_hits("a", ["q"], ["d"], hits)
+    run.save(run.save(tmp_path / "run.trec", {"cutoff": 1}), {"cutoff": 2})
+    assert '"cutoff": 2' in (tmp_path / "run.json").read_text()
+    (tmp_path / "topics.json").write_text('{"q": "the user\'s"}')
+    (tmp_path / "vectors.jsonl").write_text('{"id": "d"}\n')
+    for name, words in (
+        ("topics.trec", "topics.json would be written over"),
+        ("vectors.jsonl", "is no run"),
+        ("out.json", "provenance"),
+    ):
+        with pytest.raises(RarityError, match=rf"^[^\n]*{words}[^\n]*$"):
+            run.save(tmp_path / name, {})
+    assert (tmp_path / "topics.json").read_text() == '{"q": "the user\'s"}'
+    assert not (tmp_path / "topics.trec").exists()

@@ -84,7 +84,7 @@ def align(
 @click.command()
 @click.argument("query")
 @click.argument("document", metavar="DOC")
-@click.option("--system", default="sparse:64+edge:2", show_default=True, help="An index with its filters; sparse or dense.")
+@click.option("--system", default="sparse:64+auto", show_default=True, help="An index with its filters; sparse or dense.")
 @click.option("--against", metavar="E", help="Another encoder, whose cosines and tokens are shown beside.")
 @TOKENS
 @click.option("--dataset", metavar="D", help=f"{DATASET} QUERY and DOC are then its query_id and doc_id.")

@@ -58,9 +58,12 @@ def index(system: str, *, as_json: bool, **options: Any) -> None:
 @json_option
 def search(system: str, cutoff: int, out: Path | None, *, as_json: bool, **options: Any) -> None:
     """Retrieve with SYSTEM for all topics of a dataset and write the TREC run."""
+    from rarityir.runs import check_place
     from rarityir.systems import System
 
     parsed = System.parse(system)
+    if out is not None:
+        check_place(out)
     source = retriever(options)
     run = source.run(parsed, cutoff)
     if out is None and not as_json:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir import store
-from rarityir.indexes.packing import Codes, packed
+from rarityir.indexes.packing import BLOCK, Codes, packed
 from rarityir.types import RarityError
 
 _FACTS, _FORMAT = "index.json", 2
@@ -75,7 +75,20 @@ def load(folder: Path) -> dict[str, Any]:
         raise RarityError(f"{folder} holds no whole sparse index ({error}); build it again") from None
     if {name: list(array.shape) for name, array in found.items()} != facts.get("shapes"):
         raise RarityError(f"{folder} holds no whole sparse index (its arrays are of other sizes); build it again")
+    if not _sound(found):  # the compiled loops read where these arrays point and do not look
+        raise RarityError(f"{folder} holds a damaged sparse index (its arrays point outside each other); build it again")
     return found
+
+
+def _sound(found: dict[str, Any]) -> bool:
+    """Whether postings lie within their arrays and rows within the last block, which may be shorter than others."""
+    starts, pointers = np.asarray(found["starts"]), np.asarray(found["pointers"])
+    light = np.diff(starts[:, 0])
+    inside = (starts[0] == 0).all() and (starts[-1] == (len(found["rows"]), len(found["heavy"]))).all()
+    rising = (pointers[:, 0] == 0).all() and (pointers[:, 1:] >= pointers[:, :-1]).all() and (pointers[:, -1] == light).all()
+    documents = len(found["scales"]) - (len(light) - 1) * BLOCK
+    rows, tokens = np.asarray(found["rows"][starts[-2, 0] :]), np.asarray(found["heavy"])[:, 0]
+    return bool(inside and rising and (rows < documents).all() and (tokens < pointers.shape[1] - 1).all())
 
 
 def _write_facts(folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -220,5 +220,6 @@ def write(blocks: Iterable[Impacts], folder: Path) -> None:
 def _blocks(impacts: Any) -> Iterable[Impacts]:
     if isinstance(impacts, Impacts) or hasattr(impacts, "tocsr"):
         return [as_impacts(impacts)]
-    found: Iterable[Impacts] = impacts
-    return found
+    if not isinstance(impacts, Iterable):
+        as_impacts(impacts)
+    return map(as_impacts, impacts)

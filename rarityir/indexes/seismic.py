@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import registry, store
-from rarityir.indexes.packing import as_impacts
+from rarityir.indexes.packing import as_impacts, named
 from rarityir.indexes.sparse import positive
 from rarityir.indexes.topk import pad
 from rarityir.settings import ImpactSettings
@@ -47,6 +47,7 @@ class SeismicIndex:
         seismic = _seismic()
         data, wide, rows, frequencies = None, False, 0, np.empty(0, np.int64)
         for block in map(positive, _blocks(impacts)):
+            named(block)
             if data is None:
                 wide = block.vocabulary > _NARROW
                 data = (seismic.SeismicDatasetLV if wide else seismic.SeismicDataset)(dim=block.vocabulary)
@@ -116,8 +117,10 @@ class SeismicIndex:
         asked = as_impacts(queries)
         if asked.vocabulary > self.vocabulary:
             raise RarityError(f"the queries have {asked.vocabulary} tokens, the index {self.vocabulary}")
-        if not (asked.values >= 0).all():
-            raise RarityError("query weights must not be negative: Seismic adds impacts up, it takes none away")
+        if not (np.isfinite(asked.values) & (asked.values >= 0)).all():
+            raise RarityError("query weights must be finite and not negative: Seismic adds impacts up, it takes none away")
+        if cutoff < 1:
+            return Hits(np.empty((len(asked.indptr) - 1, 0), np.int64), np.empty((len(asked.indptr) - 1, 0), np.float32))
         string = _seismic().get_seismic_string()
         parts = [slice(*pair) for pair in zip(asked.indptr[:-1], asked.indptr[1:], strict=True)]
         found = self._inner.batch_search(

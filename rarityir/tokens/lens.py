@@ -79,7 +79,7 @@ class TokenLens:
     def align(self, x_BD: Floats, k: int) -> Impacts:
         """Returns each embedding's k best tokens, best first; one that weighs nothing is left out.
 
-        Of equal logits the earlier token is better. Only `raw` keeps weights below zero; an index leaves them out.
+        Of equal logits the earlier token is better. Only `raw` keeps weights below zero; a system's index leaves them out.
         """
         return _joined((self._top(z_BC, k) for z_BC in self._blocks(x_BD)), len(self.vocabulary.names))
 

@@ -93,7 +93,11 @@ def inverse_document_frequencies(frequencies_C: Ints, documents: int) -> Floats:
 def read_weights(path: str | Path) -> Mapping[str, float]:
     """Returns token → weight of a file with a token, a tab and a weight on each line; the line of `*` is for all others."""
     found: dict[str, float] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 at byte {error.start}; convert it first") from None
+    for number, line in enumerate(text.splitlines(), 1):
         token, tab, value = line.partition("\t")
         if not line.strip():
             continue

@@ -79,6 +79,8 @@ def opened_corpus(folder: str | Path, encoder: Encoder) -> Collection:
     """
     folder = Path(folder)
     identity = _complete(folder)["identity"]
+    if not str(identity.get("index", "")).startswith("sparse:"):
+        raise RarityError(f"{folder} holds no sparse index; give the folder of one, such as sparse_64")
     for name, value in json.loads(json.dumps(encoder.identity())).items():
         if identity.get(f"encoder.{name}", value) != value:
             raise RarityError(f"{folder} was built with another encoder than {encoder.name} ({name} differs); give that one")

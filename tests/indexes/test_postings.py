@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rarityir.indexes import kernels, postings
 from rarityir.indexes.packing import BLOCK, HEAVY, quantised
 from rarityir.indexes.postings import SparseIndex
-from rarityir.types import Hits, Impacts
+from rarityir.types import Hits, Impacts, RarityError
 
 TOKENS = 300
 
@@ -280,3 +280,20 @@ def test_an_index_gives_its_vectors_back(three_blocks):
         assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
     tokens, values = index.vector(BLOCK + 1)
     assert (tokens.tolist(), values.tolist()) == (stored[BLOCK + 1].indices.tolist(), stored[BLOCK + 1].data.tolist())
+
+
+def test_blocks_may_be_matrices(tmp_path):
+    matrix = corpus(900, 4)
+    whole = SparseIndex.build(matrix).save(tmp_path / "whole")
+    SparseIndex.build((matrix[start : start + 250] for start in range(0, 900, 250)), tmp_path / "parts")
+    assert all(path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes() for path in whole.iterdir())
+
+
+@pytest.mark.parametrize("name", ["pointers", "starts", "rows", "heavy"])
+def test_an_index_whose_arrays_point_outside_each_other_is_never_searched(tmp_path, name):
+    folder = SparseIndex.build(corpus(900, 4)).save(tmp_path)
+    array = np.load(folder / f"{name}.npy")
+    array[..., -1] = np.iinfo(array.dtype).max // 2
+    np.save(folder / f"{name}.npy", array if name != "heavy" else np.full_like(array, TOKENS))
+    with pytest.raises(RarityError, match=r"^[^\n]*damaged sparse index[^\n]*build it again$"):
+        SparseIndex.load(folder)
