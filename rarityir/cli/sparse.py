@@ -62,8 +62,9 @@ def search(
     import time
 
     from rarityir import vectors
-    from rarityir.runs import Run
+    from rarityir.runs import Run, check_place
 
+    check_place(out)
     found = _opened(index, encoder)
     asked = vectors.topics(topics, {name: token for token, name in enumerate(found.tokens)})
     queries = vectors.known(asked, len(found.tokens))
