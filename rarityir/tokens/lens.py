@@ -55,6 +55,8 @@ class TokenLens:
             raise RarityError(
                 f"the vocabulary has {len(self.vocabulary.class_of)} token ids, the unembedding {len(self._unembed_VD)} rows"
             )
+        if self._bias_V is not None and len(self._bias_V) != len(self._unembed_VD):
+            raise RarityError(f"the bias has {len(self._bias_V)} entries, the unembedding {len(self._unembed_VD)} rows")
         if not self.vocabulary.names:
             raise RarityError("the vocabulary has no token that is a word, so nothing can be read")
         self._weigh, self._unit, self._signed = WEIGHTINGS[weighting], unit, weighting == "raw"
@@ -138,6 +140,8 @@ class TokenLens:
             raise RarityError(
                 f"embeddings to read here are (B, {self._unembed_VD.shape[1]}) arrays, these have shape {np.shape(x_BD)}"
             )
+        if not np.isfinite(x_BD).all():
+            raise RarityError("an embedding that is not finite has no tokens; encode it again")
         x_BK = x_BD if self._filter is None else self._filter(x_BD)
         z_BV: Floats = np.asarray(x_BK, np.float32) @ rows.T
         if self._bias_V is not None:

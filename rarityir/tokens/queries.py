@@ -6,6 +6,7 @@ own tokens alone no model is asked.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from rarityir.tokens.vocabulary import Vocabulary
 from rarityir.tokens.weightings import above_mean
 from rarityir.types import BadInput, Floats, Impacts, Ints, RarityError
 
+log = logging.getLogger(__name__)
 _FORM = re.compile(r"literal|(?:aligned|both):([1-9]\d*)")
 OTHERS = "*"  # in a file of weights: every token that has no line
 
@@ -121,6 +123,11 @@ def _one(weights: str, vocabulary: Vocabulary, rarity: Callable[[], Floats]) -> 
         weight_C = rarity()
         return lambda classes: weight_C[classes]
     given = read_weights(weights)
+    strange = given.keys() - {OTHERS, *vocabulary.names}
+    if strange:
+        log.warning(
+            "%s: %d names are no canonical tokens here (such as %r) and weigh nothing", weights, len(strange), min(strange)
+        )
 
     def of_file(classes: Ints) -> Floats:
         names = [vocabulary.names[c] for c in classes]

@@ -340,6 +340,8 @@ def test_words_of_one_stem_are_one_token_where_a_stemmer_is_named():
         (lambda: TokenLens(UNEMBED_VD, vocabulary=Vocabulary.of([None] * V)), "no token that is a word"),
         (lambda: TokenLens(UNEMBED_VD).logits(X_BD[:, :3]), rf"\(B, {D}\) arrays, these have shape \(20, 3\)"),
         (lambda: TokenLens(UNEMBED_VD).align(X_BD, 0), "at least one"),
+        (lambda: TokenLens(UNEMBED_VD).tokens(X_BD * np.nan, 2), "not finite has no tokens"),
+        (lambda: TokenLens(UNEMBED_VD, bias=np.ones(3, np.float32)), f"the bias has 3 entries, the unembedding {V} rows"),
         (lambda: Vocabulary.of(["a"], stem="englsh"), "did you mean english"),
     ],
 )

@@ -118,3 +118,10 @@ def test_a_query_form_that_is_none_is_an_error(form):
 def test_weights_that_are_no_file_are_an_error():
     with pytest.raises(RarityError, match="weights are 1, logit, idf or a file"):
         Asking("literal", "no/such/file")
+
+
+def test_a_name_in_a_file_of_weights_that_is_no_token_is_told_of(tmp_path, caplog):
+    path = tmp_path / "weights.tsv"
+    path.write_text("4\t2\nHeat\t3\n*\t1\n", encoding="utf-8")
+    asked("literal", str(path))
+    assert caplog.messages == [f"{path}: 1 names are no canonical tokens here (such as 'Heat') and weigh nothing"]
