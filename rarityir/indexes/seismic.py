@@ -118,7 +118,7 @@ class SeismicIndex:
         if asked.vocabulary > self.vocabulary:
             raise RarityError(f"the queries have {asked.vocabulary} tokens, the index {self.vocabulary}")
         if not (np.isfinite(asked.values) & (asked.values >= 0)).all():
-            raise RarityError("query weights must be finite and not negative: Seismic adds impacts up, it takes none away")
+            raise RarityError("query weights must not be negative, and finite: Seismic adds impacts up, it takes none away")
         if cutoff < 1:
             return Hits(np.empty((len(asked.indptr) - 1, 0), np.int64), np.empty((len(asked.indptr) - 1, 0), np.float32))
         string = _seismic().get_seismic_string()

@@ -224,3 +224,9 @@ def test_a_system_of_its_name_retrieves_nearly_what_the_exact_one_does(beir, sto
     assert folders == ["seismic_16", "seismic_16+edge_2"]  # how to search shares the index
     [manifest] = tmp_path.rglob("seismic_16/manifest.json")
     assert json.loads(manifest.read_text())["identity"]["form"].startswith("canonical tokens, half precision, pyseismic-lsr ")
+
+
+def test_a_cutoff_of_nothing_finds_nothing():
+    pytest.importorskip("seismic")
+    index = SeismicIndex.build(sp.csr_matrix(np.array([[1, 2], [0, 3]], np.float32)))
+    assert index.search(sp.csr_matrix(np.array([[1, 1]], np.float32)), 0).rows.shape == (1, 0)
