@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,18 @@ COLLECTIONS = Path(os.environ.get("RARITYIR_TEST_COLLECTIONS", Path(__file__).pa
 def beir(tmp_path: Path) -> Path:
     """A tiny judged collection in BEIR's layout: 6 documents, 3 queries."""
     return write_beir(tmp_path / "tiny")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test works in an empty folder with an empty cache, and leaves logging as it was."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root, own = logging.getLogger(), logging.getLogger("rarityir")
+    before = (root.handlers[:], root.level, own.level)
+    yield
+    root.handlers[:], root.level, own.level = before
 
 
 @pytest.fixture(scope="session")

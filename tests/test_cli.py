@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +16,7 @@ from rarityir.runs import read_run
 SYSTEMS = "bm25,dense,dense+edge:2,sparse:32+edge:2"
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test works in an empty folder with an empty cache, and leaves logging as it was."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    root, own = logging.getLogger(), logging.getLogger("rarityir")
-    before = (root.handlers[:], root.level, own.level)
-    yield
-    root.handlers[:], root.level, own.level = before
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def files(folder: Path, pattern: str = "*") -> dict[Path, tuple[int, bytes]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +15,7 @@ from rarityir.runs import read_run
 REAL = Path(__file__).parent / "vectors"
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test works in an empty folder, and leaves logging as it was."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    root, own = logging.getLogger(), logging.getLogger("rarityir")
-    before = (root.handlers[:], root.level, own.level)
-    yield
-    root.handlers[:], root.level, own.level = before
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def topics(name: str) -> dict[str, Counter[str]]:

@@ -117,6 +117,13 @@ def as_impacts(given: Any) -> Impacts:
     return Impacts(indptr, ids, matrix.data.astype(np.float32), matrix.shape[1])
 
 
+def blocks_of(impacts: Any) -> Iterable[Impacts]:
+    """Returns what an index is built of as blocks: a matrix or `Impacts` is one, anything else is gone through."""
+    if isinstance(impacts, Impacts) or not isinstance(impacts, Iterable) or hasattr(impacts, "tocsr"):
+        return [as_impacts(impacts)]
+    return map(as_impacts, impacts)
+
+
 def _rebatched(blocks: Iterable[Codes], size: int) -> Iterator[Codes]:
     """The same documents in blocks of `size`, the last one shorter."""
     held: list[Codes] = []

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rarityir.indexes import arrays
-from rarityir.indexes.packing import BLOCK, Codes, as_impacts, coded, joined, named
+from rarityir.indexes.packing import BLOCK, Codes, as_impacts, blocks_of, coded, joined, named
 from rarityir.types import Floats, Hits, Impacts, Ints, Json, RarityError
 
 _AT_ONCE, _ROOM = 64, 1 << 19  # queries that search a block one after another, and the candidates they may hold
@@ -38,7 +38,7 @@ class SparseIndex:
 
         With a path it is written there as it is built, holding one block in memory, and opened memory-mapped.
         """
-        return cls._of(coded(_blocks(impacts)), path)
+        return cls._of(coded(blocks_of(impacts)), path)
 
     @classmethod
     def merge(cls, parts: Sequence[SparseIndex | str | Path], path: str | Path | None = None) -> SparseIndex:
@@ -215,11 +215,3 @@ class SparseIndex:
 def write(blocks: Iterable[Impacts], folder: Path) -> None:
     """Writes the index of a stream of impacts, which come in row order; one block of documents is held at a time."""
     arrays.write(coded(blocks), folder)
-
-
-def _blocks(impacts: Any) -> Iterable[Impacts]:
-    if isinstance(impacts, Impacts) or hasattr(impacts, "tocsr"):
-        return [as_impacts(impacts)]
-    if not isinstance(impacts, Iterable):
-        as_impacts(impacts)
-    return map(as_impacts, impacts)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import registry, store
-from rarityir.indexes.packing import as_impacts, named
+from rarityir.indexes.packing import as_impacts, blocks_of, named
 from rarityir.indexes.sparse import positive
 from rarityir.indexes.topk import pad
 from rarityir.settings import ImpactSettings
@@ -46,7 +46,7 @@ class SeismicIndex:
         """
         seismic = _seismic()
         data, wide, rows, frequencies = None, False, 0, np.empty(0, np.int64)
-        for block in map(positive, _blocks(impacts)):
+        for block in map(positive, blocks_of(impacts)):
             named(block)
             if data is None:
                 wide = block.vocabulary > _NARROW
@@ -212,13 +212,6 @@ def _seismic() -> Any:
 
 def _missing() -> MissingExtra:
     return MissingExtra("seismic needs pyseismic-lsr: pip install 'rarityir[seismic]'; sparse:K searches the same exactly")
-
-
-def _blocks(given: Any) -> Iterable[Impacts]:
-    if isinstance(given, Impacts) or hasattr(given, "tocsr"):
-        return [as_impacts(given)]
-    found: Iterable[Impacts] = given
-    return found
 
 
 def _ordered(block: Impacts) -> Impacts:
