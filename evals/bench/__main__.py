@@ -11,9 +11,14 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from evals.bench import apply, filter, sparse
+from evals.bench import apply, encode, filter, sparse
 
-BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {"apply": apply.bench, "filter": filter.bench, "sparse": sparse.bench}
+BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {
+    "apply": apply.bench,
+    "encode": encode.bench,
+    "filter": filter.bench,
+    "sparse": sparse.bench,
+}
 
 
 def main() -> None:
