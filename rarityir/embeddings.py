@@ -4,27 +4,112 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rarityir import progress, store
 from rarityir.corpus import Corpus
+from rarityir.encoders.batching import Execution
+from rarityir.encoders.forward import matmul_rate, one_thread
+from rarityir.encoders.hf import HFEncoder
+from rarityir.encoders.workers import Piece, Read, Window, worker_count
 from rarityir.filters import EmbedFilter
 from rarityir.systems import slug
 from rarityir.types import Dataset, Encoder, Floats, Json, RarityError
 
-BLOCK = 512
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLOCK = 512  # documents in a file
+WINDOW = 8  # files whose documents are sorted by length and batched together
+KEEP_SECONDS = 30.0  # after which what has come of a window is kept: what a kill costs at most
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class Unfinished:
+    """A window whose embeddings (N, D) come in piece by piece; what has come is kept on disk every KEEP_SECONDS."""
+
+    paths: tuple[Path, ...]
+    block: int
+    embeddings: NDArray[Any]
+    done: NDArray[np.bool_]
+    kept: float
+
+    @classmethod
+    def found(cls, paths: tuple[Path, ...], block: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Unfinished:
+        """Returns the window as an earlier, stopped run left it, or an empty one."""
+        self = cls(paths, block, np.zeros(shape, dtype), np.zeros(shape[0], bool), time.monotonic())
+        if self.journal.exists():
+            with np.load(self.journal, allow_pickle=False) as kept:
+                self.embeddings[:], self.done[:] = kept["embeddings"], kept["done"]
+        for i, path in enumerate(paths):
+            if path.exists():
+                rows = slice(i * block, (i + 1) * block)
+                self.embeddings[rows], self.done[rows] = np.load(path, allow_pickle=False), True
+        return self
+
+    @property
+    def journal(self) -> Path:
+        """Where the unfinished window is kept."""
+        return self.paths[0].with_suffix(".unfinished.npz")
+
+    def take(self, rows: list[int], x_BD: Floats) -> int:
+        """Takes some rows and returns how many of them are new; `RarityError` for a value too large for the store."""
+        with np.errstate(over="ignore"):
+            values_BD = x_BD.astype(self.embeddings.dtype)
+        if not np.isfinite(values_BD).all():
+            raise RarityError(f"an embedding holds {abs(x_BD).max():.3g}, too large for float16; use --store-dtype float32")
+        new = int((~self.done[rows]).sum())
+        self.embeddings[rows], self.done[rows] = values_BD, True
+        if time.monotonic() - self.kept > KEEP_SECONDS and not self.done.all():
+            self.keep()
+        return new
+
+    def keep(self) -> None:
+        """Writes what has come so far, whole or not at all."""
+        with store.replacing(self.journal) as temporary, temporary.open("wb") as file:
+            np.savez(file, embeddings=self.embeddings, done=self.done)
+        self.kept = time.monotonic()
+
+    def finish(self) -> None:
+        """Writes the blocks that are not there yet, and drops what was kept of the window."""
+        for i, path in enumerate(self.paths):
+            if not path.exists():
+                with store.replacing(path) as temporary, temporary.open("wb") as file:
+                    np.save(file, self.embeddings[i * self.block : (i + 1) * self.block])
+        self.journal.unlink(missing_ok=True)
+
+
+class Speed:
+    """Tokens a second since the first were read, and the share of the machine's measured matmul rate that they take.
+
+    A token costs two operations a parameter of the layers; what attention adds is left out.
+    """
+
+    def __init__(self) -> None:
+        self.started, self.tokens, self.operations, self.rate = time.monotonic(), 0, 0, 0.0
+
+    def said(self) -> str:
+        """Returns both as words; nothing where tokens are not counted."""
+        if not self.tokens:
+            return ""
+        per_second = self.tokens / max(time.monotonic() - self.started, 1e-9)
+        share = f", {per_second * self.operations / self.rate:.0%} of the matmul rate" if self.rate else ""
+        return f"{per_second:,.0f} tokens/s{share}"
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The (N, D) float32 embeddings of a corpus in row order, as memory-mapped blocks."""
+    """The (N, D) float32 embeddings of a corpus in row order, block by block, memory-mapped unless stored as float16."""
 
     folder: Path
     paths: tuple[Path, ...]
@@ -33,12 +118,13 @@ class Embeddings:
 
     def __iter__(self) -> Iterator[Floats]:
         for path in self.paths:
-            yield np.load(path, mmap_mode="r")
+            yield _floats(path)
 
 
 def identify(corpus: Corpus, encoder: Encoder) -> dict[str, Json]:
-    """Returns what document embeddings depend on: the documents' digest and the encoder's identity."""
-    return {"documents": corpus.digest, "block": BLOCK, **{f"encoder.{k}": v for k, v in encoder.identity().items()}}
+    """Returns what stored embeddings depend on: the documents' digest, the encoder's identity, the type they are kept in."""
+    facts = {"documents": corpus.digest, "block": BLOCK, **{f"encoder.{k}": v for k, v in encoder.identity().items()}}
+    return facts if _store_dtype(encoder) == "float32" else {**facts, "store_dtype": _store_dtype(encoder)}
 
 
 def embed(dataset: Dataset, corpus: Corpus, encoder: Encoder) -> Embeddings:
@@ -85,26 +171,72 @@ def filtered(folder: Path, chosen: EmbedFilter, out: Path) -> dict[str, Json]:
                 for name in names:
                     if not (out / name).exists():
                         with store.replacing(out / name) as temporary, temporary.open("wb") as file:
-                            np.save(file, chosen(np.load(folder / name, mmap_mode="r")))
+                            np.save(file, chosen(_floats(folder / name)))
                     advance(1)
     return {"folder": str(out), **facts}
 
 
+def _floats(path: Path) -> Floats:
+    x_ND: Floats = np.load(path, mmap_mode="r")
+    return x_ND if x_ND.dtype == np.float32 else x_ND.astype(np.float32)
+
+
+def _store_dtype(encoder: Encoder) -> str:
+    return getattr(encoder, "execution", Execution()).store_dtype
+
+
 def _encode(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], count: int) -> None:
-    done = [path.exists() for path in paths]
-    there = min(count, sum(done) * BLOCK)
+    there = min(count, sum(path.exists() for path in paths) * BLOCK)
     if there:
         log.info("resuming: %d of %d documents are encoded", there, count)
-    started, fresh = time.monotonic(), 0
+    started, speed, halved = time.monotonic(), Speed(), 0
+    opened: dict[int, Unfinished] = {}
+    with _reading(encoder, count - there, speed) as read:
+        try:
+            with progress.bar(f"encoding with {encoder.name}", count, there, speed.said) as advance:
+                for piece in read(_windows(dataset, encoder, paths, opened)):
+                    speed.tokens += piece.tokens
+                    halved += piece.halved
+                    advance(opened[piece.window].take(piece.rows, piece.embeddings))
+                    if opened[piece.window].done.all():
+                        opened.pop(piece.window).finish()
+        finally:
+            for unfinished in opened.values():
+                unfinished.keep()
+    if halved:
+        log.warning("batches did not fit in memory and were halved %d times; a lower --batch-tokens saves that", halved)
+    log.info("encoded %d documents in %.1f s (%s)", count - there, time.monotonic() - started, speed.said())
+
+
+def _windows(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], opened: dict[int, Unfinished]) -> Iterator[Window]:
+    """The windows that lack a block, each opened as it is given out."""
     docs = dataset.docs()
-    with progress.bar(f"encoding with {encoder.name}", count, there) as advance:
-        for path, ready in zip(paths, done, strict=True):
-            block = [doc.text for doc in islice(docs, BLOCK)]
-            if ready:
-                continue
-            x_ND = encoder.encode_document(block)
-            with store.replacing(path) as temporary, temporary.open("wb") as file:
-                np.save(file, x_ND)
-            advance(len(block))
-            fresh += len(block)
-    log.info("encoded %d documents in %.1f s", fresh, time.monotonic() - started)
+    dtype = np.dtype(_store_dtype(encoder))
+    for number, first in enumerate(range(0, len(paths), WINDOW)):
+        texts = [doc.text for doc in islice(docs, WINDOW * BLOCK)]
+        blocks = paths[first : first + WINDOW]
+        if not all(path.exists() for path in blocks):
+            opened[number] = Unfinished.found(blocks, BLOCK, (len(texts), encoder.dim), dtype)
+            yield Window(number, texts, ~opened[number].done)
+
+
+@contextmanager
+def _reading(encoder: Encoder, documents: int, speed: Speed) -> Iterator[Read]:
+    """What reads windows with an encoder: by its own workers where it has some, block by block where not."""
+    if not isinstance(encoder, HFEncoder):
+        yield lambda windows: _block_by_block(encoder, windows)
+        return
+    with encoder.reading(documents) as read:
+        if sys.stderr.isatty() or log.isEnabledFor(logging.INFO):
+            speed.operations = encoder.operations()
+            with one_thread(encoder.torch_device):
+                speed.rate = matmul_rate(encoder.torch_device, encoder.arithmetic) * worker_count(encoder, documents)
+        yield read
+
+
+def _block_by_block(encoder: Encoder, windows: Iterable[Window]) -> Iterator[Piece]:
+    for window in windows:
+        for start in range(0, len(window.texts), BLOCK):
+            rows = list(range(start, min(start + BLOCK, len(window.texts))))
+            if window.wanted[rows].any():
+                yield Piece(window.number, rows, encoder.encode_document([window.texts[i] for i in rows]), 0, 0)

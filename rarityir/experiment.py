@@ -47,7 +47,11 @@ class Experiment:
     max_length: int | None = None
     device: str = "auto"
     dtype: str = "auto"
-    batch_tokens: int = 16384
+    batch_tokens: int = 0
+    workers: int = 0
+    attention: str = "auto"
+    compile: bool = False
+    store_dtype: str = "float32"
     systems: Sequence[str] = SYSTEMS
     measures: Sequence[str] = DEFAULT
     baseline: str = "bm25"
@@ -82,7 +86,7 @@ class Experiment:
                 raise UnknownName(f"{where}: unknown key {key!r}; known: {', '.join(kinds)}")
             if kinds[key] is tuple and (not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value)):
                 raise BadInput(f"{where}: {key} must be a list of names")
-            if kinds[key] in (int, str) and not isinstance(value, kinds[key]):
+            if kinds[key] in (bool, int, str) and not isinstance(value, kinds[key]):
                 raise BadInput(f"{where}: {key} must be {kinds[key].__name__}, not {type(value).__name__}")
         return dataclasses.replace(self, **values)
 
@@ -124,6 +128,10 @@ def perform(experiment: Experiment) -> Report:
         device=experiment.device,
         dtype=experiment.dtype,
         batch_tokens=experiment.batch_tokens,
+        workers=experiment.workers,
+        attention=experiment.attention,
+        compile=experiment.compile,
+        store_dtype=experiment.store_dtype,
     )
     whole = Retriever(dataset, encoder, Path(experiment.indexes))
     retriever = subcollection.narrow(whole, experiment.pool, experiment.sample)

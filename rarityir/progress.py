@@ -8,8 +8,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(what: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Yields a function that advances the bar by a number of items; `done` items were there before."""
+def bar(what: str, total: int | None, done: int = 0, said: Callable[[], str] = str) -> Iterator[Callable[[int], None]]:
+    """Yields a function that advances the bar by a number of items; `done` items were there before.
+
+    What `said` returns stands in the place of the rate, unless it is nothing.
+    """
     if not sys.stderr.isatty():
         yield lambda step: None
         return
@@ -25,6 +28,6 @@ def bar(what: str, total: int | None, done: int = 0) -> Iterator[Callable[[int],
 
         def advance(step: int) -> None:
             speed = progress.tasks[0].speed
-            progress.update(task, advance=step, rate=f"{speed:,.0f}/s" if speed else "")
+            progress.update(task, advance=step, rate=said() or (f"{speed:,.0f}/s" if speed else ""))
 
         yield advance

@@ -116,6 +116,7 @@ def test_stored_embeddings_and_filters_serve_again(dataset, encoder, monkeypatch
         raise AssertionError("documents are encoded again")
 
     monkeypatch.setattr(HFEncoder, "encode_document", refuse)
+    monkeypatch.setattr(HFEncoder, "reading", refuse)
     assert aligned(dataset, encoder, ["edge:2", "abtt:1"]).json() == first.json()
     assert aligned(dataset, encoder, ["edge:2"], sample=4).texts == 4
 

@@ -317,6 +317,7 @@ def test_eval_prints_one_json_object_and_a_second_time_encodes_nothing_again(
     before = files(Path("indexes"))
     assert [path for path in before if path.parent.name == "embeddings" and path.suffix == ".npy"]
     monkeypatch.setattr(HFEncoder, "encode_document", refuse)
+    monkeypatch.setattr(HFEncoder, "reading", refuse)
     assert main(argv) == 0
     again = json.loads(capsys.readouterr().out)
     assert files(Path("indexes")) == before
@@ -328,6 +329,7 @@ def test_a_new_filter_needs_no_new_embeddings(beir: Path, stories: str, monkeypa
     assert main(["encode", *common]) == 0
     before = files(Path("indexes"), "*.npy")
     monkeypatch.setattr(HFEncoder, "encode_document", refuse)
+    monkeypatch.setattr(HFEncoder, "reading", refuse)
     for system in ("dense", "dense+edge:4", "sparse:8+tail:2"):
         assert main(["index", system, *common]) == 0
     assert {path: files(Path("indexes"))[path] for path in before} == before

@@ -152,6 +152,7 @@ def test_what_is_encoded_is_not_encoded_again(
     argv = [stories, half, "--dataset", str(beir)]
     found = said(argv, capsys)
     monkeypatch.setattr(HFEncoder, "encode_document", refuse)
+    monkeypatch.setattr(HFEncoder, "reading", refuse)
     assert said(argv, capsys) == found
     assert said([half, stories, "--dataset", str(beir)], capsys)["lambda"] == pytest.approx(-found["lambda"], rel=1e-4)
 
@@ -169,6 +170,7 @@ def test_a_sample_is_the_first_documents_kept_apart(
     assert "pc1:twin" not in capsys.readouterr().out
     assert said(argv[:-2], capsys)["documents"] == 6
     monkeypatch.setattr(HFEncoder, "encode_document", refuse)
+    monkeypatch.setattr(HFEncoder, "reading", refuse)
     assert said(argv, capsys) == found
 
 
@@ -201,6 +203,7 @@ def test_what_cannot_be_compared_is_one_line_before_anything_is_encoded(
     beir: Path, stories: str, half: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(HFEncoder, "encode_document", refuse)
+    monkeypatch.setattr(HFEncoder, "reading", refuse)
     namesake = made(tmp_path / "other" / "stories260K", 0.5)
     for pair, words in (
         (["demo", stories], "demo is 256 wide, stories260K is 64"),

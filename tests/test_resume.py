@@ -13,9 +13,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from tiny import write_beir
+
+from rarityir import embeddings
+from rarityir.corpus import prepare
+from rarityir.datasets import load_dataset
+from rarityir.encoders.batching import Execution
+from rarityir.types import RarityError, StaleArtefact
 
 DOCUMENTS, BLOCKS = 2000, 32
 WORDS = (
@@ -48,7 +56,7 @@ import faiss, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 torch.set_num_threads(1)
 import rarityir.embeddings
-rarityir.embeddings.BLOCK = 64
+rarityir.embeddings.BLOCK, rarityir.embeddings.WINDOW, rarityir.embeddings.KEEP_SECONDS = 64, 4, 0.02
 from rarityir.cli import main
 print("ready", flush=True)
 for line in sys.stdin:
@@ -165,6 +173,62 @@ def test_a_kill_at_any_moment_of_encoding_or_indexing_is_resumed_to_the_same_byt
         assert found == {path: expected[path] for path in wanted}, where
     assert killed >= 6, "most kills came too late to test anything"
     assert resumed >= 2, "hardly a kill fell between two blocks"
+
+
+def test_one_worker_and_three_write_the_same_bytes(
+    dataset: Path, stories: str, launch: Launch, whole: tuple[Path, Path, dict[str, float]], tmp_path: Path
+) -> None:
+    for workers in ("1", "3"):
+        assert launch([*command("encode", dataset, stories, tmp_path / workers), "--workers", workers]) == 0
+        assert contents(tmp_path / workers) == contents(whole[1])
+
+
+class Interrupted:
+    """An encoder whose texts count, and which is stopped once after some batches."""
+
+    name = model = "counted"
+    dim = 3
+
+    def __init__(self, stop: int | None, largest: float = 1.0, **execution: Any) -> None:
+        self.stop, self.largest, self.read, self.execution = stop, largest, 0, Execution(**execution)
+
+    def identity(self) -> dict[str, str]:
+        return {"model": "counted"}
+
+    def encode_document(self, texts: list[str]) -> np.ndarray:
+        if self.read == self.stop:
+            raise KeyboardInterrupt
+        self.read += 1
+        return np.array([[len(text), 0.1, self.largest] for text in texts], np.float32)
+
+
+def test_what_was_read_of_a_window_is_kept_when_reading_stops(dataset: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(embeddings, "BLOCK", 64)
+    data = load_dataset(str(dataset))
+    corpus = prepare(data, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        embeddings.embed(data, corpus, Interrupted(11))
+    folder = tmp_path / corpus.folder.name / "counted" / "embeddings"
+    assert len(list(folder.glob("??????.npy"))) == 8  # the first window; three blocks of the second are kept beside it
+    again = Interrupted(None)
+    found = np.concatenate(list(embeddings.embed(data, corpus, again)))
+    assert again.read == BLOCKS - 11
+    assert found[:, 0].tolist() == [len(doc.text) for doc in data.docs()]
+    assert not list(folder.glob("*.npz"))
+
+
+def test_embeddings_stored_as_float16_are_read_as_float32_and_are_another_store(dataset: Path, tmp_path: Path) -> None:
+    data = load_dataset(str(dataset))
+    corpus = prepare(data, tmp_path)
+    half = embeddings.embed(data, corpus, Interrupted(None, store_dtype="float16"))
+    assert {np.load(path).dtype for path in half.paths} == {np.dtype(np.float16)}
+    assert {x_ND.dtype for x_ND in half} == {np.dtype(np.float32)}
+    assert next(iter(half))[0, 1] == np.float32(np.float16(0.1))
+    with pytest.raises(StaleArtefact, match="store_dtype"):
+        embeddings.embed(data, corpus, Interrupted(None))
+    shutil.rmtree(half.folder)
+    with pytest.raises(RarityError, match=r"holds 7e\+04, too large for float16; use --store-dtype float32"):
+        embeddings.embed(data, corpus, Interrupted(None, 70_000.0, store_dtype="float16"))
 
 
 def test_a_finished_command_given_again_writes_nothing(

@@ -53,7 +53,7 @@ OWNERS = {
     "seismic": {"indexes.seismic"},
     "sentence_transformers": {"encoders.sentence_transformers"},
     "tokenizers": {"counts"},
-    "torch": {"cli.inspection", "encoders.hf", "filters.gram"},
+    "torch": {"cli.inspection", "encoders.forward", "encoders.hf", "encoders.workers", "filters.gram"},
     "transformers": {"encoders.hf"},
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.

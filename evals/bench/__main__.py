@@ -11,11 +11,12 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from evals.bench import apply, dense, filter, sparse
+from evals.bench import apply, dense, encode, filter, sparse
 
 BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {
     "apply": apply.bench,
     "dense": dense.bench,
+    "encode": encode.bench,
     "filter": filter.bench,
     "sparse": sparse.bench,
 }

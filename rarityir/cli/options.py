@@ -28,7 +28,11 @@ READING = (
     click.option("--max-length", type=int, help="Tokens of a text that are read."),
     click.option("--device", help="cpu, cuda, cuda:1, mps or auto."),
     click.option("--dtype", help="float32, bfloat16, float16 or auto."),
-    click.option("--batch-tokens", type=int, help="Tokens in one forward pass.  [default: 16384]"),
+    click.option("--batch-tokens", type=int, help="Tokens in one forward pass.  [default: 1024 on a CPU, 16384 on a GPU]"),
+    click.option("--workers", type=int, help="Processes that read a corpus.  [default: one a core or GPU]"),
+    click.option("--attention", help="auto (the model's own choice), sdpa, eager or flash_attention_2.  [default: auto]"),
+    click.option("--compile", is_flag=True, default=None, help="Let torch compile the model."),
+    click.option("--store-dtype", help="float32 or float16, in which embeddings are kept.  [default: float32]"),
 )
 
 

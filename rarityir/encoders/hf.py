@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -12,14 +13,25 @@ from typing import Any
 import numpy as np
 
 from rarityir import checkpoints, registry
-from rarityir.encoders.batching import batches
+from rarityir.encoders import forward, workers
+from rarityir.encoders.batching import Execution, batches
 from rarityir.encoders.prompts import POOLINGS, Pooling, Templated, lay_out
 from rarityir.encoders.vocabulary import surface_forms
 from rarityir.types import Floats, Json, RarityError, UnknownName
 
+CPU_TOKENS, GPU_TOKENS = 1024, 16384  # in a batch: a CPU's stay in its caches, a GPU's fill it
+
 
 def load(
-    name: str, *, pooling: str | None, instruction: str, max_length: int | None, device: str, dtype: str, batch_tokens: int
+    name: str,
+    *,
+    pooling: str | None,
+    instruction: str,
+    max_length: int | None,
+    device: str,
+    dtype: str,
+    batch_tokens: int,
+    execution: Execution,
 ) -> HFEncoder:
     """Returns the encoder of a short name, hub id or local path; weights are read when something is first encoded."""
     preset = checkpoints.MODELS.get(name, {"model": name})
@@ -44,6 +56,7 @@ def load(
         device=device,
         dtype=dtype,
         batch_tokens=batch_tokens,
+        execution=execution,
     )
 
 
@@ -62,7 +75,8 @@ class HFEncoder:
     max_length: int = 512
     device: str = "auto"
     dtype: str = "auto"
-    batch_tokens: int = 16384
+    batch_tokens: int = 0
+    execution: Execution = field(default_factory=Execution)
 
     @property
     def dim(self) -> int:
@@ -79,8 +93,20 @@ class HFEncoder:
             "max_length": self.max_length,
             "torch": version("torch").partition("+")[0],
             "transformers": version("transformers"),
-            "dtype": self.dtype if self.dtype != "auto" else "float32" if self._device == "cpu" else "bfloat16",
+            "dtype": self.arithmetic,
+            **({"attention": self.execution.attention} if self.execution.attention != "auto" else {}),
+            **({"compile": True} if self.execution.compile else {}),
         }
+
+    @property
+    def arithmetic(self) -> str:
+        """The type that the model computes in."""
+        return self.dtype if self.dtype != "auto" else "float32" if self.torch_device == "cpu" else "bfloat16"
+
+    @property
+    def budget(self) -> int:
+        """Tokens in one batch of a corpus, padding included."""
+        return self.batch_tokens or (CPU_TOKENS if self.torch_device == "cpu" else GPU_TOKENS)
 
     def encode_document(self, texts: Sequence[str]) -> Floats:
         """Returns the (N, D) float32 embeddings of documents. A state that is not finite is an error, never a zero."""
@@ -122,7 +148,8 @@ class HFEncoder:
             return head.weight.detach().float().cpu().numpy()
 
     @cached_property
-    def _device(self) -> str:
+    def torch_device(self) -> str:
+        """The device that torch is told: the one asked for, or the best there is."""
         import torch
 
         if self.device != "auto":
@@ -169,73 +196,81 @@ class HFEncoder:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        auto = torch.float32 if self._device == "cpu" else torch.bfloat16
-        dtype = auto if self.dtype == "auto" else getattr(torch, self.dtype)
         try:
             model, found = AutoModelForCausalLM.from_pretrained(
-                self.model, dtype=dtype, trust_remote_code=False, output_loading_info=True
+                self.model,
+                dtype=getattr(torch, self.arithmetic),
+                attn_implementation=None if self.execution.attention == "auto" else self.execution.attention,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, ImportError) as error:  # ImportError: no such attention here
             raise RarityError(f"{self.model} does not load as a causal language model ({_first_line(error)})") from None
         try:
-            model.to(self._device).eval()
+            model.to(self.torch_device).eval()
         except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
             raise RarityError(f"device {self.device!r} cannot be used ({_first_line(error)}); try --device cpu") from None
         _check_space(model, self.model)
         return model, set(found["missing_keys"])
 
+    @cached_property
+    def _base(self) -> Any:
+        """What gives the states: the model without its head, compiled where asked."""
+        import torch
+
+        return torch.compile(self._lm.base_model, dynamic=True) if self.execution.compile else self._lm.base_model
+
+    def reading(self, documents: int) -> AbstractContextManager[workers.Read]:
+        """Gives what reads windows of so many documents, by as many workers as `execution` says."""
+        _ = self.dim, self._base  # loaded once: a CPU's workers share it
+        return workers.reading(self, documents)
+
+    def operations(self) -> int:
+        """Returns the floating-point operations that the layers' matrices cost a token: two a parameter."""
+        read = self._lm.get_input_embeddings().weight.numel()  # looked up, not multiplied
+        return 2 * int(sum(p.numel() for p in self._lm.base_model.parameters()) - read)
+
+    def launch(self, sequences: Sequence[Templated]) -> list[Any]:
+        """Returns the pooled (B, D) tensors of a batch's parts, in order, still under way where the device is a GPU."""
+        weighted = POOLINGS[self.pooling].states == "weighted-mean"
+        return self._fitting(sequences, lambda part: forward.pooled(forward.states(self._base, part), part, weighted=weighted))
+
+    def fetch(self, part: Any) -> Floats:
+        """Returns one of the tensors as an array, after checking that it is finite."""
+        return forward.array(part, self.arithmetic, self.name)
+
     def document_states(self, texts: Sequence[str]) -> list[Floats]:
         """Returns each document's (T, D) float32 states that its embedding is pooled from, weights left aside."""
-        found: list[Floats] = [np.empty((0, self.dim), np.float32)] * len(texts)
-        for batch, sequences, states_BTD in self._batches(texts):
-            for row, (i, s) in enumerate(zip(batch, sequences, strict=True)):
-                found[i] = _finite(states_BTD[row, s.start : s.stop].float(), states_BTD, self.name)
-        return found
+        found: list[Floats] = []
+        places: list[int] = []
+
+        def read(part: Sequence[Templated]) -> list[Floats]:
+            states_BTD = forward.states(self._base, part)
+            return [self.fetch(states_BTD[row, s.start : s.stop].float()) for row, s in enumerate(part)]
+
+        for rows, sequences in self._batches(texts):
+            places += rows
+            found += [x_TD for part in self._fitting(sequences, read) for x_TD in part]
+        return [found[i] for i in np.argsort(places, kind="stable")]
 
     def _encode(self, texts: Sequence[str]) -> Floats:
-        import torch
-
         out = np.empty((len(texts), self.dim), np.float32)
-        weighted = POOLINGS[self.pooling].states == "weighted-mean"
-        for batch, sequences, states_BTD in self._batches(texts):
-            weight_BT = torch.zeros(states_BTD.shape[:2])
-            for row, s in enumerate(sequences):
-                weight_BT[row, s.start : s.stop] = torch.arange(1.0, 1 + s.stop - s.start) if weighted else 1.0
-            with torch.inference_mode():
-                weight_BT = (weight_BT / weight_BT.sum(1, keepdim=True)).to(self._device)
-                pooled_BD = torch.einsum("bt,btd->bd", weight_BT, states_BTD.float())
-            out[batch] = _finite(pooled_BD, states_BTD, self.name)
+        for rows, sequences in self._batches(texts):
+            out[rows] = np.concatenate([self.fetch(part) for part in self.launch(sequences)])
         return out
 
-    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Templated], Any]]:
-        """Batches of texts: their places, how they are laid out, and their (B, T, D) states after the final norm."""
-        import torch
+    def _fitting(self, sequences: Sequence[Templated], read: Callable[[Sequence[Templated]], forward.R]) -> list[forward.R]:
+        return forward.fitting(sequences, read, self.name)
 
+    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Templated]]]:
+        """Batches of a few texts, which all of torch's threads read together, so that large ones serve better."""
         _ = self.dim  # first: it says best what an unknown or half model lacks
-        laid_out = self._lay_out(texts)
-        for batch in batches([len(s.ids) for s in laid_out], self.batch_tokens):
-            sequences = [laid_out[i] for i in batch]
-            ids = torch.zeros((len(batch), max(len(s.ids) for s in sequences)), dtype=torch.long)
-            for row, s in enumerate(sequences):
-                ids[row, : len(s.ids)] = torch.tensor(s.ids)
-            with torch.inference_mode():
-                # Padding stands on the right, where no token of a causal model sees it: no mask is needed, and without one
-                # the fastest attention kernels serve.
-                states_BTD = self._states(ids)
-            yield batch, sequences, states_BTD
+        laid_out = self.lay_out(texts)
+        for rows in batches([len(s.ids) for s in laid_out], self.batch_tokens or GPU_TOKENS):
+            yield rows, [laid_out[i] for i in rows]
 
-    def _states(self, ids_BT: Any) -> Any:
-        """The (B, T, D) states after the final norm."""
-        import torch
-
-        try:
-            return self._lm.base_model(input_ids=ids_BT.to(self._device), use_cache=False).last_hidden_state
-        except torch.OutOfMemoryError:
-            raise RarityError(
-                f"{self.name}: a batch of {ids_BT.numel()} tokens does not fit in memory; lower --batch-tokens"
-            ) from None
-
-    def _lay_out(self, texts: Sequence[str]) -> list[Templated]:
+    def lay_out(self, texts: Sequence[str]) -> list[Templated]:
+        """Returns each text's tokens, cut and within the template, with the span that is pooled."""
         layout: Pooling = POOLINGS[self.pooling]
         tokenizer = self._tokenizer
         eos = next((t for t in (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id) if t is not None), 0)
@@ -281,16 +316,6 @@ def _check_space(model: Any, name: str) -> None:
     best = ours.topk(8).indices
     if float((logits[best] - logits.topk(8).values).abs().max()) > 1e-2 * float(logits.abs().max()):
         raise RarityError(f"{name}: its last hidden state is not what its head multiplies; this architecture cannot be read")
-
-
-def _finite(found: Any, states_BTD: Any, name: str) -> Floats:
-    """A tensor as an array; a value that is not finite is an error, never a zero."""
-    import torch
-
-    if not torch.isfinite(found).all():
-        raise RarityError(f"{name} gave an embedding that is not finite in {states_BTD.dtype}; use --dtype float32 or bfloat16")
-    array: Floats = found.cpu().numpy()
-    return array
 
 
 def _first_line(error: Exception) -> str:

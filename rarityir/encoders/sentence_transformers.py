@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,36 @@ from typing import Any
 import numpy as np
 
 from rarityir import checkpoints
+from rarityir.encoders.batching import Execution
 from rarityir.encoders.vocabulary import surface_forms
 from rarityir.types import Floats, Json, MissingExtra, RarityError
 
 
 def load(
-    name: str, *, pooling: str | None, instruction: str, max_length: int | None, device: str, dtype: str, batch_tokens: int
+    name: str,
+    *,
+    pooling: str | None,
+    instruction: str,
+    max_length: int | None,
+    device: str,
+    dtype: str,
+    batch_tokens: int,
+    execution: Execution,
 ) -> SentenceTransformerEncoder:
     """Returns the encoder of a hub id, path or packaged model (`st:all-minilm-l6-v2`); pooling is the model's own."""
     if pooling:
         raise RarityError(f"st:{name} brings its own pooling; leave --pooling out")
     if dtype not in ("auto", "float32"):
         raise RarityError(f"st:{name} is read in float32; leave --dtype out")
+    if execution.attention != "auto" or execution.compile or execution.workers > 1:
+        raise RarityError(f"st:{name} is run by sentence-transformers; leave --workers, --attention and --compile out")
     if max_length is not None and max_length < 1:
         raise RarityError(f"max_length is {max_length}; at least one token of a text must be read")
     model = checkpoints.located(name)
     tag = f"st:{Path(name).resolve().name if Path(name).is_dir() else name}"
     tag += f"?max_length={max_length}" if max_length is not None else ""
-    return SentenceTransformerEncoder(tag, model, instruction, max_length, device, max(1, batch_tokens // 512))
+    batch = max(1, (batch_tokens or 16384) // 512)
+    return SentenceTransformerEncoder(tag, model, instruction, max_length, device, batch, execution)
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,7 @@ class SentenceTransformerEncoder:
     max_length: int | None = None
     device: str = "auto"
     batch: int = 32
+    execution: Execution = field(default_factory=Execution)
 
     @property
     def dim(self) -> int:

@@ -1,0 +1,114 @@
+"""One batch through a causal language model: padded, read, pooled; halved where it does not fit in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from rarityir.encoders.prompts import Templated
+from rarityir.types import Floats, RarityError
+
+R = TypeVar("R")
+
+
+def fitting(sequences: Sequence[Templated], read: Callable[[Sequence[Templated]], R], name: str) -> list[R]:
+    """Returns what `read` gives for the batch, or for its parts in order: a batch that does not fit in memory is halved.
+
+    One part more stands for one halving. Raises `RarityError` where a single text does not fit.
+    """
+    try:
+        return [read(sequences)]
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+    # Outside the handler: the error's traceback holds the tensors of the batch that failed.
+    _free()
+    if len(sequences) == 1:
+        raise RarityError(
+            f"{name}: one text of {len(sequences[0].ids)} tokens does not fit in memory; "
+            "lower --max-length, or use --dtype bfloat16"
+        )
+    half = len(sequences) // 2
+    return fitting(sequences[:half], read, name) + fitting(sequences[half:], read, name)
+
+
+def states(model: Any, sequences: Sequence[Templated]) -> Any:
+    """Returns the (B, T, D) states after the final norm, on the model's device.
+
+    Padding stands on the right, where no token of a causal model sees it: no mask is needed, and without one the fastest
+    attention kernels serve.
+    """
+    import torch
+
+    ids_BT = torch.zeros((len(sequences), max(len(s.ids) for s in sequences)), dtype=torch.long)
+    for row, s in enumerate(sequences):
+        ids_BT[row, : len(s.ids)] = torch.tensor(s.ids)
+    if model.device.type == "cuda":
+        ids_BT = ids_BT.pin_memory()  # which lets the copy run beside the batch before
+    with torch.inference_mode():
+        return model(input_ids=ids_BT.to(model.device, non_blocking=True), use_cache=False).last_hidden_state
+
+
+def pooled(states_BTD: Any, sequences: Sequence[Templated], *, weighted: bool) -> Any:
+    """Returns the (B, D) float32 means over each sequence's span, weighted by position where asked."""
+    import torch
+
+    weight_BT = torch.zeros(states_BTD.shape[:2])
+    for row, s in enumerate(sequences):
+        weight_BT[row, s.start : s.stop] = torch.arange(1.0, 1 + s.stop - s.start) if weighted else 1.0
+    with torch.inference_mode():
+        weight_BT = (weight_BT / weight_BT.sum(1, keepdim=True)).to(states_BTD.device)
+        return torch.einsum("bt,btd->bd", weight_BT, states_BTD.float())
+
+
+def array(found: Any, dtype: str, name: str) -> Floats:
+    """Returns a tensor as an array; a value that is not finite is an error, never a zero."""
+    import numpy as np
+
+    values: Floats = found.cpu().numpy()
+    if not np.isfinite(values).all():
+        raise RarityError(f"{name} gave an embedding that is not finite in {dtype}; use --dtype float32 or bfloat16")
+    return values
+
+
+@contextmanager
+def one_thread(device: str) -> Iterator[None]:
+    """Runs a CPU's arithmetic in one thread: its sums then have one order, and it waits for no other thread."""
+    import torch
+
+    before = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def matmul_rate(device: str, dtype: str) -> float:
+    """Returns the floating-point operations a second of a square matmul here: the best of three."""
+    import torch
+
+    side = 1024 if device == "cpu" else 8192
+    x = torch.ones((side, side), dtype=getattr(torch, dtype), device=device)
+    best = 0.0
+    for _ in range(3):
+        started = time.perf_counter()
+        (x @ x)[0, 0].item()  # waits for the device
+        best = max(best, 2 * side**3 / (time.perf_counter() - started))
+    return best
+
+
+def _out_of_memory(error: Exception) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _free() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
