@@ -159,6 +159,11 @@ def test_what_is_there_is_reused(tmp_path: Path, stories: str) -> None:
     begun = steps(plan.plan(dataset, encoder, SYSTEMS, 100, indexes))["embeddings"]
     assert begun.disk == 4 * encoder.dim * (1300 - 1024)
     assert begun.reused == "1,024 of 1,300"
+    with pytest.MonkeyPatch.context() as patched:
+        rate = calibration.Rate(100.0, 0.0, "told"), np.ones((4, encoder.dim), np.float32)
+        patched.setattr(calibration, "encoding", lambda *_: rate)
+        found = plan.plan(dataset, encoder, SYSTEMS[:1], 100, indexes)
+    assert steps(found)["embeddings"].seconds == pytest.approx(found.tokens / 100 * 276 / 1300, rel=1e-4)
     shutil.rmtree(corpus.folder)
     assert steps(plan.plan(dataset, encoder, SYSTEMS, 100, indexes))["embeddings"].reused == ""
 
@@ -215,6 +220,15 @@ def test_a_collection_that_is_not_here_is_planned_from_its_metadata(tmp_path: Pa
     assert steps(found)["embeddings"].seconds == pytest.approx(56 * 8_841_823 / 1e4)
     assert any("100,000 of the documents" in line for line in found.cheaper)
     assert not (tmp_path / "none").exists()
+
+
+def test_documents_past_the_sample_are_counted(beir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "READ", 4)
+    dataset = load_dataset(str(beir))
+    found = calibration.sample(dataclasses.replace(dataset, docs_count=None))
+    assert (found.total, len(found.texts)) == (6, 4)
+    assert "4 of the first 4 documents" in found.basis
+    assert calibration.sample(dataclasses.replace(dataset, docs_count=7)).total == 7
 
 
 def test_a_flat_index_is_measured_as_it_is() -> None:
