@@ -97,12 +97,14 @@ class Collection:
         """Indexes what was added, and returns how many documents the collection has."""
         self._client.flush(self._name)
         params: dict[str, Any]
-        kind, params = "SPARSE_INVERTED_INDEX", {"inverted_index_algo": "DAAT_MAXSCORE"}
+        kind, params = "SPARSE_INVERTED_INDEX", {}
         if self._form.links:
             kind, params = "HNSW", {"M": self._form.links, "efConstruction": CONSTRUCTION}
         elif self._form.width:
             kind, params = "FLAT", {}
         wanted = self._client.prepare_index_params()
+        if self._path and params:
+            params = {"params": params}  # Lite reads them in one, and passes over those that the client sends singly
         wanted.add_index(_VECTOR, index_type=kind, metric_type="IP", params=params)
         self._client.create_index(self._name, wanted)
         self.load()
@@ -185,7 +187,7 @@ def _pymilvus() -> Any:
         import pymilvus
     except ImportError:
         raise _missing() from None
-    for name in ("pymilvus", "milvus_lite"):  # they log every error that is raised as well
+    for name in ("pymilvus", "milvus_lite", "grpc._server"):  # they log what is raised as well, and what Lite does without
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return pymilvus
 

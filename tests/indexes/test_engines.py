@@ -144,6 +144,8 @@ def test_a_graph_finds_more_where_more_candidates_are_followed(name, tmp_path) -
     few, many = recall("hnsw,4,ef=10"), recall("hnsw,4,ef=400")
     assert few < many - 0.1
     assert many > 0.8
+    kind.build("hnsw,32", iter([x_NK]), tmp_path)
+    assert recall("hnsw,32,ef=10") > few + 0.1  # links are heeded
     assert kind.key("hnsw,4,ef=400") == kind.key("hnsw,4,ef=10") == f"{name}:dense:hnsw,4"
 
 
