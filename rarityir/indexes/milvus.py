@@ -14,6 +14,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -86,16 +87,17 @@ class Collection:
             schema.add_field(_VECTOR, kinds.FLOAT_VECTOR, dim=form.width)
         else:
             schema.add_field(_VECTOR, kinds.SPARSE_FLOAT_VECTOR)
-        self._client.create_collection(self._name, schema=schema, consistency_level="Strong")
+        with self._told():
+            self._client.create_collection(self._name, schema=schema, consistency_level="Strong")
 
     def insert(self, rows: Sequence[int], vectors: Floats | Impacts) -> None:
         """Adds documents."""
         given: Any = _maps(vectors) if isinstance(vectors, Impacts) else vectors
-        self._client.insert(self._name, [{_ROW: row, _VECTOR: vector} for row, vector in zip(rows, given, strict=True)])
+        with self._told():
+            self._client.insert(self._name, [{_ROW: row, _VECTOR: vector} for row, vector in zip(rows, given, strict=True)])
 
     def finish(self) -> int:
         """Indexes what was added, and returns how many documents the collection has."""
-        self._client.flush(self._name)
         params: dict[str, Any]
         kind, params = "SPARSE_INVERTED_INDEX", {}
         if self._form.links:
@@ -106,34 +108,42 @@ class Collection:
         if self._path and params:
             params = {"params": params}  # Lite reads them in one, and passes over those that the client sends singly
         wanted.add_index(_VECTOR, index_type=kind, metric_type="IP", params=params)
-        self._client.create_index(self._name, wanted)
-        self.load()
-        return int(self._client.query(self._name, filter="", output_fields=["count(*)"])[0]["count(*)"])
+        with self._told():
+            self._client.flush(self._name)
+            self._client.create_index(self._name, wanted)
+            self.load()
+            return int(self._client.query(self._name, filter="", output_fields=["count(*)"])[0]["count(*)"])
 
     def load(self) -> None:
         """Makes the collection ready to be searched."""
-        self._client.load_collection(self._name)
+        with self._told():
+            self._client.load_collection(self._name)
 
     def drop(self, name: str) -> None:
         """Removes another collection, if it is there."""
-        if self._client.has_collection(name):
-            self._client.drop_collection(name)
+        with self._told():
+            if self._client.has_collection(name):
+                self._client.drop_collection(name)
 
     def search(self, queries: Floats | Impacts, depth: int, ef: int) -> Iterator[Ranking]:
         """Returns rows and scores of each query's best."""
         data = _maps(queries) if isinstance(queries, Impacts) else list(queries)
         # Nothing is left out: drop_ratio_search would skip a query's light tokens.
         params = {"ef": ef} if self._form.links else {} if self._form.width else {"drop_ratio_search": 0.0}
-        found = self._client.search(
-            self._name,
-            data,
-            limit=depth,
-            anns_field=_VECTOR,
-            output_fields=[_ROW],
-            search_params={"metric_type": "IP", "params": params},
-        )
+        given = {"anns_field": _VECTOR, "output_fields": [_ROW], "search_params": {"metric_type": "IP", "params": params}}
+        with self._told():
+            found = self._client.search(self._name, data, limit=depth, **given)
         for hits in found:
             yield np.array([hit[_ROW] for hit in hits], np.int64), np.array([hit["distance"] for hit in hits], np.float32)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What Milvus says, in one line."""
+        try:
+            yield
+        except _pymilvus().MilvusException as error:
+            why = " ".join(str(error.message).split())[:200]
+            raise RarityError(f"Milvus at {self._path or address(SERVER)} failed ({why}); see to it and try again") from None
 
     def close(self) -> None:
         """Frees the client, and what Lite holds in memory of a file that nobody else here has open."""

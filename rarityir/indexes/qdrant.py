@@ -13,6 +13,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -132,7 +133,7 @@ class Collection:
         self._name, self._form = name, form
         self._scans = local = address(SERVER) == LOCAL
         given = {"path": str(folder / _FILES)} if local else {"url": address(SERVER), "api_key": os.environ.get(KEY) or None}
-        self._client: Any = client(**given)
+        self._client: Any = client(**given, check_compatibility=False)  # it would ask at once, and warn where nobody answers
 
     def begin(self) -> None:
         """Makes the collection."""
@@ -143,25 +144,33 @@ class Collection:
             kinds: dict[str, Any] = {"vectors_config": vectors}
         else:
             kinds = {"vectors_config": {}, "sparse_vectors_config": {_VECTOR: models.SparseVectorParams()}}
-        self._client.create_collection(self._name, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=1), **kinds)
+        optimizers = models.OptimizersConfigDiff(indexing_threshold=1)
+        with _told():
+            self._client.create_collection(self._name, optimizers_config=optimizers, **kinds)
 
     def insert(self, rows: Sequence[int], vectors: Floats | Impacts) -> None:
         """Adds documents."""
         models = self._models
         given = _sparse(models, vectors) if isinstance(vectors, Impacts) else vectors.tolist()
         points = [models.PointStruct(id=row, vector={_VECTOR: vector}) for row, vector in zip(rows, given, strict=True)]
-        self._client.upsert(self._name, points, wait=True)
+        with _told():
+            self._client.upsert(self._name, points, wait=True)
 
     def finish(self) -> int:
         """Waits until what was added is indexed, and returns how many documents the collection has."""
-        while self._client.get_collection(self._name).status != self._models.CollectionStatus.GREEN:
-            time.sleep(_WAIT)
-        return int(self._client.count(self._name, exact=True).count)
+        status = self._models.CollectionStatus
+        with _told():
+            while (found := self._client.get_collection(self._name).status) != status.GREEN:
+                if found == status.RED:
+                    raise RarityError(f"Qdrant at {address(SERVER)} could not index collection {self._name}; its log says why")
+                time.sleep(_WAIT)
+            return int(self._client.count(self._name, exact=True).count)
 
     def drop(self, name: str) -> None:
         """Removes another collection, if it is there."""
-        if self._client.collection_exists(name):
-            self._client.delete_collection(name)
+        with _told():
+            if self._client.collection_exists(name):
+                self._client.delete_collection(name)
 
     def search(self, queries: Floats | Impacts, depth: int, ef: int) -> Iterator[Ranking]:
         """Returns rows and scores of each query's best."""
@@ -170,7 +179,9 @@ class Collection:
         params = None if self._scans else params  # it warns of those it does not heed
         asked = _sparse(models, queries) if isinstance(queries, Impacts) else queries.tolist()
         requests = [models.QueryRequest(query=x, using=_VECTOR, limit=depth, params=params) for x in asked]
-        return (_ranking(found.points) for found in self._client.query_batch_points(self._name, requests))
+        with _told():
+            found = self._client.query_batch_points(self._name, requests)
+        return (_ranking(one.points) for one in found)
 
     def close(self) -> None:
         """Frees the client."""
@@ -208,6 +219,18 @@ def _edge() -> Any:
     except ImportError:
         raise _missing() from None
     return qdrant_edge
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What a server says, or that none answers, in one line."""
+    from qdrant_client.http.exceptions import ApiException
+
+    try:
+        yield
+    except ApiException as error:
+        why = " ".join(str(error).split())[:200]
+        raise RarityError(f"Qdrant at {address(SERVER)} failed ({why}); see that it runs, or unset {SERVER}") from None
 
 
 def _clients() -> tuple[Any, Any]:

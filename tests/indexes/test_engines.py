@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib
 import json
+import socket
 import sys
 from importlib.util import find_spec
 
@@ -316,6 +317,15 @@ def test_a_folder_without_its_engine_is_one_line(name, tmp_path) -> None:
         kind.open("", tmp_path)
 
 
+def test_what_milvus_says_is_one_line(tmp_path) -> None:
+    pytest.importorskip("pymilvus")
+    pytest.importorskip("milvus_lite")
+    kind = registry.resolve("indexes", "milvus:dense")
+    wide = [np.ones((2, 4), np.float32), np.ones((2, 5), np.float32)]
+    with pytest.raises(RarityError, match=r"^Milvus at [^\n]* failed \([^\n]*\)[^\n]*$"):
+        kind.build("", wide, tmp_path)
+
+
 def test_a_file_that_another_process_has_open_is_one_line(tmp_path) -> None:
     pytest.importorskip("pymilvus")
     pytest.importorskip("milvus_lite")
@@ -348,6 +358,16 @@ def test_a_server_is_named_and_holds_what_the_folder_does_not(tmp_path, monkeypa
     from milvus_lite.server_manager import server_manager_instance
 
     server_manager_instance.release_server(there)
+
+
+@pytest.mark.parametrize("name", ["milvus", "qdrant"])
+def test_a_server_that_does_not_answer_is_one_line(name, monkeypatch, tmp_path) -> None:
+    pytest.importorskip("pymilvus" if name == "milvus" else "qdrant_client")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv(f"RARITYIR_{name.upper()}", f"http://127.0.0.1:{port}")
+    with pytest.raises(RarityError, match=rf"^(Milvus|Qdrant) [^\n]*127.0.0.1:{port}[^\n]*$"):
+        registry.resolve("indexes", f"{name}:dense").build("", [np.ones((1, 2), np.float32)], tmp_path)
 
 
 @pytest.mark.parametrize("name", ["milvus", "qdrant"])
