@@ -66,9 +66,10 @@ def export(
         queries = SparseVectors(ids, asked) if ids else None
         if kind == "parquet":
             return _table(found, queries, retriever, system, out)
+        about = _facts(retriever, system)
         if kind == "anserini":
-            return impacts.anserini(found, out, levels=levels or LEVELS, queries=queries)
-        return impacts.rows_for(kind, found, out, levels=levels, queries=queries, cutoff=cutoff)
+            return impacts.anserini(found, out, levels=levels or LEVELS, queries=queries, about=about)
+        return impacts.rows_for(kind, found, out, levels=levels, queries=queries, cutoff=cutoff, about=about)
     x_NK = FlatIndex.open(folder).vectors
     with exports.written(out, kind) as (temporary, facts):
         facts.update(_facts(retriever, system), documents=len(x_NK), dim=x_NK.shape[1])

@@ -71,6 +71,7 @@ def anserini(
     numbered: bool = False,
     rows_as_ids: bool = False,
     queries: SparseVectors | None = None,
+    about: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """Writes `corpus/documents.jsonl` for Anserini's `JsonVectorCollection` and returns what was lost.
 
@@ -83,6 +84,7 @@ def anserini(
         numbered: tokens are `t0`, `t1`, … instead of their names, escaped as `vectors.rounding.escaped` does; a name of more
             than 255 characters is a `RarityError` without it.
         queries: written to `queries.jsonl` beside it, in whole weights.
+        about: what else `export.json` is to say.
     """
     terms = _terms(collection.tokens, numbered=numbered)
     rounding = Rounding(collection.index, levels)
@@ -93,7 +95,7 @@ def anserini(
         if queries:
             write_sparse(folder / QUERIES, [SparseVectors(queries.ids, whole_queries(queries.impacts))], terms)
         write_lines(folder, collection.doc_ids, collection.tokens)
-        facts.update(_facts(collection), **rounding.facts(), terms="t0, t1, …" if numbered else "escaped names")
+        facts.update(about or {}, **_facts(collection), **rounding.facts(), terms="t0, t1, …" if numbered else "escaped names")
         facts["ties"] = "by row" if ids == sorted(ids) else "by doc_id as text"
     return dict(facts)
 
@@ -113,12 +115,14 @@ def rows_for(
     levels: int | None = None,
     queries: SparseVectors | None = None,
     cutoff: int = 100,
+    about: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """Writes a database's rows as JSON lines, the settings of a collection, and returns facts.
 
     Weights are impacts as they are stored, n/255 of a document's largest; with `levels`, and for Elasticsearch and OpenSearch,
     which keep 9 bits of a weight, and Vespa, which keeps whole ones, whole numbers of one unit. Indices are token ids:
-    `tokens.txt` names them. Of each of the `queries`, `queries.jsonl` holds the request for `cutoff` documents.
+    `tokens.txt` names them. Of each of the `queries`, `queries.jsonl` holds the request for `cutoff` documents;
+    `about` is what else `export.json` is to say.
     """
     check(kind, Path(out))
     form = FORMS[kind]
@@ -135,7 +139,7 @@ def rows_for(
         if queries:
             _requests(kind, queries, terms, cutoff, folder / QUERIES)
         write_settings(folder, bodies.settings(kind))
-        facts.update(_facts(collection), **(rounding.facts() if rounding else {}))
+        facts.update(about or {}, **_facts(collection), **(rounding.facts() if rounding else {}))
     return dict(facts)
 
 

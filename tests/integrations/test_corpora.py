@@ -325,7 +325,9 @@ def test_the_command_writes_what_it_says_and_replaces_its_own(beir, stories, tmp
         assert (facts["documents"], facts["system"], facts["export"]) == (6, "sparse:16+edge:2", "qdrant")
     assert {line["body"]["limit"] for line in lines(Path("out/queries.jsonl"))} == {3}
     card = json.loads(Path("out/export.json").read_text())
-    assert card["export"] == "qdrant"
+    assert (card["export"], card["system"], card["documents"]) == ("qdrant", "sparse:16+edge:2", 6)
+    assert card["made_of"]["encoder.pooling"] == "mean"
+    assert len(card["filter"]) == 64
 
 
 @pytest.mark.parametrize(
