@@ -2,7 +2,7 @@
 # make test     lint, types and all tests
 # make test-integrations   the tests of every stack a filter plugs into, its library installed
 # make check    lint and types alone
-# make bench    time the parts against named peers
+# make bench    time the parts against named peers (AREAS="encode sparse", or the long ones: scale msmarco)
 # make clean    remove caches and everything in indexes/ that can be built again
 
 PYTHON ?= python3
@@ -31,7 +31,7 @@ test-integrations: $(VENV)/.integrations
 	$(BIN)/python -m pytest tests/integrations
 
 bench: $(READY)
-	$(BIN)/python -m evals.bench
+	$(BIN)/python -m evals.bench $(AREAS)
 
 setup: $(READY)
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rarityir import progress, store
+from rarityir.doc_ids import DocIds, writing
 from rarityir.systems import slug
-from rarityir.types import BadInput, Dataset
+from rarityir.types import BadInput, Dataset, Json, RarityError
 
 log = logging.getLogger(__name__)
+FORM = 2  # of the files that doc_ids are kept in
 TEXT = "title + text, white space as one space"  # the rule datasets make a document's text by
 
 
@@ -20,7 +22,7 @@ class Corpus:
     """Row i is the document `doc_ids[i]`; `digest` is the SHA-256 over all ids and texts."""
 
     folder: Path
-    doc_ids: list[str] = field(repr=False)
+    doc_ids: DocIds = field(repr=False, compare=False)  # the digest says as much
     digest: str
 
 
@@ -31,41 +33,48 @@ def prepare(dataset: Dataset, indexes: Path) -> Corpus:
     """
     root = indexes / slug(dataset.corpus)
     folder, facts = root / "documents", {"documents": 0, "empty": 0, "sha256": ""}
-    identity = {**dataset.identity, "text": TEXT}
+    identity = identify(dataset)
     with store.building(folder, identity, facts) as needed:
         if needed:
-            _read(dataset, folder / "doc_ids.txt", facts)
+            try:
+                _read(dataset, folder, facts)
+            except RarityError:  # what was put right is another corpus, which must not find this one begun
+                store.empty(folder)
+                raise
     found = store.manifest(folder, identity)
     assert found is not None  # `building` has just seen to it
     if found["facts"]["empty"]:
         log.warning("%d of %d documents are empty: they are kept as rows", found["facts"]["empty"], found["facts"]["documents"])
-    doc_ids = (folder / "doc_ids.txt").read_text(encoding="utf-8").splitlines()
-    return Corpus(root, doc_ids, str(found["facts"]["sha256"]))
+    return Corpus(root, DocIds(folder), str(found["facts"]["sha256"]))
 
 
 def check_judged(dataset: Dataset, corpus: Corpus) -> int:
     """Returns how many judged doc_ids the corpus lacks, and says so: they count as relevant but cannot be found."""
-    known = set(corpus.doc_ids)
-    absent = {doc_id for judged in dataset.qrels.values() for doc_id in judged if doc_id not in known}
+    judged = {doc_id for relevance in dataset.qrels.values() for doc_id in relevance}
+    absent = judged - corpus.doc_ids.rows(judged).keys()
     if absent:
         log.warning("%d judged doc_ids are not in the corpus (first: %s): they cannot be found", len(absent), min(absent))
     return len(absent)
 
 
-def _read(dataset: Dataset, path: Path, facts: dict[str, object]) -> None:
-    rows: dict[str, int] = {}
-    digest, empty = hashlib.sha256(), 0
-    with progress.bar("reading documents", dataset.docs_count) as advance:
+def identify(dataset: Dataset) -> dict[str, Json]:
+    """Returns what the documents kept of a dataset depend on."""
+    return {**dataset.identity, "text": TEXT, "form": FORM}
+
+
+def _read(dataset: Dataset, folder: Path, facts: dict[str, object]) -> None:
+    digest, count, empty = hashlib.sha256(), 0, 0
+    with progress.bar("reading documents", dataset.docs_count) as advance, writing(folder) as take:
         for doc in dataset.docs():
-            if doc.doc_id in rows:
-                raise BadInput(
-                    f"{dataset.name}: duplicate doc_id {doc.doc_id!r} (documents {rows[doc.doc_id] + 1} and {len(rows) + 1})"
-                )
-            rows[doc.doc_id] = len(rows)
+            take(doc.doc_id)
+            count += 1
             empty += not doc.text
             digest.update(f"{doc.doc_id}\t{doc.text}\n".encode())
             advance(1)
-    if not rows:
-        raise BadInput(f"{dataset.name}: the corpus has no documents")
-    facts.update(documents=len(rows), empty=empty, sha256=digest.hexdigest())
-    store.write_text(path, "\n".join(rows) + "\n")
+        if not count:
+            raise BadInput(f"{dataset.name}: the corpus has no documents")
+    twice = DocIds(folder).repeated()
+    if twice:
+        first, second = twice
+        raise BadInput(f"{dataset.name}: duplicate doc_id {DocIds(folder)[first]!r} (documents {first + 1} and {second + 1})")
+    facts.update(documents=count, empty=empty, sha256=digest.hexdigest())

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rarityir import calibration, registry, store
-from rarityir.corpus import TEXT, Corpus
+from rarityir.corpus import Corpus
+from rarityir.corpus import identify as identify_documents
 from rarityir.datasets.outline import outline
+from rarityir.doc_ids import DocIds
 from rarityir.embeddings import BLOCK, identify
 from rarityir.experiment import Experiment, leaves
 from rarityir.report.plan import Plan, Step, duration, size
@@ -134,8 +136,8 @@ class _Planning:
     def _corpus(self) -> Corpus | None:
         """The documents if they were read before: only then can anything made of them be there."""
         root = self.indexes / slug(self.dataset.corpus)
-        found = store.manifest(root / "documents", {**self.dataset.identity, "text": TEXT})
-        return Corpus(root, [], str(found["facts"]["sha256"])) if found else None
+        found = store.manifest(root / "documents", identify_documents(self.dataset))
+        return Corpus(root, DocIds(root / "documents"), str(found["facts"]["sha256"])) if found else None
 
     def _complete(self, folder: Path) -> bool:
         """Whether a folder of these documents is complete; whether it is of this encoder, the evaluation itself checks."""

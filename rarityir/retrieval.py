@@ -17,6 +17,7 @@ import numpy as np
 from rarityir import filters, impacts, registry, store
 from rarityir.corpus import Corpus, prepare
 from rarityir.counts import TokenCounts
+from rarityir.doc_ids import rows_of
 from rarityir.embeddings import Embeddings, embed, identify
 from rarityir.filters import EmbedFilter, Source, Unembedding
 from rarityir.runs import Run
@@ -328,7 +329,7 @@ def recall(found_QK: Ints, exact_QK: Ints) -> float:
 
 def _without_own(hits: Hits, query_ids: Sequence[str], doc_ids: Sequence[str], cutoff: int) -> Hits:
     """Takes each query's own document out and closes the gap."""
-    row_of = {doc_id: row for row, doc_id in enumerate(doc_ids)}
+    row_of = rows_of(doc_ids, query_ids)
     rows = np.full((len(hits.rows), min(cutoff, hits.rows.shape[1])), -1, np.int64)
     scores = np.zeros(rows.shape, np.float32)
     for i, query_id in enumerate(query_ids):

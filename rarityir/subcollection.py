@@ -99,7 +99,7 @@ def narrow(whole: Retriever, pool: str = "", sample: str = "") -> Retriever:
         return whole
     dataset, ids = whole.dataset, whole.corpus.doc_ids
     wanted = {doc_id for relevance in dataset.qrels.values() for doc_id in relevance}
-    judged = {row for row, doc_id in enumerate(ids) if doc_id in wanted}
+    judged = set(ids.rows(wanted).values())
     rows = judged | (chosen.rows(whole) if isinstance(chosen, Pool) else chosen.rows(whole, judged))
     tag = f"{type(chosen).__name__.lower()}={chosen}"
     if not rows:

@@ -20,7 +20,7 @@ PACKAGE = Path(rarityir.__file__).parent
 # Bottom first: each line imports only from the lines before it; what stands on one line never imports each other.
 LAYERS = (
     {"types"},
-    {"progress", "registry", "store"},
+    {"doc_ids", "progress", "registry", "store"},
     {"checkpoints", "runs", "settings", "systems"},
     {"counts"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},

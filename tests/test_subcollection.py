@@ -53,7 +53,7 @@ def kept(retriever: Retriever) -> list[str]:
 def test_a_pool_is_the_best_of_any_topic_and_the_judged_in_the_corpus_order(words, tmp_path, depth, found):
     made = narrow(whole(words, tmp_path / "ix"), pool=f"bm25:{depth}")
     assert kept(made) == [doc_id for doc_id in DOCS if doc_id in found | JUDGED]
-    assert made.corpus.doc_ids == kept(made)
+    assert list(made.corpus.doc_ids) == kept(made)
     assert dict(made.dataset.subset) == {
         "tag": f"pool=bm25:{depth}", "documents": len(found | JUDGED), "of": 9, "judged": 3,
     }  # fmt: skip

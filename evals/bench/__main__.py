@@ -1,39 +1,69 @@
-"""Times parts of rarityir against named peers, side by side in one process: `python -m evals.bench [name …]`.
+"""Times parts of rarityir against named peers, side by side in one run: `python -m evals.bench [name …]`, `make bench`.
 
-Prints a table and writes `evals/bench/results.json`. A ratio counts, not a time: both sides run here, one after another.
+Prints a table, writes `results.json` here (the last run of each area) and appends to `RESULTS.md`. A ratio counts,
+not a time: both sides run here, one after another.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
+import os
 import platform
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from evals.bench import apply, dense, encode, filter, sparse
-
-BENCHES: dict[str, Callable[[], dict[str, float | str]]] = {
-    "apply": apply.bench,
-    "dense": dense.bench,
-    "encode": encode.bench,
-    "filter": filter.bench,
-    "sparse": sparse.bench,
-}
+# What needs long, or what is not here by itself (topics' files, a model's shape), is asked for by name.
+AREAS = ("apply", "dense", "encode", "filter", "measures", "sparse")
+LONG = ("msmarco", "scale")
+FOLDER = Path(__file__).parent
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=list(BENCHES), help=f"of: {', '.join(BENCHES)}")
-    results = {}
-    for name in parser.parse_args().names:
-        results[name] = BENCHES[name]()
-        print(f"{name}")
-        for key, value in results[name].items():
-            print(f"  {key:<28} {value if isinstance(value, str) else f'{value:.4g}'}", flush=True)
-    machine = {"processor": platform.machine(), "python": platform.python_version()}
-    path = Path(__file__).with_name("results.json")
-    path.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
+    parser.add_argument("names", nargs="*", help=f"of: {', '.join((*AREAS, *LONG))}  [default: {', '.join(AREAS)}]")
+    names = parser.parse_args().names or list(AREAS)
+    for name in names:
+        if name not in (*AREAS, *LONG):
+            parser.error(f"unknown area {name!r}; known: {', '.join((*AREAS, *LONG))}")
+    for name in names:
+        figures: dict[str, float | str] = import_module(f"evals.bench.{name}").bench()
+        print(name)
+        for key, value in figures.items():
+            print(f"  {key:<28} {shown(value)}", flush=True)
+        keep(name, figures)
+
+
+def keep(name: str, figures: dict[str, float | str]) -> None:
+    """Writes an area's figures over its last ones, and appends them as a table."""
+    machine = f"{processor()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+    path = FOLDER / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    results[name] = {"machine": machine, **figures}
+    path.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+    table = FOLDER / "RESULTS.md"
+    if not table.exists():
+        table.write_text("# Results\n\nEvery run of `python -m evals.bench`, the last one below.\n")
+    lines = [f"| {key} | {shown(value)} |" for key, value in figures.items()]
+    today = datetime.datetime.now(datetime.UTC).date()
+    with table.open("a") as file:
+        file.write("\n".join([f"\n## {name}, {today}\n", f"{machine}.\n", "| what | figure |", "|---|---|", *lines, ""]))
+
+
+def processor() -> str:
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def shown(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
 if __name__ == "__main__":

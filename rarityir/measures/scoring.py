@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.doc_ids import rows_of
 from rarityir.measures.names import Measure
 from rarityir.runs import Run
 from rarityir.types import Ints, Qrels, Scores
@@ -30,7 +31,7 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], query_ids: Sequenc
     wanted = [Measure.parse(name) for name in measures]
     query_ids = list(qrels) if query_ids is None else list(query_ids)
     judged = {doc_id for query_id in query_ids for doc_id in qrels.get(query_id, {})}
-    ids = {doc_id: row for row, doc_id in enumerate(run.doc_ids) if doc_id in judged}
+    ids = rows_of(run.doc_ids, judged)
     for doc_id in sorted(judged - ids.keys()):
         ids[doc_id] = len(run.doc_ids) + len(ids)  # judged, but in no ranking: it counts as relevant and is not found
     qrels_QJ2 = _qrels(qrels, query_ids, ids)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rarityir import progress, store
+from rarityir.doc_ids import ENDS, DocIds
 from rarityir.indexes.postings import SparseIndex
 from rarityir.settings import ImpactSettings
 from rarityir.systems import System
@@ -32,7 +33,7 @@ class Collection:
 
     folder: Path
     index: SparseIndex = field(repr=False)
-    doc_ids: list[str] = field(repr=False)
+    doc_ids: Sequence[str] = field(repr=False)
     tokens: Sequence[str] = field(repr=False)
 
 
@@ -84,13 +85,12 @@ def opened_corpus(folder: str | Path, encoder: Encoder) -> Collection:
     for name, value in json.loads(json.dumps(encoder.identity())).items():
         if identity.get(f"encoder.{name}", value) != value:
             raise RarityError(f"{folder} was built with another encoder than {encoder.name} ({name} differs); give that one")
-    found = folder.resolve().parents[1] / "documents" / DOC_IDS
-    if not found.is_file():
-        raise RarityError(f"{folder} has no {found}; give the folder of an index where rarityir built it")
+    found = folder.resolve().parents[1] / "documents"
+    if not (found / ENDS).is_file():
+        raise RarityError(f"{folder} has no {found / ENDS}; give the folder of an index where rarityir built it")
     index = System.parse(str(identity["index"])).index
     vocabulary = Vocabulary.of(encoder.tokens(), ImpactSettings.parse(index.arg).stem if index else "")
-    doc_ids = found.read_text(encoding="utf-8").splitlines()
-    return _fitting(Collection(folder, SparseIndex.load(folder), doc_ids, vocabulary.names))
+    return _fitting(Collection(folder, SparseIndex.load(folder), DocIds(found), vocabulary.names))
 
 
 def merge(parts: Sequence[str | Path], out: str | Path) -> Collection:

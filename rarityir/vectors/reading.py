@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ _TERM = re.compile("[^\t-\r\x1c- \u1680\u2000-\u2006\u2008-\u200a\u2028\u2029\u2
 class SparseVectors(NamedTuple):
     """The sparse vectors of documents or queries: `ids[i]` has row i of `impacts`."""
 
-    ids: list[str]
+    ids: Sequence[str]
     impacts: Impacts
 
 
