@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,8 +96,10 @@ def anserini(
         if queries:
             write_sparse(folder / QUERIES, [SparseVectors(queries.ids, whole_queries(queries.impacts))], terms)
         write_lines(folder, collection.doc_ids, collection.tokens)
-        facts.update(about or {}, **_facts(collection), **rounding.facts(), terms="t0, t1, …" if numbered else "escaped names")
-        facts["ties"] = "by row" if ids == sorted(ids) else "by doc_id as text"
+        facts.update(
+            {**(about or {}), **_facts(collection)}, **rounding.facts(), terms="t0, t1, …" if numbered else "escaped names"
+        )
+        facts["ties"] = "by row" if all(one < other for one, other in pairwise(ids)) else "by doc_id as text"
     return dict(facts)
 
 
@@ -139,7 +142,7 @@ def rows_for(
         if queries:
             _requests(kind, queries, terms, cutoff, folder / QUERIES)
         write_settings(folder, bodies.settings(kind))
-        facts.update(about or {}, **_facts(collection), **(rounding.facts() if rounding else {}))
+        facts.update({**(about or {}), **_facts(collection)}, **(rounding.facts() if rounding else {}))
     return dict(facts)
 
 

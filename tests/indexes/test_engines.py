@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import rarityir as ri
@@ -150,6 +150,8 @@ def test_a_graph_finds_more_where_more_candidates_are_followed(name, tmp_path) -
     assert kind.key("hnsw,4,ef=400") == kind.key("hnsw,4,ef=10") == f"{name}:dense:hnsw,4"
 
 
+@example([1] * 60, 1, 0)
+@example([2] * 10 + [1] * 90, 12, 3)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 70), st.integers(0, 2**32 - 1))
 def test_an_engine_that_cuts_ties_as_it_likes_is_asked_again(scores, cutoff, seed) -> None:
     values, asked = np.array(scores, np.float32), []

@@ -179,7 +179,7 @@ def test_vectors_of_engines_that_are_not_here_have_our_inner_products(kind, sour
         documents = {a["index"]["_id"]: b["embedding"] for a, b in zip(body[::2], body[1::2], strict=True)}
         asked = [(r["body"]["query"]["knn"]["embedding"]["vector"], r["body"]) for r in lines(out / "queries.jsonl")]
         assert all(body["query"]["knn"]["embedding"]["k"] == body["size"] == 3 for _, body in asked)
-    assert list(documents) == source.corpus.doc_ids
+    assert list(documents) == list(source.corpus.doc_ids)
     x_NK = np.array([*documents.values()], np.float32)
     assert x_NK.shape == (facts["documents"], facts["dim"])
     np.testing.assert_allclose(np.linalg.norm(x_NK, axis=1), 1, rtol=1e-6)
@@ -256,7 +256,7 @@ def test_parquet_holds_ids_and_vectors_to_the_last_bit(source, out, stories) -> 
     corpora.export("parquet", source, System.parse(DENSE), out)
     x_NK = np.load(source.index(System.parse(DENSE))[0] / "vectors.npy")
     for name, ids, vectors in (
-        ("documents", source.corpus.doc_ids, x_NK),
+        ("documents", list(source.corpus.doc_ids), x_NK),
         ("queries", list(source.dataset.topics), source.queries(System.parse(DENSE))),
     ):
         table = parquet.read_table(out / f"{name}.parquet")
@@ -278,7 +278,7 @@ def test_parquet_holds_tokens_and_weights_of_the_index(source, out) -> None:
     facts = corpora.export("parquet", source, system, out)
     index = SparseIndex.load(source.index(system)[0])
     table = parquet.read_table(out / "documents.parquet").to_pydict()
-    assert table["id"] == source.corpus.doc_ids
+    assert table["id"] == list(source.corpus.doc_ids)
     assert len(table["id"]) == facts["documents"]
     names: dict[str, int] = {}
     for row, (tokens, weights) in enumerate(zip(table["tokens"], table["weights"], strict=True)):
@@ -305,7 +305,7 @@ def test_faiss_is_searched_as_pyserini_opens_it(source, out) -> None:
 def test_anserini_gets_whole_queries_by_the_documents_terms(source, out) -> None:
     corpora.export("anserini", source, System.parse(SPARSE), out)
     documents, queries = lines(out / "corpus" / "documents.jsonl"), lines(out / "queries.jsonl")
-    assert [document["id"] for document in documents] == source.corpus.doc_ids
+    assert [document["id"] for document in documents] == list(source.corpus.doc_ids)
     assert [query["id"] for query in queries] == list(source.dataset.topics)
     for query in queries:
         assert all(type(weight) is int for weight in query["vector"].values())
