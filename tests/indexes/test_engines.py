@@ -291,9 +291,13 @@ def test_a_build_that_was_stopped_begins_anew(engine, tmp_path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         kind.build("8", stopped(), tmp_path)
+    left = [path / "left" for path in tmp_path.iterdir() if path.name in ("milvus.db", "edge")]
+    for path in left:
+        path.touch()
     hits = sparse_hits(engine, [impacts([{1: 1.0}, {1: 3.0}])], impacts([{1: 1.0}]), 9, tmp_path)
     assert hits.rows.tolist() == [[1, 0]]
     assert hits.scores.tolist() == [[3.0, 1.0]]
+    assert [path for path in left if path.exists()] == []
 
 
 def test_a_folder_that_is_open_twice_stays_open_for_the_other(engine, tmp_path) -> None:

@@ -272,8 +272,9 @@ def test_parquet_holds_ids_and_vectors_to_the_last_bit(source, out, stories) -> 
     assert np.array_equal(np.array(table["emb"].to_pylist(), np.float16), x_NK.astype(np.float16))
 
 
-def test_parquet_holds_tokens_and_weights_of_the_index(source, out) -> None:
+def test_parquet_holds_tokens_and_weights_of_the_index(source, out, monkeypatch) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("rarityir.vectors.folders._AT_ONCE", 4)
     system = System.parse(SPARSE)
     facts = corpora.export("parquet", source, system, out)
     index = SparseIndex.load(source.index(system)[0])
