@@ -11,6 +11,7 @@ import platform
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,11 @@ class Experiment:
         return dataclasses.replace(self, **values)
 
     def reader(self) -> Encoder:
-        """Returns the encoder; its weights are read when something is first encoded."""
+        """Returns the encoder, the same one each time; its weights are read when something is first encoded."""
+        return self._encoder
+
+    @cached_property
+    def _encoder(self) -> Encoder:
         return load_encoder(
             self.encoder,
             pooling=self.pooling,
