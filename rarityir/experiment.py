@@ -256,6 +256,9 @@ def tabulate(
     deeper = [m for m in measures if m.partition("@")[2].isdecimal() and int(m.partition("@")[2]) > cutoff]
     notes = [f"{', '.join(deeper)} count only the {cutoff} documents that were retrieved."] if deeper else []
     notes += [subcollection.note(dataset.subset)] if dataset.subset else []
+    for name, cost in costs.items():
+        if found := cost.get("prebuilt"):
+            notes.append(f"{name} searched Pyserini's prebuilt index {found['name']} (MD5 {found['md5']}).")
     shown, topics = tuple(measures), len(dataset.topics)
     return Report(
         dataset.name, encoder, baseline, shown, topics, cutoff, seed, ALPHA, tuple(rows), notes, share_of, dataset.subset
