@@ -16,6 +16,7 @@ from rarityir.embeddings import BLOCK, WINDOW, identify
 from rarityir.encoders.batching import Execution
 from rarityir.encoders.hf import HFEncoder
 from rarityir.experiment import Experiment, leaves
+from rarityir.indexes import prebuilt
 from rarityir.rates import Rates
 from rarityir.report.plan import Plan, Step, duration, size
 from rarityir.systems import Part, System, slug
@@ -225,7 +226,7 @@ class _Planning:
         if self._corpus:
             disk = 0
         if isinstance(chosen, subcollection.Pool):
-            found = self._outlay.text(self._total)
+            found = self._lucene()
             there = self._whole and self._complete(self._whole.folder / "bm25", self._whole)
             seconds = found.search + (0.0 if there else found.build)
             disk, memory, told = disk + (0 if there else found.disk), found.memory, f"{told}; {found.basis}"
@@ -294,7 +295,7 @@ class _Planning:
         kind = self._kind(leaf)
         kept, known = sizes.width(leaf.filters, self.job.encoder.dim)
         if kind.takes == "text":
-            made = self._outlay.text(self._count)
+            made = self._outlay.text(self._count) if self._chosen else self._lucene()
         elif kind.takes == "impacts":
             made = self._outlay.impacts(leaf.index, kind)
         else:
@@ -309,6 +310,17 @@ class _Planning:
         if there:
             return Step(str(leaf), search if self.timed else None, 0, made.memory, f"search alone; {made.basis}", there)
         return Step(str(leaf), made.build + search if self.timed else None, made.disk, made.memory, made.basis)
+
+    def _lucene(self) -> outlay.Made:
+        """Lucene's index of the whole collection: copied from Pyserini's cache where it is there, else built."""
+        made, choices = self._outlay.text(self._total), prebuilt.known(self.job.dataset.corpus)
+        for one in choices:
+            if (prebuilt.cache() / one.folder).is_dir():
+                disk = sum(path.stat().st_size for path in (prebuilt.cache() / one.folder).iterdir())
+                told = f"Pyserini's prebuilt index {one.name}, from its cache"
+                return made._replace(build=disk / self.rates.writing, disk=disk, basis=told)
+        more = "; Pyserini's prebuilt index instead, where it can be fetched" if choices else ""
+        return made._replace(basis=made.basis + more)
 
     def _runs(self) -> Step:
         """Runs are written and measured, system by system."""

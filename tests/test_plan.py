@@ -20,6 +20,8 @@ from rarityir.datasets.outline import outline
 from rarityir.embeddings import embed, identify
 from rarityir.encoders import load_encoder
 from rarityir.encoders.batching import Execution
+from rarityir.experiment import Experiment
+from rarityir.indexes import prebuilt
 from rarityir.indexes.approximate import FaissIndex, Kind
 from rarityir.indexes.dense import DenseIndex
 from rarityir.plan import Job
@@ -315,6 +317,37 @@ def test_a_judged_sub_collection_is_planned_by_its_own_size(tmp_path: Path, stor
     assert again.read.startswith(f"{kept} of 300 documents")
     assert plan.begin(dataclasses.replace(job, sample="", pool="bm25:2")) == ""
     assert steps(plan.plan(dataclasses.replace(job, sample="", pool="bm25:3")))["embeddings"].disk > 0
+
+
+def test_a_dataset_that_is_a_path_names_no_experiment(beir: Path, stories: str, work: Path) -> None:
+    (beir.parent / "tiny.toml").write_text('systems = ["nonsense"]')
+    assert main(["eval", "--dataset", str(beir), "--encoder", stories, "--systems", "bm25", "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("name", ["msmarco-dev", "trec-dl-2019", "trec-dl-2020"])
+def test_the_experiments_on_ms_marco_are_whole(name: str) -> None:
+    found = Experiment.load(Path(__file__).parents[1] / "evals" / f"{name}.toml")
+    assert found.check()
+    assert (found.dataset, found.baseline, found.cutoff) == (name, "bm25", 1000)
+    assert outline(name).docs_count == 8_841_823
+
+
+def test_a_prebuilt_index_that_is_here_is_planned_as_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYSERINI_CACHE", str(tmp_path))
+    monkeypatch.setattr(calibration, "lucene", lambda *_: calibration.Tried(3.0, 0.001, 50.0, 0.5, "told"))
+    job = Job(outline("msmarco-dev"), Slow(Clock()), [System.parse("bm25")], 10, tmp_path / "i", until="index")
+    made = steps(plan.plan(job))["bm25"]
+    assert made.seconds > 3 + 0.001 * 8_841_823
+    assert "where it can be fetched" in made.basis
+    folder = prebuilt.cache() / prebuilt.known("msmarco-passage")[0].folder
+    folder.mkdir(parents=True)
+    (folder / "segments").write_bytes(bytes(5000))
+    made = steps(plan.plan(job))["bm25"]
+    assert (made.disk, made.seconds) == (5000, pytest.approx(5000 / 1e6))
+    pooled = plan.plan(dataclasses.replace(job, pool="bm25:10"))
+    kept = pooled.documents
+    assert steps(pooled)["pool=bm25:10"].disk == 5000 + plan.DOC_ID * kept
+    assert steps(pooled)["bm25"].disk > 50 * kept  # a sub-collection's own
 
 
 def test_a_pool_is_expected_between_what_it_must_and_what_it_can_hold() -> None:
