@@ -41,6 +41,10 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "indexes": {
         "bm25": "rarityir.indexes.bm25:BM25Index",
         "dense": "rarityir.indexes.dense:DenseIndex",
+        "milvus:dense": "rarityir.indexes.milvus:DENSE",
+        "milvus:sparse": "rarityir.indexes.milvus:SPARSE",
+        "qdrant:dense": "rarityir.indexes.qdrant:DENSE",
+        "qdrant:sparse": "rarityir.indexes.qdrant:SPARSE",
         "seismic": "rarityir.indexes.seismic:ApproximateIndex",
         "sparse": "rarityir.indexes.sparse:AlignedIndex",
     },

@@ -118,6 +118,12 @@ class Retriever:
             return [folder for part in system.parts for folder in self.index(part)]
         return [self._ready(system)[1]]
 
+    def queries(self, system: System) -> Any:
+        """Returns the topics in the form that the index of a system without parts takes: texts, (Q, K) vectors or impacts."""
+        check(system)
+        index, _, filter, _ = self._ready(system)
+        return self._asked(system, index, filter)
+
     @cached_property
     def corpus(self) -> Corpus:
         """The documents as rows."""

@@ -15,7 +15,7 @@ _CODE = re.compile(r"(pq|sq)\d+")  # how an index codes vectors, as in dense:ivf
 
 @dataclass(frozen=True)
 class Part:
-    """A name with its argument, `edge:2`."""
+    """A name with its argument, `edge:2`; an engine's name says what it holds too, `milvus:sparse` of `milvus:sparse:64`."""
 
     name: str
     arg: str = ""
@@ -26,7 +26,9 @@ class Part:
         match = _PART.fullmatch(text)
         if match is None:
             raise RarityError(f"cannot read {text!r}; a part is name or name:argument, such as edge:2 or bm25:k1=0.9,b=0.4")
-        return cls(match[1], match[2] or "")
+        name, arg = match[1], match[2] or ""
+        held, _, rest = arg.partition(":")
+        return cls(f"{name}:{held}", rest) if f"{name}:{held}" in registry.table("indexes") else cls(name, arg)
 
     def __str__(self) -> str:
         return f"{self.name}:{self.arg}" if self.arg else self.name
@@ -115,5 +117,7 @@ def _starts_a_system(piece: str) -> bool:
 
 
 def _known(kind: str, what: str, part: Part) -> None:
-    if part.name not in registry.table(kind):
-        raise UnknownName(registry.unknown(what, part.name, registry.table(kind)))
+    known = registry.table(kind)
+    if part.name not in known:
+        held = [name for name in known if name.startswith(f"{part.name}:")]  # an engine, but not what it is to hold
+        raise UnknownName(registry.unknown(what, part.name, held or {name.partition(":")[0] for name in known}))

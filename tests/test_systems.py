@@ -15,7 +15,8 @@ NUMBERS = st.integers(0, 999).map(str) | st.floats(0, 9, allow_nan=False).map(la
 OPTIONS = st.lists(st.tuples(WORDS, NUMBERS).map("=".join), min_size=1, max_size=3).map(",".join)
 ARGS = st.just("") | NUMBERS | OPTIONS | st.tuples(NUMBERS, OPTIONS).map(",".join)
 FILTERS = st.lists(st.builds(Part, st.sampled_from(sorted(registry.TABLES["filters"])), ARGS), max_size=3).map(tuple)
-LEAVES = st.builds(System, st.builds(Part, st.sampled_from(["dense", "sparse"]), ARGS), FILTERS) | st.builds(
+READING = ["dense", "sparse", "milvus:dense", "milvus:sparse", "qdrant:dense", "qdrant:sparse"]
+LEAVES = st.builds(System, st.builds(Part, st.sampled_from(READING), ARGS), FILTERS) | st.builds(
     System, st.builds(Part, st.just("bm25"), ARGS)
 )
 SYSTEMS = st.recursive(
@@ -51,6 +52,8 @@ def test_distinct_systems_have_distinct_slugs_that_are_file_names(one, other):
         ("bm25", System(Part("bm25"))),
         ("dense", System(Part("dense"))),
         ("dense+edge:2", System(Part("dense"), (Part("edge", "2"),))),
+        ("milvus:sparse:64+edge:2", System(Part("milvus:sparse", "64"), (Part("edge", "2"),))),
+        ("qdrant:dense:hnsw,16,ef=9", System(Part("qdrant:dense", "hnsw,16,ef=9"))),
         ("sparse:64+edge:2", System(Part("sparse", "64"), (Part("edge", "2"),))),
         (
             "rrf(bm25,dense+edge:2)",
@@ -101,7 +104,9 @@ def test_empty_places_in_a_list_name_nothing():
         ("rff(bm25,dense)", "unknown fusion 'rff'; did you mean rrf?"),
         ("rrf(bm25:k1=0.9,b=0.4,dnese)", "unknown system 'dnese'; did you mean dense?"),
         ("rrf(dense,sprase:64)", "unknown system 'sprase'; did you mean sparse?"),
-        ("qqq", "unknown system 'qqq'; known: bm25, dense, seismic, sparse"),
+        ("milvus:bm25", "unknown system 'milvus'; did you mean milvus:"),
+        ("rrf(bm25,qdrnat:dense)", "unknown system 'qdrnat'; did you mean qdrant?"),
+        ("qqq", "unknown system 'qqq'; known: bm25, dense, milvus, qdrant, seismic, sparse"),
     ],
 )
 def test_a_misspelt_name_is_unknown_and_the_near_one_is_named(text, message):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import fitted, indexes_option, json_option, print_facts, reader, reading_options, retriever
+from rarityir.cli.options import fitted, given, indexes_option, json_option, print_facts, reader, reading_options, retriever
 
 if TYPE_CHECKING:
     from rarityir.filters import EmbedFilter
@@ -16,24 +16,49 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("model")
-@click.option("--filter", "name", metavar="F", required=True, help="edge:2, tail:2+pca:64, …, or the folder of a saved filter.")
-@click.option("--to", "kind", metavar="T", required=True, help="faiss, onnx, pytorch or sentence-transformers.")
+@click.option("--filter", "name", metavar="F", help="edge:2, tail:2+pca:64, …, or the folder of a saved filter.")
+@click.option("--system", metavar="S", help="Instead of a filter: dense or sparse:64 with its filters, sparse:64+edge:2.")
+@click.option("--to", "kind", metavar="T", required=True, help="Another library or engine, see above.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-@click.option("--dataset", metavar="D", help="Documents for filters that are fitted on embeddings.")
+@click.option("--dataset", metavar="D", help="The documents to export, or those a filter is fitted on.")
+@click.option(
+    "--levels", type=click.IntRange(1), help="With --system sparse:K, the whole number that the largest impact becomes."
+)
+@click.option("--cutoff", type=click.IntRange(1), help="With --system, documents that each request asks for.  [default: 100]")
 @reading_options
 @indexes_option
 @json_option
-def export(model: str, name: str, kind: str, out: Path, *, as_json: bool, **options: Any) -> None:
-    """Write MODEL's filter as another library reads it, without rarityir.
+def export(
+    model: str,
+    name: str | None,
+    system: str | None,
+    kind: str,
+    out: Path,
+    levels: int | None,
+    cutoff: int | None,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write MODEL's filter, or what a system makes of documents and topics, as another library reads it, without rarityir.
 
     \b
     rarityir export demo --pooling prompteol --filter edge:2 --to sentence-transformers --out demo-edge
     rarityir export Qwen/Qwen2.5-0.5B --filter filters/auto --to faiss --out qwen-faiss
     rarityir export st:all-minilm-l6-v2 --filter pca:128 --dataset cranfield --to onnx --out minilm-onnx
+    rarityir export demo --system sparse:64+edge:2 --dataset cranfield --to parquet --out cranfield-sparse
 
-    sentence-transformers: the model with the filter inside. faiss: an empty index that takes raw embeddings. onnx, pytorch:
-    the filter alone. An earlier export in --out is replaced, anything else is left alone.
+    A filter: sentence-transformers, the model with the filter inside; faiss, an empty index that takes raw embeddings; onnx,
+    pytorch, the filter alone. A system's documents and topics: milvus, qdrant, opensearch, vespa, parquet; of sparse:K also
+    anserini and elasticsearch; of dense also faiss. An earlier export in --out is replaced, anything else is left alone.
     """
+    if system is not None:
+        if name is not None:
+            raise click.UsageError("--filter is part of the system's name: --system sparse:64+edge:2")
+        _system(system, kind, out, {"levels": levels, "cutoff": cutoff}, {**options, "encoder": model}, as_json=as_json)
+        return
+    if name is None or levels or cutoff:
+        raise click.UsageError("give --filter or --system" if name is None else "--levels and --cutoff are for --system")
     from rarityir.integrations import exports
 
     write = exports.exporter(kind)
@@ -41,9 +66,26 @@ def export(model: str, name: str, kind: str, out: Path, *, as_json: bool, **opti
     encoder, found = _fitted(model, name, options)
     write(encoder, found, out)
     kept, width = found.basis.shape
-    files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     facts = {"folder": str(out), "export": kind, "encoder": encoder.name, "filter": found.name, "kept": kept, "width": width}
-    print_facts({**facts, "files": files}, f"{out}: {encoder.name} with {found.name}, {width} to {kept}", as_json=as_json)
+    text = f"{out}: {encoder.name} with {found.name}, {width} to {kept}"
+    print_facts({**facts, "files": _files(out)}, text, as_json=as_json)
+
+
+def _system(name: str, kind: str, out: Path, how: dict[str, Any], options: dict[str, Any], *, as_json: bool) -> None:
+    from rarityir.integrations import corpora
+    from rarityir.systems import System
+
+    system = System.parse(name)
+    corpora.check(kind, system, out)
+    if options.get("dataset") is None:
+        raise click.UsageError("a system reads documents; give --dataset")
+    facts = corpora.export(kind, retriever(options), system, out, **given(how))
+    facts = {"folder": str(out), "export": kind, "encoder": options["encoder"], **facts, "system": name, "files": _files(out)}
+    print_facts(facts, f"{out}: {facts['documents']} documents of {system}", as_json=as_json)
+
+
+def _files(out: Path) -> list[str]:
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
 
 
 def _fitted(model: str, name: str, options: dict[str, Any]) -> tuple[Encoder, EmbedFilter]:

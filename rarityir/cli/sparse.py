@@ -117,7 +117,7 @@ def stats(index: Path, top: int, encoder: str | None, *, as_json: bool) -> None:
 
 @sparse.command()
 @click.argument("index", type=FOLDER)
-@click.option("--to", "kind", metavar="T", required=True, help="anserini, elasticsearch, milvus, opensearch or qdrant.")
+@click.option("--to", "kind", metavar="T", required=True, help="anserini, elasticsearch, milvus, opensearch, qdrant or vespa.")
 @click.option("--out", type=FOLDER, required=True, help="Folder to write; an earlier export of this kind is replaced.")
 @click.option(
     "--levels",

@@ -56,14 +56,23 @@ def folder(out: Path, kind: str, encoder: Encoder, filter: EmbedFilter) -> Itera
 
     An earlier export of the same kind is replaced. Anything else that stands there is a `RarityError` and stays.
     """
+    with written(out, kind) as (temporary, facts):
+        yield temporary
+        facts.update(card(kind, encoder, filter))
+
+
+@contextmanager
+def written(out: Path, kind: str) -> Iterator[tuple[Path, dict[str, Json]]]:
+    """The same for what is no filter: gives the temporary folder, and facts to fill, which its card says."""
     check_free(out, kind)
     out = out.resolve()  # a name of its own, also for "." and for a link
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+    facts: dict[str, Json] = {}
     try:
-        yield temporary
-        store.write_json(temporary / CARD, card(kind, encoder, filter))
+        yield temporary, facts
+        store.write_json(temporary / CARD, {"export": kind, **facts, "rarityir": __version__})
         if out.exists():
             shutil.rmtree(out)
         os.replace(temporary, out)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from rarityir import __version__, progress, registry, store
-from rarityir.integrations import exports
+from rarityir import progress, registry, store
+from rarityir.integrations import bodies, exports
 from rarityir.types import Impacts, Json, RarityError, UnknownName
 from rarityir.vectors import Collection, SparseVectors, write_sparse
 from rarityir.vectors.folders import blocks, write_lines
@@ -19,17 +17,17 @@ from rarityir.vectors.rounding import LEVELS, Rounding, escaped, whole_queries
 from rarityir.vectors.writing import rows, text
 
 LONGEST = 255  # characters of a term: Lucene's tokenizer of white space cuts longer ones
-FIELD = "tokens"  # the field, or vector, that holds the weights
+FIELD = bodies.TOKENS  # the field, or vector, that holds the weights
+QUERIES = "queries.jsonl"
 Weights = Mapping[int, float]
 
 
 class Form(NamedTuple):
-    """How a database takes documents: the file, the lines of a document from row, doc_id, weights and terms, its settings."""
+    """How a database takes documents: the file, and the lines of a document from row, doc_id, weights and terms."""
 
     file: str
     lines: Callable[[int, str, Weights, Sequence[str]], list[Json]]
     whole: bool  # whether weights are rounded unless told otherwise
-    settings: Json
 
 
 def _qdrant(row: int, doc_id: str, weights: Weights, terms: Sequence[str]) -> list[Json]:
@@ -38,22 +36,23 @@ def _qdrant(row: int, doc_id: str, weights: Weights, terms: Sequence[str]) -> li
 
 
 def _milvus(row: int, doc_id: str, weights: Weights, terms: Sequence[str]) -> list[Json]:
-    return [{"id": row, "doc_id": doc_id, FIELD: weights}]
+    return [{"id": row, "doc_id": doc_id, FIELD: weights}] if weights else []  # it takes no vector without a weight
 
 
 def _bulk(row: int, doc_id: str, weights: Weights, terms: Sequence[str]) -> list[Json]:
     return [{"index": {"_id": doc_id}}, {FIELD: {terms[token]: weight for token, weight in weights.items()}}]
 
 
-def _mapping(kind: str) -> Json:
-    return {"mappings": {"properties": {FIELD: {"type": kind}}}}
+def _vespa(row: int, doc_id: str, weights: Weights, terms: Sequence[str]) -> list[Json]:
+    return [{"put": f"id:{bodies.NAME}:{bodies.NAME}::{doc_id}", "fields": {"doc_id": doc_id, FIELD: weights}}]
 
 
 FORMS = {
-    "elasticsearch": Form("bulk.ndjson", _bulk, True, _mapping("sparse_vector")),
-    "milvus": Form("rows.jsonl", _milvus, False, None),
-    "opensearch": Form("bulk.ndjson", _bulk, True, _mapping("rank_features")),
-    "qdrant": Form("points.jsonl", _qdrant, False, {"sparse_vectors": {FIELD: {}}}),
+    "elasticsearch": Form("bulk.ndjson", _bulk, True),
+    "milvus": Form("rows.jsonl", _milvus, False),
+    "opensearch": Form("bulk.ndjson", _bulk, True),
+    "qdrant": Form("points.jsonl", _qdrant, False),
+    "vespa": Form("feed.jsonl", _vespa, True),
 }
 KINDS = ("anserini", *FORMS)
 
@@ -66,7 +65,14 @@ def check(kind: str, out: Path) -> None:
 
 
 def anserini(
-    collection: Collection, out: str | Path, *, levels: int = LEVELS, numbered: bool = False, rows_as_ids: bool = False
+    collection: Collection,
+    out: str | Path,
+    *,
+    levels: int = LEVELS,
+    numbered: bool = False,
+    rows_as_ids: bool = False,
+    queries: SparseVectors | None = None,
+    about: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """Writes `corpus/documents.jsonl` for Anserini's `JsonVectorCollection` and returns what was lost.
 
@@ -78,16 +84,22 @@ def anserini(
         levels: what the largest impact becomes; Lucene reads a pseudo-text with each term as often as it weighs.
         numbered: tokens are `t0`, `t1`, … instead of their names, escaped as `vectors.rounding.escaped` does; a name of more
             than 255 characters is a `RarityError` without it.
+        queries: written to `queries.jsonl` beside it, in whole weights.
+        about: what else `export.json` is to say.
     """
     terms = _terms(collection.tokens, numbered=numbered)
     rounding = Rounding(collection.index, levels)
     ids = [f"{row:010d}" for row in range(len(collection.doc_ids))] if rows_as_ids else collection.doc_ids
-    with _folder(Path(out), "anserini") as (folder, facts):
+    with exports.written(Path(out), "anserini") as (folder, facts):
         parts = (SparseVectors(ids[at : at + len(block.indptr) - 1], rounding(block)) for at, block in _blocks(collection))
         write_sparse(folder / "corpus" / "documents.jsonl", parts, terms)
+        if queries:
+            write_sparse(folder / QUERIES, [SparseVectors(queries.ids, whole_queries(queries.impacts))], terms)
         write_lines(folder, collection.doc_ids, collection.tokens)
-        facts.update(_facts(collection), **rounding.facts(), terms="t0, t1, …" if numbered else "escaped names")
-        facts["ties"] = "by row" if ids == sorted(ids) else "by doc_id as text"
+        facts.update(
+            {**(about or {}), **_facts(collection)}, **rounding.facts(), terms="t0, t1, …" if numbered else "escaped names"
+        )
+        facts["ties"] = "by row" if all(one < other for one, other in pairwise(ids)) else "by doc_id as text"
     return dict(facts)
 
 
@@ -98,17 +110,28 @@ def queries_as_terms(queries: Impacts, tokens: Sequence[str], *, numbered: bool 
     return [{terms[token]: int(weight) for token, weight in zip(*query, strict=True)} for query in asked]
 
 
-def rows_for(kind: str, collection: Collection, out: str | Path, *, levels: int | None = None) -> dict[str, Json]:
-    """Writes a database's rows as JSON lines, and `settings.json` where it has any, and returns facts.
+def rows_for(
+    kind: str,
+    collection: Collection,
+    out: str | Path,
+    *,
+    levels: int | None = None,
+    queries: SparseVectors | None = None,
+    cutoff: int = 100,
+    about: Mapping[str, Json] | None = None,
+) -> dict[str, Json]:
+    """Writes a database's rows as JSON lines, the settings of a collection, and returns facts.
 
     Weights are impacts as they are stored, n/255 of a document's largest; with `levels`, and for Elasticsearch and OpenSearch,
-    which keep 9 bits of a weight, whole numbers of one unit. Indices are token ids: `tokens.txt` names them.
+    which keep 9 bits of a weight, and Vespa, which keeps whole ones, whole numbers of one unit. Indices are token ids:
+    `tokens.txt` names them. Of each of the `queries`, `queries.jsonl` holds the request for `cutoff` documents;
+    `about` is what else `export.json` is to say.
     """
     check(kind, Path(out))
     form = FORMS[kind]
     terms = [escaped(name) for name in collection.tokens]
     rounding = Rounding(collection.index, levels or LEVELS) if levels or form.whole else None
-    with _folder(Path(out), kind) as (folder, facts):
+    with exports.written(Path(out), kind) as (folder, facts):
         with text(folder / form.file) as file:
             for at, block in _blocks(collection):
                 for row, (tokens, values) in enumerate(rows(rounding(block) if rounding else block), start=at):
@@ -116,10 +139,31 @@ def rows_for(kind: str, collection: Collection, out: str | Path, *, levels: int 
                     for line in form.lines(row, collection.doc_ids[row], weights, terms):
                         file.write(json.dumps(line, ensure_ascii=False) + "\n")
         write_lines(folder, collection.doc_ids, collection.tokens)
-        if form.settings is not None:
-            store.write_json(folder / "settings.json", form.settings)
-        facts.update(_facts(collection), **(rounding.facts() if rounding else {}))
+        if queries:
+            _requests(kind, queries, terms, cutoff, folder / QUERIES)
+        write_settings(folder, bodies.settings(kind))
+        facts.update({**(about or {}), **_facts(collection)}, **(rounding.facts() if rounding else {}))
     return dict(facts)
+
+
+def write_settings(folder: Path, files: Mapping[str, Json]) -> None:
+    """Writes what `bodies.settings` gives."""
+    for name, content in files.items():
+        (store.write_text if isinstance(content, str) else store.write_json)(folder / name, content)
+
+
+def write_requests(path: Path, requests: Iterable[tuple[str, Json]]) -> None:
+    """Writes the request of each query, `{"query_id": …, "body": …}` a line."""
+    with text(path) as file:
+        for query_id, body in requests:
+            file.write(json.dumps({"query_id": query_id, "body": body}, ensure_ascii=False) + "\n")
+
+
+def _requests(kind: str, queries: SparseVectors, terms: Sequence[str], cutoff: int, path: Path) -> None:
+    asked = whole_queries(queries.impacts) if kind == "vespa" else queries.impacts
+    weights = (dict(zip(*query, strict=True)) for query in rows(asked))
+    pairs = zip(queries.ids, weights, strict=True)
+    write_requests(path, ((query_id, bodies.sparse_query(kind, query, terms, cutoff)) for query_id, query in pairs))
 
 
 def _blocks(collection: Collection) -> Iterator[tuple[int, Impacts]]:
@@ -152,22 +196,3 @@ def _length(term: str) -> int:
 def _facts(collection: Collection) -> dict[str, Json]:
     index = collection.index
     return {"documents": index.documents, "tokens": index.vocabulary, "postings": index.postings}
-
-
-@contextmanager
-def _folder(out: Path, kind: str) -> Iterator[tuple[Path, dict[str, Json]]]:
-    """Gives a temporary folder and facts to fill; when the block ends well it gets its card and takes the name."""
-    exports.check_free(out, kind)
-    out = out.resolve()
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    facts: dict[str, Json] = {}
-    try:
-        yield temporary, facts
-        store.write_json(temporary / exports.CARD, {"export": kind, **facts, "rarityir": __version__})
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

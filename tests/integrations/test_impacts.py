@@ -251,15 +251,19 @@ def test_qdrant_ranks_as_our_index(found, queries, tmp_path, levels) -> None:
             assert [point.id for point in ranked] == rows[rows >= 0].tolist()
 
 
-def test_milvus_gets_a_dictionary_of_indices_and_values(found, tmp_path) -> None:
+def test_milvus_gets_a_dictionary_of_indices_and_values_of_documents_that_have_any(found, tmp_path) -> None:
     impacts.rows_for("milvus", found, tmp_path / "out")
     stored = found.index.impacts(0, found.index.documents)
-    for row, (line, (a, b)) in enumerate(zip(lines(tmp_path / "out" / "rows.jsonl"), pairwise(stored.indptr), strict=True)):
+    spans = {row: slice(a, b) for row, (a, b) in enumerate(pairwise(stored.indptr)) if b > a}
+    for (row, span), line in zip(spans.items(), lines(tmp_path / "out" / "rows.jsonl"), strict=True):
         assert (line["id"], line["doc_id"]) == (row, found.doc_ids[row])
         assert {int(index): np.float32(value) for index, value in line["tokens"].items()} == dict(
-            zip(stored.token_ids[a:b].tolist(), stored.values[a:b], strict=True)
+            zip(stored.token_ids[span].tolist(), stored.values[span], strict=True)
         )
-    assert not (tmp_path / "out" / "settings.json").exists()
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert [(index["fieldName"], index["indexType"]) for index in settings["indexParams"]] == [
+        ("tokens", "SPARSE_INVERTED_INDEX")
+    ]
 
 
 @pytest.mark.parametrize(("kind", "field"), [("elasticsearch", "sparse_vector"), ("opensearch", "rank_features")])
