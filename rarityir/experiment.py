@@ -11,6 +11,7 @@ import platform
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,11 @@ class Experiment:
         return dataclasses.replace(self, **values)
 
     def reader(self) -> Encoder:
-        """Returns the encoder; its weights are read when something is first encoded."""
+        """Returns the encoder, the same one each time; its weights are read when something is first encoded."""
+        return self._encoder
+
+    @cached_property
+    def _encoder(self) -> Encoder:
         return load_encoder(
             self.encoder,
             pooling=self.pooling,
@@ -251,6 +256,9 @@ def tabulate(
     deeper = [m for m in measures if m.partition("@")[2].isdecimal() and int(m.partition("@")[2]) > cutoff]
     notes = [f"{', '.join(deeper)} count only the {cutoff} documents that were retrieved."] if deeper else []
     notes += [subcollection.note(dataset.subset)] if dataset.subset else []
+    for name, cost in costs.items():
+        if found := cost.get("prebuilt"):
+            notes.append(f"{name} searched Pyserini's prebuilt index {found['name']} (MD5 {found['md5']}).")
     shown, topics = tuple(measures), len(dataset.topics)
     return Report(
         dataset.name, encoder, baseline, shown, topics, cutoff, seed, ALPHA, tuple(rows), notes, share_of, dataset.subset

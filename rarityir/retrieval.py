@@ -31,6 +31,7 @@ INDEXES = Path("indexes")
 CUTOFF = 1000
 DEPTH = 100  # exact neighbours that an approximate index is measured by
 READ = "read"  # what is kept of a long reading until its index is built
+PROBES = 32  # documents that an index made elsewhere must find
 TEXTS = 4096  # documents a block that text indexes are built from
 log = logging.getLogger(__name__)
 
@@ -189,6 +190,8 @@ class Retriever:
             "index_bytes": store.size(folder),
             "build_seconds": facts["build_seconds"],
         }
+        if "prebuilt" in facts:
+            cost["prebuilt"] = facts["prebuilt"]
         embedded = asked = index.takes == "embeddings"
         if index.takes == "impacts":
             settings = self._settings(system)
@@ -237,7 +240,10 @@ class Retriever:
         with store.building(folder, identity, facts) as needed:
             if needed:
                 log.info("building %s", folder)
-                facts.update(kind.build(system.index.arg, self._documents(system, kind.takes, filter, folder), folder))
+                if hasattr(kind, "ready"):
+                    facts.update(kind.ready(self.dataset.corpus, self.corpus.doc_ids, self._first, folder) or {})
+                if "prebuilt" not in facts:
+                    facts.update(kind.build(system.index.arg, self._documents(system, kind.takes, filter, folder), folder))
                 shutil.rmtree(folder / READ, ignore_errors=True)
         found = store.manifest(folder, identity)
         assert found is not None  # `building` has just seen to it
@@ -270,6 +276,10 @@ class Retriever:
         docs = self.dataset.docs()
         while block := [doc.text for doc in islice(docs, TEXTS)]:
             yield block
+
+    def _first(self) -> dict[int, str]:
+        """Some rows' texts, by which an index made elsewhere is known."""
+        return dict(enumerate(doc.text for doc in islice(self.dataset.docs(), PROBES)))
 
     def _settings(self, system: System) -> ImpactSettings:
         assert system.index is not None

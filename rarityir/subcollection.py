@@ -101,18 +101,16 @@ def narrow(whole: Retriever, pool: str = "", sample: str = "") -> Retriever:
     wanted = {doc_id for relevance in dataset.qrels.values() for doc_id in relevance}
     judged = set(ids.rows(wanted).values())
     rows = judged | (chosen.rows(whole) if isinstance(chosen, Pool) else chosen.rows(whole, judged))
-    tag = f"{type(chosen).__name__.lower()}={chosen}"
+    tag = tagged(chosen)
     if not rows:
         raise RarityError(f"{tag} keeps no document of {dataset.name}; nothing is judged or found there")
     kept_N = np.zeros(len(ids), dtype=bool)
     kept_N[list(rows)] = True
     digest = hashlib.sha256("\n".join(compress(ids, kept_N)).encode()).hexdigest()
-    # Topics and judgments choose the documents, so the corpus is named for the split too.
-    home = dataset.name if "@" not in dataset.corpus else f"{dataset.name}@{dataset.corpus.partition('@')[2]}"
     made = replace(
         dataset,
         name=f"{dataset.name}@{tag}",
-        corpus=f"{home}@{tag}",
+        corpus=named(dataset, chosen),
         identity={"of": {**dataset.identity, "digest": whole.corpus.digest}, "subset": tag, "doc_ids": digest},
         docs=lambda: compress(dataset.docs(), kept_N),
         docs_count=len(rows),
@@ -120,6 +118,29 @@ def narrow(whole: Retriever, pool: str = "", sample: str = "") -> Retriever:
     )
     log.info("%s", note(made.subset))
     return Retriever(made, whole.encoder, whole.indexes)
+
+
+def tagged(chosen: Pool | Sample) -> str:
+    """Returns what says how documents were chosen: `pool=bm25:100`, `sample=1000,seed=0`."""
+    return f"{type(chosen).__name__.lower()}={chosen}"
+
+
+def named(dataset: Dataset, chosen: Pool | Sample) -> str:
+    """Returns the sub-collection's corpus; topics and judgments choose the documents, so it is named for the split too."""
+    home = dataset.name if "@" not in dataset.corpus else f"{dataset.name}@{dataset.corpus.partition('@')[2]}"
+    return f"{home}@{tagged(chosen)}"
+
+
+def expected(chosen: Pool | Sample, documents: int, topics: int, judged: int) -> int:
+    """Returns how many of a collection's documents a sub-collection keeps: exactly for a sample, about and at most for a pool.
+
+    A pool's topics are taken to find documents independently of each other; they find the same ones more often than that.
+    """
+    judged = min(judged, documents)
+    if isinstance(chosen, Sample):
+        return min(documents, judged + chosen.documents)
+    missed = (1 - min(chosen.depth, documents) / documents) ** topics if documents else 0.0
+    return judged + round((documents - judged) * (1 - missed))
 
 
 def relabelled(dataset: Dataset, subset: Mapping[str, Json]) -> Dataset:

@@ -12,16 +12,22 @@ import numpy as np
 import pytest
 from tiny import STORIES_DOCS, write_beir
 
-from rarityir import calibration, plan, store
+from rarityir import calibration, plan, sizes, store
 from rarityir.cli import main
 from rarityir.corpus import prepare
 from rarityir.datasets import load_dataset
 from rarityir.datasets.outline import outline
 from rarityir.embeddings import embed, identify
 from rarityir.encoders import load_encoder
+from rarityir.encoders.batching import Execution
+from rarityir.experiment import Experiment
+from rarityir.indexes import prebuilt
+from rarityir.indexes.approximate import FaissIndex, Kind
 from rarityir.indexes.dense import DenseIndex
+from rarityir.plan import Job
 from rarityir.report.plan import Plan, Step, duration, size
-from rarityir.systems import System
+from rarityir.subcollection import Pool, Sample, expected, narrow
+from rarityir.systems import Part, System
 from rarityir.types import RarityError
 
 SYSTEMS = [System.parse("dense"), System.parse("sparse:8")]
@@ -64,9 +70,11 @@ class Slow:
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encoding is watched for a moment only."""
+    """Encoding is watched for a moment only, and files are written at a known rate."""
+    monkeypatch.setattr(calibration, "writing", lambda: 1e6)
     monkeypatch.setattr(calibration, "BUDGET", 0.3)
     monkeypatch.setattr(calibration, "SAMPLE", 200)
+    monkeypatch.setattr(calibration, "FLAT", 1 << 20)
 
 
 @pytest.fixture
@@ -97,7 +105,7 @@ def test_a_dry_run_prints_a_plan_and_makes_nothing(
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [step["name"] for step in found["steps"]] == [
-        "documents", "embeddings", "queries", "+edge:2", "bm25", "dense", "sparse:8+edge:2",
+        "documents", "embeddings", "queries", "+edge:2", "bm25", "dense", "sparse:8+edge:2", "runs, measures",
     ]  # fmt: skip
     encoder = load_encoder(stories)
     assert found["tokens"] == sum(len(ids) for ids in encoder.tokenize([doc.text for doc in load_dataset(str(beir)).docs()]))
@@ -109,20 +117,38 @@ def test_a_dry_run_prints_a_plan_and_makes_nothing(
     assert list(work.iterdir()) == []
 
 
-def test_encoding_time_is_tokens_by_the_steady_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encoding_is_watched_in_windows_that_grow_and_what_comes_once_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(calibration, "time", SimpleNamespace(monotonic=clock.monotonic, perf_counter=clock.monotonic))
     encoder, texts = Slow(clock), ["a b c d e f g h"] * 2000
-    assert calibration.lengths(encoder, texts) == (4.0, 0.5)
-    rate, x_ND = calibration.encoding(encoder, texts, 4.0, 512)
+    found = calibration.lengths(encoder, texts)
+    assert (found.mean, found.cut) == (4.0, 0.5)
+    rate, x_ND = calibration.encoding(encoder, texts, found.counts, 10**6, 20.0)
     assert rate.each == pytest.approx(1000)
     assert rate.before == pytest.approx(7.0, abs=0.01)
-    assert encoder.blocks == [1, 8, 32, 128, 512]
-    assert x_ND.shape == (sum(encoder.blocks[1:]), 16)
+    assert encoder.blocks[:6] == [1, 1, 8, 32, 128, 512]  # loaded, workers started, and windows that grow
+    assert clock.now <= 7.0 + 20.0 + 4  # a window more at most
+    assert x_ND.shape[1] == 16
     hurried = Slow(clock)
     began = clock.now
-    calibration.encoding(hurried, texts, 4.0, 512, budget=0.5)
-    assert clock.now - began <= 7.0 + 0.5 + 0.01
+    calibration.encoding(hurried, texts, found.counts, 10**6, budget=0.5)
+    assert clock.now - began <= 7.0 + 0.5 + 0.2
+    small = Slow(clock)
+    calibration.encoding(small, texts[:40], found.counts[:40], 40, budget=20.0)
+    assert sum(small.blocks) <= 2 + 40  # never more than there is to do
+
+
+def test_the_rate_of_windows_is_that_of_those_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(calibration, "time", SimpleNamespace(monotonic=clock.monotonic, perf_counter=clock.monotonic))
+
+    class Cold(Slow):
+        def encode_document(self, texts):
+            clock.now += 0.0 if len(self.blocks) > 6 else 3.0  # slow until it is warm
+            return super().encode_document(texts)
+
+    rate, _ = calibration.encoding(Cold(clock), ["a b c d"] * 4096, np.full(4096, 4), 10**6, 60.0)
+    assert rate.each == pytest.approx(1000, rel=1e-3)
 
 
 def test_sizes_and_times_are_those_of_their_closed_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,16 +157,16 @@ def test_sizes_and_times_are_those_of_their_closed_forms(tmp_path: Path, monkeyp
     encoder = Slow(clock)
     monkeypatch.setattr(calibration, "encoding", lambda *_: (calibration.Rate(100.0, 3.0, "told"), np.ones((4, 16), np.float32)))
     monkeypatch.setattr(calibration, "flat", lambda *_: calibration.Tried(0.0, 0.01, 64.0, 1e-3, "told"))
-    found = plan.plan(dataset, encoder, [SYSTEMS[0]], 100, tmp_path / "none")
+    found = plan.plan(Job(dataset, encoder, [SYSTEMS[0]], 100, tmp_path / "none"))
     made = steps(found)
     lengths = [min(4, len(doc.text.split())) for doc in dataset.docs()]
     assert found.tokens == sum(lengths)
-    assert made["embeddings"].seconds == pytest.approx(3 + sum(lengths) / 100)
+    assert made["embeddings"].seconds == pytest.approx(3 + sum(lengths) / 100 + 4 * 16 * 1300 / 1e6)
     assert made["embeddings"].disk == 4 * 16 * 1300
     queries = [min(4, len(text.split())) for text in dataset.topics.values()]
     assert made["queries"].seconds == pytest.approx(sum(queries) / 100)
     assert made["dense"].disk == 64 * 1300
-    assert made["dense"].memory == 2 * 64 * 1300
+    assert made["dense"].memory == (16 << 20) + 2 * (100 + 64) * 3 * 12 + 4 * 16 * 3  # a block's scores, what 3 queries keep
     assert made["dense"].seconds == pytest.approx(1300 * 0.01 + 3 * 1300 * 1e-3)
     assert not (tmp_path / "none").exists()
 
@@ -149,23 +175,25 @@ def test_what_is_there_is_reused(tmp_path: Path, stories: str) -> None:
     dataset, encoder, indexes = load_dataset(str(many(tmp_path / "d", 1300))), load_encoder(stories), tmp_path / "indexes"
     corpus = prepare(dataset, indexes)
     folder = embed(dataset, corpus, encoder).folder
-    whole = steps(plan.plan(dataset, encoder, SYSTEMS, 100, indexes))
+    whole = steps(plan.plan(Job(dataset, encoder, SYSTEMS, 100, indexes)))
     assert (whole["embeddings"].seconds, whole["embeddings"].disk, whole["embeddings"].reused) == (0.0, 0, "all")
     assert whole["documents"].reused == "all"
     assert whole["dense"].reused == ""
     (folder / store.MANIFEST).unlink()
     (folder / "000002.npy").unlink()
     store.write_json(folder / store.PARTIAL, identify(corpus, encoder))
-    begun = steps(plan.plan(dataset, encoder, SYSTEMS, 100, indexes))["embeddings"]
+    begun = steps(plan.plan(Job(dataset, encoder, SYSTEMS, 100, indexes)))["embeddings"]
     assert begun.disk == 4 * encoder.dim * (1300 - 1024)
     assert begun.reused == "1,024 of 1,300"
     with pytest.MonkeyPatch.context() as patched:
         rate = calibration.Rate(100.0, 0.0, "told"), np.ones((4, encoder.dim), np.float32)
         patched.setattr(calibration, "encoding", lambda *_: rate)
-        found = plan.plan(dataset, encoder, SYSTEMS[:1], 100, indexes)
-    assert steps(found)["embeddings"].seconds == pytest.approx(found.tokens / 100 * 276 / 1300, rel=1e-4)
+        found = plan.plan(Job(dataset, encoder, SYSTEMS[:1], 100, indexes))
+    assert steps(found)["embeddings"].seconds == pytest.approx(
+        found.tokens / 100 * 276 / 1300 + 4 * encoder.dim * 276 / 1e6, abs=0.1
+    )
     shutil.rmtree(corpus.folder)
-    assert steps(plan.plan(dataset, encoder, SYSTEMS, 100, indexes))["embeddings"].reused == ""
+    assert steps(plan.plan(Job(dataset, encoder, SYSTEMS, 100, indexes)))["embeddings"].reused == ""
 
 
 def test_an_index_that_is_there_costs_its_search_alone(tmp_path: Path, beir: Path, stories: str) -> None:
@@ -173,7 +201,7 @@ def test_an_index_that_is_there_costs_its_search_alone(tmp_path: Path, beir: Pat
 
     dataset, encoder = load_dataset(str(beir)), load_encoder(stories)
     Retriever(dataset, encoder, tmp_path / "i").index(SYSTEMS[0])
-    made = steps(plan.plan(dataset, encoder, SYSTEMS, 100, tmp_path / "i"))
+    made = steps(plan.plan(Job(dataset, encoder, SYSTEMS, 100, tmp_path / "i")))
     assert (made["dense"].disk, made["dense"].reused) == (0, "index")
     assert made["sparse:8"].disk > 0
     assert made["sparse:8"].reused == ""
@@ -183,8 +211,7 @@ def test_an_index_that_is_there_costs_its_search_alone(tmp_path: Path, beir: Pat
 def test_what_cannot_fit_stops_before_it_starts(
     short: str, beir: Path, stories: str, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(plan, "_disk_free" if short == "disk" else "_memory_free", lambda *_: 100)
-    monkeypatch.setattr(plan, "outline", lambda name: dataclasses.replace(load_dataset(name), docs_count=6))
+    monkeypatch.setattr(sizes, "disk_free" if short == "disk" else "memory_free", lambda *_: 100)
     arguments = ["eval", "--dataset", str(beir), "--encoder", stories, "--systems", "dense"]
     for more in ([], ["--dry-run"]):
         assert main([*arguments, *more]) == 1
@@ -198,27 +225,185 @@ def test_what_cannot_fit_stops_before_it_starts(
     assert (work / "indexes").is_dir()
 
 
-def test_the_room_that_is_checked_is_that_of_the_plan(tmp_path: Path, beir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = dataclasses.replace(load_dataset(str(beir)), docs_count=1_000_000)
-    encoder = Slow(Clock())
+def test_the_room_that_is_checked_is_that_of_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = dataclasses.replace(load_dataset(str(write_beir(tmp_path / "d"))), docs_count=1_000_000)
+    job = Job(dataset, Slow(Clock()), SYSTEMS[:1], 100, tmp_path, until="index")
     needed = (4 * 16 + 4 * 16 + plan.DOC_ID) * 1_000_000  # embeddings, the flat index, doc_ids
-    monkeypatch.setattr(plan, "_disk_free", lambda folder: needed)
-    plan.check_room(dataset, encoder, SYSTEMS[:1], tmp_path)
-    monkeypatch.setattr(plan, "_disk_free", lambda folder: needed - 1)
+    monkeypatch.setattr(sizes, "disk_free", lambda folder: needed)
+    plan.begin(job)
+    monkeypatch.setattr(sizes, "disk_free", lambda folder: needed - 1)
     with pytest.raises(RarityError, match="of disk"):
-        plan.check_room(dataset, encoder, SYSTEMS[:1], tmp_path)
-    plan.check_room(dataclasses.replace(dataset, docs_count=None), encoder, SYSTEMS[:1], tmp_path)
+        plan.begin(job)
+    plan.begin(job, force=True)
+    assert plan.begin(dataclasses.replace(job, dataset=dataclasses.replace(dataset, docs_count=None))) == ""
+
+
+def test_half_precision_halves_the_embeddings(tmp_path: Path) -> None:
+    dataset = load_dataset(str(write_beir(tmp_path / "d")))
+    for kept, each in (("float32", 4), ("float16", 2)):
+        encoder = Slow(Clock())
+        encoder.execution = Execution(store_dtype=kept)
+        found = steps(plan.plan(Job(dataset, encoder, (), 0, tmp_path / "i", until="encode")))
+        assert list(found) == ["documents", "embeddings"]
+        assert found["embeddings"].disk == each * 16 * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "known"),
+    [
+        ("edge:2", 32, True), ("tail:4", 16, True), ("random:1.03", 62, True), ("band:8-24", 16, True), ("offset:9,20", 20, True),
+        ("cut:8,6", 50, True), ("truncate:24", 24, True), ("pca:12", 12, True), ("whiten:k=7", 7, True), ("abtt:3", 61, True),
+        ("randproj:seed=1,k=9", 9, True), ("center", 64, True), ("logfreq", 63, True), ("pca:99", 64, True), ("auto", 64, False),
+        ("edge:2+pca:5", 5, True), ("edge:2+auto", 32, False),
+    ],
+)  # fmt: skip
+def test_the_width_a_filter_leaves_is_known_before_it_is_fitted(name: str, kept: int, known: bool) -> None:
+    assert sizes.width([Part.parse(part) for part in name.split("+")], 64) == (kept, known)
+
+
+def test_a_filtered_index_is_as_wide_as_its_filter(tmp_path: Path) -> None:
+    from rarityir.retrieval import Retriever
+
+    dataset, encoder = load_dataset(str(write_beir(tmp_path / "d"))), load_encoder("demo")
+    systems = [System.parse(name) for name in ("dense+edge:2", "dense+pca:3", "dense+truncate:5")]
+    found = steps(plan.plan(Job(dataset, encoder, systems, 10, tmp_path / "none", until="index")))
+    retriever = Retriever(dataset, encoder, tmp_path / "i")
+    for system in systems:
+        retriever.search(system)
+        assert found[str(system)].disk == 4 * retriever.search(system).cost["dim"] * 6
+
+
+@pytest.mark.parametrize("name", ["hnsw,8", "hnsw,32", "ivf8", "ivf8,pq4", "ivf8,sq8", "sq8"])
+def test_an_index_of_faiss_is_as_large_as_planned(name: str, tmp_path: Path) -> None:
+    kind, x_ND = Kind.parse(name), np.random.default_rng(0).standard_normal((800, 16), np.float32)
+    FaissIndex.build(kind, [x_ND], tmp_path)
+    held = sum(path.stat().st_size for path in tmp_path.iterdir())
+    planned = sizes.approximate(kind, 800, 16)
+    assert planned.disk - x_ND.nbytes == pytest.approx(held, rel=0.03)
+    assert planned.memory >= 0.97 * held
+
+
+def test_what_approximate_systems_are_measured_by_is_planned_too(tmp_path: Path) -> None:
+    dataset, encoder = load_dataset(str(write_beir(tmp_path / "d"))), Slow(Clock())
+    systems = [System.parse("dense:hnsw,8"), System.parse("dense:hnsw,8,ef=99")]
+    found = {until: plan.plan(Job(dataset, encoder, systems, 10, tmp_path / "i", until=until)) for until in ("eval", "search")}
+    assert [s.name for s in found["eval"].steps[3:]] == ["dense:hnsw,8", "dense:hnsw,8,ef=99", "dense", "runs, measures"]
+    assert [s.name for s in found["search"].steps[3:]] == ["dense:hnsw,8", "dense:hnsw,8,ef=99"]
+    assert steps(found["eval"])["dense:hnsw,8,ef=99"].reused == "index, shared"
+    assert steps(found["eval"])["dense:hnsw,8,ef=99"].disk == 0
+
+
+def test_a_judged_sub_collection_is_planned_by_its_own_size(tmp_path: Path, stories: str) -> None:
+    from rarityir.retrieval import Retriever
+
+    dataset, encoder = load_dataset(str(many(tmp_path / "d", 300))), load_encoder(stories)
+    judged = {doc_id for relevance in dataset.qrels.values() for doc_id in relevance}
+    job = Job(dataset, encoder, SYSTEMS[:1], 10, tmp_path / "i", sample="20", until="index")
+    found = plan.plan(job)
+    assert found.dataset == "d/test@sample=20,seed=0"
+    assert found.documents == len(judged) + 20
+    assert steps(found)["embeddings"].disk == 4 * encoder.dim * (len(judged) + 20)
+    assert steps(found)["documents"].disk == plan.DOC_ID * 300
+    pooled = plan.plan(dataclasses.replace(job, sample="", pool="bm25:2"))
+    whole = Retriever(dataset, encoder, tmp_path / "i")
+    real = narrow(whole, "bm25:2")
+    kept = real.dataset.docs_count
+    assert kept <= pooled.documents <= len(judged) + 2 * 3
+    assert steps(pooled)["pool=bm25:2"].disk > steps(found)["sample=20,seed=0"].disk  # an index over the whole
+    real.index(SYSTEMS[0])
+    again = plan.plan(dataclasses.replace(job, sample="", pool="bm25:2"))
+    assert again.documents == kept
+    assert [s.disk for s in again.steps] == [0, 0, 0, 0]
+    assert again.read.startswith(f"{kept} of 300 documents")
+    assert plan.begin(dataclasses.replace(job, sample="", pool="bm25:2")) == ""
+    assert steps(plan.plan(dataclasses.replace(job, sample="", pool="bm25:3")))["embeddings"].disk > 0
+
+
+def test_a_dataset_that_is_a_path_names_no_experiment(beir: Path, stories: str, work: Path) -> None:
+    (beir.parent / "tiny.toml").write_text('systems = ["nonsense"]')
+    assert main(["eval", "--dataset", str(beir), "--encoder", stories, "--systems", "bm25", "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("name", ["msmarco-dev", "trec-dl-2019", "trec-dl-2020"])
+def test_the_experiments_on_ms_marco_are_whole(name: str) -> None:
+    found = Experiment.load(Path(__file__).parents[1] / "evals" / f"{name}.toml")
+    assert found.check()
+    assert (found.dataset, found.baseline, found.cutoff) == (name, "bm25", 1000)
+    assert outline(name).docs_count == 8_841_823
+
+
+def test_a_prebuilt_index_that_is_here_is_planned_as_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYSERINI_CACHE", str(tmp_path))
+    monkeypatch.setattr(calibration, "lucene", lambda *_: calibration.Tried(3.0, 0.001, 50.0, 0.5, "told"))
+    job = Job(outline("msmarco-dev"), Slow(Clock()), [System.parse("bm25")], 10, tmp_path / "i", until="index")
+    made = steps(plan.plan(job))["bm25"]
+    assert made.seconds > 3 + 0.001 * 8_841_823
+    assert "where it can be fetched" in made.basis
+    folder = prebuilt.cache() / prebuilt.known("msmarco-passage")[0].folder
+    folder.mkdir(parents=True)
+    (folder / "segments").write_bytes(bytes(5000))
+    made = steps(plan.plan(job))["bm25"]
+    assert (made.disk, made.seconds) == (5000, pytest.approx(5000 / 1e6))
+    pooled = plan.plan(dataclasses.replace(job, pool="bm25:10"))
+    kept = pooled.documents
+    assert steps(pooled)["pool=bm25:10"].disk == 5000 + plan.DOC_ID * kept
+    assert steps(pooled)["bm25"].disk > 50 * kept  # a sub-collection's own
+
+
+def test_a_pool_is_expected_between_what_it_must_and_what_it_can_hold() -> None:
+    assert expected(Sample(100), 1000, 5, 50) == 150
+    assert expected(Sample(100), 120, 5, 50) == 120
+    assert expected(Pool.parse("bm25:10"), 1000, 1, 0) == 10
+    assert expected(Pool.parse("bm25:10"), 1000, 2, 0) == round(1000 * (1 - 0.99**2))
+    assert expected(Pool.parse("bm25:1000"), 100, 3, 7) == 100
+    assert expected(Pool.parse("bm25:10"), 1000, 2, 1000) == 1000
+
+
+def test_every_long_command_begins_with_what_it_will_take(
+    beir: Path, stories: str, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--dataset", str(beir), "--encoder", stories, "--indexes", "here"]
+    commands = {
+        "encode": ["encode", *common],
+        "index": ["index", "dense", *common],
+        "search": ["search", "dense", "--out", "run.trec", *common],
+        "eval": ["eval", "--systems", "bm25,dense", "--out", "out", *common],
+    }
+    for argv in commands.values():  # a job of seconds says nothing
+        assert main([*argv, "--indexes", "quick"]) == 0
+        assert capsys.readouterr().err == ""
+    monkeypatch.setattr(plan, "LONG", 0.0)
+    for name, argv in commands.items():
+        assert main([*argv, "--dry-run"]) == 0
+        assert not Path("here").exists()
+        planned = capsys.readouterr()
+        assert planned.err == ""
+        assert ("embeddings" in planned.out, "queries" in planned.out) == (True, name in ("search", "eval"))
+        shutil.rmtree("here", ignore_errors=True)
+        assert main(argv) == 0
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1
+        assert said[0].startswith("tiny/test, encoder stories260K: 6 documents, about 1")
+        assert "of disk here (--dry-run says more)" in said[0]
+        assert main(["-q", *argv, "--indexes", f"quiet-{name}"]) == 0
+        assert capsys.readouterr().err == ""
+        assert main([*argv, "--cutoff", "9"] if name == "search" else argv) == 0
+        assert [line for line in capsys.readouterr().err.splitlines() if "--dry-run" in line] == []
+        shutil.rmtree("here")
 
 
 def test_a_collection_that_is_not_here_is_planned_from_its_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "encoding", lambda *_: (calibration.Rate(1e4, 0.0, "told"), np.ones((4, 16), np.float32)))
     dataset = outline("msmarco-dev")
-    found = plan.plan(dataset, Slow(Clock(), most=512), SYSTEMS[:1], 1000, tmp_path / "none")
+    found = plan.plan(Job(dataset, Slow(Clock(), most=512), SYSTEMS[:1], 1000, tmp_path / "none"))
     assert (found.documents, found.topics) == (8_841_823, 6_980)
     assert found.tokens == 56 * 8_841_823
     assert "assumed" in found.read
-    assert steps(found)["embeddings"].seconds == pytest.approx(56 * 8_841_823 / 1e4)
-    assert any("100,000 of the documents" in line for line in found.cheaper)
+    assert steps(found)["embeddings"].seconds == pytest.approx(56 * 8_841_823 / 1e4 + 4 * 16 * 8_841_823 / 1e6)
+    told = " ".join(found.cheaper)
+    for way in ("--pool bm25:100", "--sample 100000", "--cluster"):
+        assert way in told
+    assert "107,437 documents" in told  # the judged and 100,000 others
     assert not (tmp_path / "none").exists()
 
 

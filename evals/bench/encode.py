@@ -61,12 +61,8 @@ def bench() -> dict[str, float | str]:
 def _compared(name: str, encoder: Any, count: int, folder: Path) -> dict[str, float | str]:
     from sentence_transformers import SentenceTransformer
 
-    from rarityir.integrations.portable import written
-
     assert isinstance(encoder, HFEncoder)
-    folder.mkdir()
-    modules = written(encoder, folder)
-    (folder / "modules.json").write_text(json.dumps([{"idx": i, "name": str(i), **m} for i, m in enumerate(modules)]))
+    export(encoder, folder)
     peer = SentenceTransformer(str(folder), device="cpu")
     texts = drawn(encoder, count)
     tokens = sum(map(len, encoder.tokenize(texts)))
@@ -93,6 +89,15 @@ def _compared(name: str, encoder: Any, count: int, folder: Path) -> dict[str, fl
         figures[f"{name} ours / {side}"] = statistics.median(ratios)
         figures[f"{name} ours / {side}, lowest"] = min(ratios)
     return figures
+
+
+def export(encoder: Any, folder: Path) -> None:
+    """Writes an encoder as sentence-transformers reads it, without a filter."""
+    from rarityir.integrations.portable import written
+
+    folder.mkdir()
+    modules = written(encoder, folder)
+    (folder / "modules.json").write_text(json.dumps([{"idx": i, "name": str(i), **m} for i, m in enumerate(modules)]))
 
 
 def timed(

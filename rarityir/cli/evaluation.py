@@ -16,9 +16,11 @@ from rarityir.cli.options import (
     indexes_option,
     json_option,
     names,
+    planning_options,
     print_facts,
     subset_options,
 )
+from rarityir.cli.planning import stops
 
 if TYPE_CHECKING:
     from rarityir.experiment import Experiment
@@ -39,8 +41,7 @@ log = logging.getLogger(__name__)
 @click.option("--seed", type=int, help="Seed of the randomisation test.  [default: 0]")
 @click.option("--experiment", type=click.Path(path_type=Path), help="An experiment file (TOML); options go before it.")
 @click.option("--out", metavar="DIR", help="Where runs and tables go.  [default: evals/<dataset>-<encoder>]")
-@click.option("--dry-run", is_flag=True, help="Print what it will take (tokens, bytes, time, what is reused), and stop.")
-@click.option("--force", is_flag=True, help="Go on where disk or memory seem too small.")
+@planning_options
 @indexes_option
 @json_option
 def eval_(
@@ -55,11 +56,15 @@ def eval_(
 ) -> None:
     """Compare systems on a judged collection: runs, measures, significance, costs, as one table.
 
+    Where a file evals/D.toml of the working folder is named for --dataset D, it says what is not given here, unless
+    --experiment names another.
+
     \b
     rarityir eval
     rarityir eval --dataset scifact --encoder Qwen/Qwen2.5-0.5B --systems "bm25,dense,dense+edge:2,rrf(bm25,dense+edge:2)"
     """
     from rarityir.experiment import perform
+    from rarityir.plan import Job
 
     values = given(options)
     if {"pool", "sample"} & set(values) and "out" not in values:
@@ -72,14 +77,9 @@ def eval_(
     if measures is not None:
         values["measures"] = names(measures)
     chosen = base.replace("rarityir eval", **values)
-    if dry_run:
-        _planned(chosen, as_json=as_json, force=force)
-        return
-    if not force:
-        from rarityir.plan import check_experiment
-
-        check_experiment(chosen)
-    show(perform(chosen), as_json=as_json)
+    chosen.check()
+    if not stops(lambda: Job.of(chosen), dry_run=dry_run, force=force, as_json=as_json):
+        show(perform(chosen), as_json=as_json)
 
 
 @click.command()
@@ -144,8 +144,9 @@ def _base(experiment: Path | None, values: dict[str, Any]) -> Experiment:
     """The experiment that the options change: the file given, the one named for the dataset in evals/, or the defaults."""
     from rarityir.experiment import Experiment
 
-    named = Path("evals") / f"{values.get('dataset', '')}.toml"
-    if experiment is None and not ("dataset" in values and named.is_file()):
+    name = values.get("dataset", "")
+    named = Path("evals") / f"{name}.toml"
+    if experiment is None and not (name and Path(name).name == name and named.is_file()):
         return Experiment()
     base = Experiment.load(experiment or named)
     if experiment is None:
@@ -153,16 +154,6 @@ def _base(experiment: Path | None, values: dict[str, Any]) -> Experiment:
         if set(values) - {"dataset"}:  # another experiment than the file's own: its folder is left alone
             base = base.replace(str(named), out="")
     return base
-
-
-def _planned(experiment: Experiment, *, as_json: bool, force: bool) -> None:
-    from rarityir.plan import of_experiment
-    from rarityir.types import RarityError
-
-    found = of_experiment(experiment)
-    click.echo(found.dumps() if as_json else str(found))
-    if not force and (lacking := found.lacking()):
-        raise RarityError(lacking)
 
 
 def show(report: Report, *, as_json: bool) -> None:

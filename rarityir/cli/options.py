@@ -71,6 +71,13 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
 
 
+def planning_options(command: Command) -> Command:
+    """Adds --dry-run and --force."""
+    dry = "Print what it will take (tokens, bytes, time, what is reused), and stop."
+    command = click.option("--force", is_flag=True, help="Go on where disk or memory seem too small.")(command)
+    return click.option("--dry-run", is_flag=True, help=dry)(command)
+
+
 def names(text: str) -> list[str]:
     """Splits a comma-separated list of systems or measures; commas inside a system's parentheses stay, braces are written out."""
     from rarityir.systems import expand, split
@@ -83,8 +90,8 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def retriever(options: dict[str, Any]) -> Retriever:
-    """Returns what answers a dataset's topics with an encoder, from the options that name them."""
+def retriever(options: dict[str, Any], encoder: Encoder | None = None) -> Retriever:
+    """Returns what answers a dataset's topics with an encoder, from the options that name them, or the one given."""
     from rarityir.datasets import load_dataset
     from rarityir.encoders import load_encoder
     from rarityir.retrieval import INDEXES, Retriever
@@ -95,7 +102,8 @@ def retriever(options: dict[str, Any]) -> Retriever:
     check(**subset)
     dataset = load_dataset(values.pop("dataset", "cranfield"))
     indexes = Path(values.pop("indexes", INDEXES))
-    return narrow(Retriever(dataset, load_encoder(values.pop("encoder", "demo"), **values), indexes), **subset)
+    encoder = encoder or load_encoder(values.pop("encoder", "demo"), **values)
+    return narrow(Retriever(dataset, encoder, indexes), **subset)
 
 
 def reader(model: str, options: dict[str, Any]) -> Encoder:

@@ -12,21 +12,26 @@ from rarityir.cli.options import (
     encoder_options,
     indexes_option,
     json_option,
+    planning_options,
     print_facts,
-    retriever,
     subset_options,
 )
+from rarityir.cli.planning import planned
 
 
 @click.command()
 @dataset_option
 @subset_options
 @encoder_options
+@planning_options
 @indexes_option
 @json_option
-def encode(*, as_json: bool, **options: Any) -> None:
+def encode(*, dry_run: bool, force: bool, as_json: bool, **options: Any) -> None:
     """Encode a dataset's documents; goes on where an earlier, stopped run was."""
-    found = retriever(options).embeddings
+    source = planned(options, (), "encode", 0, dry_run=dry_run, force=force, as_json=as_json)
+    if source is None:
+        return
+    found = source.embeddings
     facts = {"folder": str(found.folder), "blocks": len(found.paths), "seconds": found.seconds}
     print_facts(facts, f"{facts['folder']}: {facts['blocks']} blocks", as_json=as_json)
 
@@ -36,14 +41,18 @@ def encode(*, as_json: bool, **options: Any) -> None:
 @dataset_option
 @subset_options
 @encoder_options
+@planning_options
 @indexes_option
 @json_option
-def index(system: str, *, as_json: bool, **options: Any) -> None:
+def index(system: str, *, dry_run: bool, force: bool, as_json: bool, **options: Any) -> None:
     """Build everything SYSTEM needs, such as bm25 or sparse:64+edge:2, and print its folders."""
     from rarityir.systems import System
 
     parsed = System.parse(system)
-    folders = [str(folder) for folder in retriever(options).index(parsed)]
+    source = planned(options, [parsed], "index", 0, dry_run=dry_run, force=force, as_json=as_json)
+    if source is None:
+        return
+    folders = [str(folder) for folder in source.index(parsed)]
     print_facts({"system": str(parsed), "folders": folders}, "\n".join(folders), as_json=as_json)
 
 
@@ -54,9 +63,10 @@ def index(system: str, *, as_json: bool, **options: Any) -> None:
 @dataset_option
 @subset_options
 @encoder_options
+@planning_options
 @indexes_option
 @json_option
-def search(system: str, cutoff: int, out: Path | None, *, as_json: bool, **options: Any) -> None:
+def search(system: str, cutoff: int, out: Path | None, *, dry_run: bool, force: bool, as_json: bool, **options: Any) -> None:
     """Retrieve with SYSTEM for all topics of a dataset and write the TREC run."""
     from rarityir.runs import check_place
     from rarityir.systems import System
@@ -64,7 +74,9 @@ def search(system: str, cutoff: int, out: Path | None, *, as_json: bool, **optio
     parsed = System.parse(system)
     if out is not None:
         check_place(out)
-    source = retriever(options)
+    source = planned(options, [parsed], "search", cutoff, dry_run=dry_run, force=force, as_json=as_json)
+    if source is None:
+        return
     run = source.run(parsed, cutoff)
     if out is None and not as_json:
         for query_id in run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rarityir.datasets import ALIASES, load_dataset
 from rarityir.types import Dataset, Doc, RarityError, UnknownName
@@ -13,8 +14,9 @@ from rarityir.types import Dataset, Doc, RarityError, UnknownName
 def outline(name: str) -> Dataset:
     """Returns the dataset of a name without downloading anything.
 
-    Where its topics are not here, it is what ir_datasets' metadata says: so many documents, none of which can be read, and so
-    many topics, whose texts are empty. Raises what `load_dataset` raises if the metadata says nothing either.
+    Where its topics are not here, it is what ir_datasets' metadata says: so many documents, none of which can be read, so
+    many topics, whose texts are empty, and so many judged documents, whose ids are not known. Raises what `load_dataset`
+    raises if the metadata says nothing either.
     """
     try:
         with offline():
@@ -23,7 +25,18 @@ def outline(name: str) -> Dataset:
         raise
     except RarityError as error:
         found = _known(ALIASES.get(name, name), error)
-    return dataclasses.replace(found, docs=lambda: _here(found))
+    count = (
+        found.docs_count if found.docs_count is not None else _lines(Path(name.partition(":")[0]) / str(found.identity["source"]))
+    )
+    return dataclasses.replace(found, docs=lambda: _here(found), docs_count=count)
+
+
+def _lines(path: Path) -> int | None:
+    """The lines of a folder's documents, which are as many as its documents; None where a file is compressed or not there."""
+    if path.suffix == ".gz" or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 @contextmanager
@@ -74,6 +87,6 @@ def _known(name: str, error: RarityError) -> Dataset:
         identity={"source": f"ir_datasets:{corpus}", "documents": documents},
         docs=missing,
         topics={str(n): "" for n in range(counts.get("queries") or 0)},
-        qrels={},
+        qrels={"": {str(n): 1 for n in range(counts.get("qrels") or 0)}},
         docs_count=documents,
     )

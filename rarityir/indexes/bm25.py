@@ -1,16 +1,17 @@
-"""`bm25`: Lucene through Pyserini's Anserini, with its default English analyser (this module owns pyserini)."""
+"""`bm25`: Lucene through Pyserini's Anserini, with its default English analyser; built here, or prebuilt by Pyserini."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rarityir import registry
-from rarityir.indexes import java
+from rarityir.indexes import java, prebuilt
+from rarityir.indexes.prebuilt import PrebuiltIndex
 from rarityir.indexes.topk import pad
 from rarityir.types import Hits, Json, RarityError, Takes
 
@@ -23,8 +24,8 @@ class BM25Index:
 
     takes: Takes = "text"
 
-    def __init__(self, searcher: Any) -> None:
-        self._searcher = searcher
+    def __init__(self, searcher: Any, prebuilt: PrebuiltIndex | None = None) -> None:
+        self._searcher, self._prebuilt = searcher, prebuilt
 
     @classmethod
     def key(cls, arg: str) -> str:
@@ -61,16 +62,29 @@ class BM25Index:
         return {"dim": None, "bytes_per_doc": round(size / max(1, count), 1)}
 
     @classmethod
+    def ready(
+        cls, corpus: str, doc_ids: Sequence[str], probes: Callable[[], Mapping[int, str]], folder: Path
+    ) -> dict[str, Json] | None:
+        """Puts a prebuilt index of a corpus into the folder and returns its facts, None where there is none."""
+        return prebuilt.take(corpus, doc_ids, probes, folder)
+
+    @classmethod
     def open(cls, arg: str, folder: Path) -> BM25Index:
         """Opens a built index with the argument's k1 and b (0.9 and 0.4, Anserini's, where it says nothing)."""
-        return cls(java.searcher(folder / "lucene", **cls._settings(arg)))
+        settings = cls._settings(arg)
+        if (folder / prebuilt.FACTS).is_file():
+            lucene = java.Lucene(folder / "lucene", **settings)
+            return cls(lucene.searcher, PrebuiltIndex(lucene))
+        return cls(java.searcher(folder / "lucene", **settings))
 
     def search(self, queries: Sequence[str], cutoff: int) -> Hits:
         """Returns the best `cutoff` rows of each query text; a query without known terms finds nothing."""
-        found = []
+        found: list[tuple[Any, Any]] = []
         for start in range(0, len(queries), _QUERIES):
-            for hits in java.batch(self._searcher, queries[start : start + _QUERIES], cutoff):
-                found.append(_ordered(hits))
+            some = queries[start : start + _QUERIES]
+            found += map(
+                _ordered, self._prebuilt.best(some, cutoff) if self._prebuilt else java.batch(self._searcher, some, cutoff)
+            )
         return pad(found, cutoff)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import os
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -102,6 +104,54 @@ def searcher(folder: Path, k1: float, b: float) -> Any:
         raise RarityError(f"Lucene cannot open {folder} ({first(error)}); remove the folder: rm -r {folder.parent}") from None
     found.set_bm25(k1, b)
     return found
+
+
+class Lucene:
+    """A Lucene index with BM25 set, seen past Anserini's searcher: its analyser, its terms, and scores as they are."""
+
+    def __init__(self, folder: Path, k1: float, b: float) -> None:
+        autoclass = classes()
+        self._k1, self._b = k1, b
+        self.searcher = searcher(folder, k1, b)
+        self._analyser = self.searcher.get_analyzer()
+        self._reader = autoclass("io.anserini.index.IndexReaderUtils").getReader(str(folder.absolute()))
+        self._plain = autoclass("org.apache.lucene.search.IndexSearcher")(self._reader)
+        self._plain.setSimilarity(autoclass("org.apache.lucene.search.similarities.BM25Similarity")(k1, b))
+
+    @property
+    def documents(self) -> int:
+        """How many documents it holds; empty ones are none of them."""
+        return int(self._reader.numDocs())
+
+    def analysed(self, text: str) -> list[str]:
+        """Returns a text's terms."""
+        found = classes()("io.anserini.analysis.AnalyzerUtils").analyze(self._analyser, text)
+        return [str(found.get(i)) for i in range(found.size())]
+
+    def frequency(self, term: str) -> int:
+        """Returns in how many documents an analysed term is."""
+        return int(self._reader.docFreq(classes()("org.apache.lucene.index.Term")("contents", term)))
+
+    def own(self, terms: Sequence[str]) -> float:
+        """Returns BM25's score of a document of these terms for a query of the same, by its definition as Lucene rounds it.
+
+        Source: Robertson & Zaragoza, The Probabilistic Relevance Framework (2009), 3.3; lengths are kept in a byte.
+        """
+        small, count = classes()("org.apache.lucene.util.SmallFloat"), int(self._reader.getDocCount("contents"))
+        length = int(small.byte4ToInt(small.intToByte4(len(terms))))
+        mean = int(self._reader.getSumTotalTermFreq("contents")) / max(1, count)
+        norm = self._k1 * (1 - self._b + self._b * length / mean)
+        total = 0.0
+        for term, times in Counter(terms).items():
+            frequency = self.frequency(term)
+            total += times * math.log(1 + (count - frequency + 0.5) / (frequency + 0.5)) * times / (times + norm)
+        return total
+
+    def scores(self, query: str, cutoff: int) -> list[float]:
+        """Returns the best scores of a query, neither rounded nor set apart."""
+        words = classes()("io.anserini.search.query.BagOfWordsQueryGenerator")()
+        found = self._plain.search(words.buildQuery("contents", self._analyser, query), cutoff)
+        return [float(hit.score) for hit in found.scoreDocs]
 
 
 def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple[int, float]]]:

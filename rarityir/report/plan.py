@@ -1,4 +1,4 @@
-"""What an evaluation will take, step by step: the value that `--dry-run` prints."""
+"""What a command will take, step by step: the value that `--dry-run` prints."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an evaluation will take on this machine.
+    """What a command will take on this machine.
 
     `tokens` are those of all documents that the encoder reads, `cut` the share of the documents' tokens that it does not.
     `held` are the bytes in memory throughout. `disk_free` and `memory_free` are None where the system does not say.
@@ -71,6 +71,12 @@ class Plan:
                     f"(most of it for {most.name}); choose fewer or narrower systems, or go on all the same with --force"
                 )
         return ""
+
+    def first_line(self) -> str:
+        """Returns documents, tokens, time and bytes in one line."""
+        tokens = "" if self.tokens is None else f", about {self.tokens:,} tokens"
+        what = f"{self.dataset}, encoder {self.encoder}: {self.documents:,} documents{tokens}"
+        return f"{what}; about {duration(self.seconds)} and {size(self.disk)} of disk here (--dry-run says more)"
 
     def json(self) -> dict[str, Json]:
         """Returns the plan as JSON values."""

@@ -1,0 +1,83 @@
+"""What building and searching one index takes: seconds, and bytes on disk and in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rarityir import sizes
+from rarityir.indexes.approximate import Kind
+from rarityir.rates import Rates
+from rarityir.settings import ImpactSettings
+from rarityir.systems import Part
+from rarityir.types import Encoder
+
+LUCENE = 5e-9  # seconds a query and document; assumed, 44 ms a query over MS MARCO's passages
+POSTINGS = 3e7  # postings a second that a query's tokens meet, if every token had as many; assumed
+JAVA = 512 << 20  # bytes that Lucene's heap may grow to
+QUERY = 10  # tokens that a query is assumed to have where its text is not here
+
+
+class Made(NamedTuple):
+    """Seconds of building an index and of searching it, its bytes on disk and in memory at most, and where they come from."""
+
+    build: float
+    search: float
+    disk: int
+    memory: int
+    basis: str
+
+
+@dataclass(frozen=True)
+class Outlay:
+    """Prices indexes over `count` documents, for `topics` queries answered `cutoff` deep; times only where `timed`."""
+
+    rates: Rates
+    encoder: Encoder
+    count: int
+    topics: int
+    cutoff: int
+    timed: bool
+    reading: float  # seconds in which the whole collection is read once
+
+    def text(self, count: int) -> Made:
+        """Lucene: its index, and the texts it is built from, which are there meanwhile."""
+        tried, topics = self.rates.lucene, self.topics
+        basis = f"{tried.bytes_each:,.0f} bytes and {1e3 * tried.each:.2f} ms a document, {tried.basis}; with the texts meanwhile"
+        disk = round((tried.bytes_each + self.rates.text) * count)
+        search = topics * (tried.query + LUCENE * count)
+        return Made(tried.before + tried.each * count + self.reading, search, disk, JAVA, basis)
+
+    def vectors(self, part: Part, kind: Any, width: int, *, known: bool) -> Made:
+        """A dense index of the width that its filters leave."""
+        topics, told = self.topics, "" if known else "at most "
+        exact = kind.exact(part.arg) is None
+        shape = None if exact else Kind.parse(part.arg)
+        held = sizes.approximate(shape, self.count, width) if shape else sizes.exact(self.count, width, topics, self.cutoff)
+        told += f"{width} dimensions; " + ("read from disk" if exact else "in memory, its vectors on disk meanwhile")
+        if not self.timed:
+            return Made(0.0, 0.0, *held, told)
+        if shape and not shape.links:
+            build, search = (n / self.rates.multiplying for n in sizes.operations(shape, self.count, width, topics))
+            return Made(build, search, *held, f"{told}; time by its operations")
+        tried = self.rates.dense(kind, part.arg, width)
+        # A graph's paths grow with the logarithm of its size, and a search reads no more than those.
+        more = sizes.deeper(self.count, tried.documents) if shape else 1.0
+        searched = topics * tried.query * (tried.documents * more if shape else self.count)
+        return Made(tried.each * more * self.count, searched, *held, f"{told}, {tried.basis}")
+
+    def impacts(self, part: Part, kind: Any) -> Made:
+        """Postings, and the reading of embeddings as tokens; `lightretriever` reads documents' states itself."""
+        settings: ImpactSettings = kind.settings(part.arg)
+        vocabulary, dim = len(self.encoder.tokens()), self.encoder.dim
+        held = sizes.postings(settings, self.count, vocabulary, dim, whole=part.name != "sparse")
+        basis = f"at most {settings.keep} postings of about {sizes.POSTING} bytes a document"
+        if not self.timed:
+            return Made(0.0, 0.0, *held, basis)
+        if settings.style == "lightretriever":
+            rate, mean = self.rates.encoding(self.count), self.rates.lengths.mean
+            each = mean / rate.each + mean * vocabulary * dim / self.rates.multiplying
+        else:
+            each = self.rates.lens(settings, self.count)
+        met = self.topics * QUERY * settings.keep * self.count / max(1, vocabulary)
+        return Made(each * self.count, met / POSTINGS, *held, f"{basis}; {1e3 * each:.2f} ms a document, {self.rates.measured}")
