@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from rarityir import sizes
 from rarityir.indexes.approximate import Kind
+from rarityir.indexes.dense import EXACT
 from rarityir.rates import Rates
 from rarityir.settings import ImpactSettings
 from rarityir.systems import Part
@@ -51,10 +52,14 @@ class Outlay:
     def vectors(self, part: Part, kind: Any, width: int, *, known: bool) -> Made:
         """A dense index of the width that its filters leave."""
         topics, told = self.topics, "" if known else "at most "
-        exact = kind.exact(part.arg) is None
-        shape = None if exact else Kind.parse(part.arg)
+        shape = None if part.arg in EXACT else Kind.parse(part.arg)
         held = sizes.approximate(shape, self.count, width) if shape else sizes.exact(self.count, width, topics, self.cutoff)
-        told += f"{width} dimensions; " + ("read from disk" if exact else "in memory, its vectors on disk meanwhile")
+        told += f"{width} dimensions; "
+        if part.name != "dense":  # an engine, which is counted to hold all it has
+            held = sizes.Size(held.disk, held.memory + held.disk)
+            told += f"held by {part.name.partition(':')[0]}"
+        else:
+            told += "in memory, its vectors on disk meanwhile" if shape else "read from disk"
         if not self.timed:
             return Made(0.0, 0.0, *held, told)
         if shape and not shape.links:
