@@ -293,6 +293,20 @@ def test_what_approximate_systems_are_measured_by_is_planned_too(tmp_path: Path)
     assert steps(found["eval"])["dense:hnsw,8,ef=99"].disk == 0
 
 
+@pytest.mark.parametrize(("name", "least"), [("milvus:dense", 64), ("qdrant:dense:hnsw,8", 128), ("milvus:sparse:16", 64)])
+def test_engines_are_planned_to_hold_what_they_have_whether_they_are_here_or_not(
+    name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = dataclasses.replace(load_dataset(str(write_beir(tmp_path / "d"))), docs_count=10_000_000)
+    job = Job(dataset, Slow(Clock()), [System.parse(name)], 100, tmp_path / "i", until="index")
+    plan.begin(job)
+    monkeypatch.setattr(sizes, "memory_free", lambda: least * 10_000_000)
+    with pytest.raises(RarityError, match="of memory"):
+        plan.begin(job)
+    if "dense" in name:
+        plan.begin(dataclasses.replace(job, systems=SYSTEMS[:1]))  # from disk
+
+
 def test_a_judged_sub_collection_is_planned_by_its_own_size(tmp_path: Path, stories: str) -> None:
     from rarityir.retrieval import Retriever
 
