@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 WORK = "work"  # what is under way: staged documents, what Ray has written, which rows it has finished
 BLOCK = 1 << 16  # documents searched at a time
+BESIDE = 2  # CPUs that no worker holds: one cuts the work into windows, one leaves out what is finished
 
 
 def encode(
@@ -113,14 +114,15 @@ def connected(cluster: str) -> Iterator[None]:
     quiet = {"log_to_driver": False, "logging_level": "warning"}
     try:
         if cluster == "local":
-            # One more than there are cores: actors hold one each, and resuming needs one beside them.
-            ray.init(address="local", num_cpus=len(os.sched_getaffinity(0)) + 1, include_dashboard=False, **quiet)
+            # More than there are cores: actors compute, what runs beside them hardly does.
+            ray.init(address="local", num_cpus=len(os.sched_getaffinity(0)) + BESIDE, include_dashboard=False, **quiet)
         else:
             ray.init(address=cluster, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise RarityError(f"no Ray cluster at {cluster} ({str(error).splitlines()[0][:160]}); start one, or use local") from None
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # where Ray would tell of workers that died
+            yield
     finally:
         ray.shutdown()
 
@@ -128,19 +130,19 @@ def connected(cluster: str) -> Iterator[None]:
 def placement(encoder: Any) -> tuple[Any, int]:
     """Returns the encoder as actors load it, with its device named, and how many actors there are.
 
-    With every CPU of a cluster held by actors Ray waits forever for one to read with, and does not say so: one is left.
+    With every CPU of a cluster held by actors Ray waits forever for one to read with, and does not say so: some are left.
     """
     import ray
 
     there = ray.cluster_resources()
     cpus, gpus = int(there.get("CPU", 0)), int(there.get("GPU", 0))
     on_gpu = encoder.device.startswith("cuda") or (encoder.device == "auto" and gpus > 0)
-    most = min(gpus, cpus - 1) if on_gpu else cpus - 1
+    most = min(gpus, cpus - BESIDE) if on_gpu else cpus - BESIDE
     wanted = encoder.execution.workers or most
     if not 1 <= wanted <= most:
         raise RarityError(
             f"{max(1, wanted)} workers on a cluster of {cpus} CPUs and {gpus} GPUs; "
-            f"it has room for {max(0, most)}, and must have one CPU more for reading"
+            f"it has room for {max(0, most)}, with {BESIDE} CPUs beside them"
         )
     return dataclasses.replace(encoder, device="cuda" if on_gpu else "cpu"), wanted
 
@@ -171,6 +173,7 @@ def _run(recipe: Recipe, windows: Path, work: Path, actors: int) -> None:
         context.checkpoint_config = CheckpointConfig(
             "row", str((work / "finished").resolve()), delete_checkpoint_on_success=False
         )
+        context.checkpoint_config.checkpoint_actor_pool_max_size = 1  # each would hold one CPU more
         (
             ray.data.read_parquet(str(windows.resolve()), num_cpus=0)
             .repartition(target_num_rows_per_block=1)
