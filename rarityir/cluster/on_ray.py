@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 WORK = "work"  # what is under way: staged documents, what Ray has written, which rows it has finished
 BLOCK = 1 << 16  # documents searched at a time
 BESIDE = 2  # CPUs that no worker holds: one cuts the work into windows, one leaves out what is finished
+SAID = re.compile(r"^rarityir\.types\.\w+: (.+)$", re.MULTILINE)
 
 
 def encode(
@@ -112,19 +115,20 @@ def connected(cluster: str) -> Iterator[None]:
         yield
         return
     quiet = {"log_to_driver": False, "logging_level": "warning"}
-    try:
-        if cluster == "local":
-            # More than there are cores: actors compute, what runs beside them hardly does.
-            ray.init(address="local", num_cpus=len(os.sched_getaffinity(0)) + BESIDE, include_dashboard=False, **quiet)
-        else:
-            ray.init(address=cluster, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise RarityError(f"no Ray cluster at {cluster} ({str(error).splitlines()[0][:160]}); start one, or use local") from None
-    try:
-        with redirect_stdout(sys.stderr):  # where Ray would tell of workers that died
+    with redirect_stdout(sys.stderr):  # where Ray is to tell of workers that died, from the first on
+        try:
+            if cluster == "local":
+                # More than there are cores: actors compute, what runs beside them hardly does.
+                ray.init(address="local", num_cpus=len(os.sched_getaffinity(0)) + BESIDE, include_dashboard=False, **quiet)
+            else:
+                ray.init(address=cluster, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            told = str(error).splitlines()[0][:160]
+            raise RarityError(f"no Ray cluster at {cluster} ({told}); start one, or use local") from None
+        try:
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def placement(encoder: Any) -> tuple[Any, int]:
@@ -200,17 +204,16 @@ def _context(**changed: Any) -> Iterator[Any]:
     names = (*changed, "checkpoint_config", "enable_progress_bars")
     before = {name: getattr(context, name) for name in names}
     context.enable_progress_bars = sys.stderr.isatty()
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     for name, value in changed.items():
         setattr(context, name, value)
     try:
         yield context
     except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, RarityError):
-            cause = cause.__cause__ or getattr(cause, "cause", None)
-        if cause is None:
+        told = SAID.search(str(error))  # Ray gives what a worker raised as the text of its traceback
+        if told is None:
             raise
-        raise RarityError(str(cause).splitlines()[-1]) from None
+        raise RarityError(told[1]) from None
     finally:
         for name, value in before.items():
             setattr(context, name, value)
