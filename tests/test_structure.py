@@ -56,6 +56,7 @@ OWNERS = {
     "scipy": {"filters.frequent", "measures.significance"},
     "seismic": {"indexes.seismic"},
     "sentence_transformers": {"encoders.sentence_transformers"},
+    "threadpoolctl": {"cluster.recipe"},
     "tokenizers": {"counts"},
     "torch": {"cli.inspection", "encoders.forward", "encoders.hf", "encoders.workers", "filters.gram"},
     "transformers": {"encoders.hf"},

@@ -79,7 +79,7 @@ def search(found: Encoded, queries: Floats, cutoff: int, *, cluster: str = "loca
         import ray
 
         best = (
-            ray.data.read_parquet([str(path.resolve()) for path in found.paths], columns=["row", "emb"])
+            ray.data.read_parquet(str((found.folder / SHARDS).resolve()), columns=["row", "emb"])
             .map_batches(_best, fn_args=(found, q_QK, cutoff), batch_size=BLOCK, batch_format="pyarrow")
             .groupby("query")
             .map_groups(_joined, fn_args=(cutoff,), batch_format="numpy")

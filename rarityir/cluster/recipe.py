@@ -100,13 +100,16 @@ class Recipe:
         What is stored as float16 is filtered and read as tokens from its float16 values, as on one machine.
         """
         import pyarrow as pa
+        from threadpoolctl import threadpool_limits
 
         self._check_whole(batch.column("row").to_numpy())
         x_ND = embeddings.kept_as(self.dtype, embeddings.read_window(self.encoder, batch.column("text").to_pylist()))
         blocks = [np.asarray(x_ND[at : at + self.block], np.float32) for at in range(0, len(x_ND), self.block)]
-        columns = [batch.column("id"), batch.column("row"), self._vectors(x_ND, blocks)]
-        if self._lens is not None and self.sparse is not None:
-            columns += _lists(list(impacts.aligned(self._lens, self.sparse, blocks)), self._names)
+        columns = [batch.column("id"), batch.column("row")]
+        with threadpool_limits(1):  # the bits of NumPy's products depend on how many threads share them
+            columns.append(self._vectors(x_ND, blocks))
+            if self._lens is not None and self.sparse is not None:
+                columns += _lists(list(impacts.aligned(self._lens, self.sparse, blocks)), self._names)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _check_whole(self, rows: NDArray[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,13 +31,15 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def one(many: Path, stories: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What one machine has: the corpus, the encoder, raw embeddings (N, D), a filter, filtered vectors (N, K) and the index."""
+    from threadpoolctl import threadpool_limits
+
     from rarityir import embeddings
     from rarityir.datasets import load_dataset
     from rarityir.encoders import load_encoder
     from rarityir.retrieval import Retriever
     from rarityir.systems import System
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
         patch.setattr(embeddings, "BLOCK", BLOCK)
         patch.setattr(embeddings, "WINDOW", WINDOW)
         source = Retriever(
@@ -54,6 +57,15 @@ def one(many: Path, stories: str, tmp_path_factory: pytest.TempPathFactory) -> A
             vectors=np.load(folder / "vectors.npy"),
             folder=folder,
         )
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """NumPy's products by one thread, as a worker computes them."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,17 +23,18 @@ from tiny import STORIES
 from rarityir import store
 from rarityir.cli import cli
 from rarityir.cluster import Encoded
-from rarityir.cluster.on_ray import WORK, placement
+from rarityir.cluster.on_ray import WORK, _best, _context, _joined, placement
+from rarityir.cluster.shards import matrix
 from rarityir.encoders import load_encoder
-from rarityir.systems import System
+from rarityir.indexes.dense import DenseIndex
 from rarityir.tokens import TokenLens
 from rarityir.types import RarityError, StaleArtefact
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
+pa = pytest.importorskip("pyarrow")
 
 BLOCK, WINDOW, WINDOWS = 16, 4, 32
-SYSTEM = System.parse("dense+edge:2")
 COMMAND = f"""
 import json, sys
 import rarityir.embeddings
@@ -44,12 +46,10 @@ SEARCH = """
 import sys
 import numpy as np
 from rarityir.cluster import Encoded
-from rarityir.cluster.on_ray import connected, search
+from rarityir.cluster.on_ray import search
 folder, queries, out = sys.argv[1:]
-with connected("local"):
-    for cutoff in (7, 3000):
-        hits = search(Encoded.open(folder), np.load(queries), cutoff)
-        np.savez(f"{out}{cutoff}.npz", rows=hits.rows, scores=hits.scores)
+hits = search(Encoded.open(folder), np.load(queries), 50)
+np.savez(out, rows=hits.rows, scores=hits.scores)
 """
 
 
@@ -109,6 +109,7 @@ def finished(process: subprocess.Popen[str]) -> str:
     return out
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_driver_and_actor_killed_and_every_document_is_there_once_as_on_one_machine(
     many: Path, one: Any, stories: str, tmp_path: Path, processes: Processes
 ) -> None:
@@ -156,15 +157,12 @@ def test_driver_and_actor_killed_and_every_document_is_there_once_as_on_one_mach
 
     queries = one.encoder.encode_query(list(one.source.dataset.topics.values()))
     np.save(tmp_path / "queries.npy", queries)
-    finished(processes.start(SEARCH, str(out), str(tmp_path / "queries.npy"), str(tmp_path / "hits")))
-    for cutoff in (7, 3000):
-        hits = np.load(tmp_path / f"hits{cutoff}.npz")
-        scores_QN = (found.unit(queries).astype(np.float64) @ one.vectors.T.astype(np.float64)).astype(np.float64)
-        dense = one.source.search(SYSTEM, cutoff).hits
-        assert np.array_equal(hits["rows"], dense.rows)
-        assert hits["scores"].tobytes() == dense.scores.tobytes()
-        assert hits["scores"] == pytest.approx(np.take_along_axis(scores_QN, hits["rows"], 1), abs=1e-6)
-        assert (np.diff(hits["scores"]) == 0).any()  # equal documents, of which the earlier is first
+    finished(processes.start(SEARCH, str(out), str(tmp_path / "queries.npy"), str(tmp_path / "hits.npz")))
+    hits, dense = np.load(tmp_path / "hits.npz"), DenseIndex.open("", one.folder).search(found.unit(queries), 50)
+    assert np.array_equal(hits["rows"], dense.rows)
+    assert hits["scores"].tobytes() == dense.scores.tobytes()
+    scores_QN = found.unit(queries).astype(np.float64) @ one.vectors.T.astype(np.float64)
+    assert hits["scores"] == pytest.approx(np.take_along_axis(scores_QN, hits["rows"], 1), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -202,3 +200,36 @@ def test_the_command_says_what_goes_together(many: Path, stories: str, tmp_path:
         assert run.exit_code == 2
         assert "--out, --filter and --sparse go with --cluster" in run.output
     assert not (tmp_path / "indexes").exists()
+
+
+def test_what_a_worker_says_is_wrong_comes_out_as_it_said_it() -> None:
+    told = "ray::MapWorker()\n  File x\nrarityir.types.RarityError: one text does not fit; lower --max-length\n\nThe above …"
+    with pytest.raises(RarityError, match=r"^one text does not fit; lower --max-length$"), _context():
+        raise ray.exceptions.RayError(told)
+    with pytest.raises(ray.exceptions.RayError, match="out of disk"), _context():
+        raise ray.exceptions.RayError("out of disk")
+
+
+def test_settings_of_one_job_are_not_those_of_the_next(tmp_path: Path) -> None:
+    context = ray.data.DataContext.get_current()
+    before = context.target_max_block_size
+    with _context(target_max_block_size=None) as changed:
+        changed.checkpoint_config = {"id_column": "row", "checkpoint_path": str(tmp_path)}
+        assert context.target_max_block_size is None
+    assert (context.target_max_block_size, context.checkpoint_config) == (before, None)
+
+
+def test_the_best_of_blocks_joined_are_the_best_of_all_the_earlier_of_equals_first(one: Any) -> None:
+    found = SimpleNamespace(documents=matrix)
+    q_QK = one.vectors[[3, 700]]
+    parts = []
+    for rows in np.array_split(np.arange(1990), 5)[::-1]:
+        emb = pa.FixedSizeListArray.from_arrays(pa.array(one.vectors[rows].ravel()), one.vectors.shape[1])
+        parts.append(_best(pa.table({"row": rows, "emb": emb}), found, q_QK, 20))
+    for query in range(2):
+        kept = [np.concatenate([part[name][part["query"] == query] for part in parts]) for name in ("query", "row", "score")]
+        joined = _joined(dict(zip(("query", "row", "score"), kept, strict=True)), 20)
+        dense = DenseIndex.open("", one.folder).search(q_QK[query : query + 1], 20)
+        assert np.array_equal(joined["row"], dense.rows[0])
+        assert joined["score"].tobytes() == dense.scores[0].tobytes()
+        assert (np.diff(joined["score"]) == 0).any()

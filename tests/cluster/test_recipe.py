@@ -47,6 +47,7 @@ def test_filtered_vectors_are_those_of_the_dense_index(one: Any) -> None:
     assert recipe.identity["emb"] == "filtered, unit length"
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_tokens_are_the_best_that_the_embedding_aligns_with(one: Any) -> None:
     settings = ImpactSettings.parse("8,weighting=raw,scale=none")
     found = Recipe.of(one.corpus, one.encoder, one.filter, settings).encode_batch(batch(one, 0, 64))
@@ -58,6 +59,7 @@ def test_tokens_are_the_best_that_the_embedding_aligns_with(one: Any) -> None:
         assert weights == pytest.approx(z_NC[row][order], rel=1e-4)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_tokens_have_the_bits_of_one_machine_block_by_block(one: Any) -> None:
     found = Recipe.of(one.corpus, one.encoder, None, ImpactSettings.parse("16")).encode_batch(batch(one, 1984, 1990))
     expected = TokenLens(one.encoder).align(one.raw[1984:1990], 16)
@@ -65,6 +67,7 @@ def test_tokens_have_the_bits_of_one_machine_block_by_block(one: Any) -> None:
     assert np.diff(found.column("tokens").offsets.to_numpy()).tolist() == np.diff(expected.indptr).tolist()
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_float16_is_filtered_and_read_from_what_is_stored(one: Any, stories: str) -> None:
     encoder = load_encoder(stories, device="cpu", store_dtype="float16")
     found = Recipe.of(one.corpus, encoder).encode_batch(batch(one, 0, 64))
@@ -112,3 +115,20 @@ def test_one_worker_reads_whatever_the_encoder_was_told(one: Any, stories: str) 
     recipe = Recipe.of(one.corpus, load_encoder(stories, device="cpu", workers=3))
     assert recipe.encoder.execution.workers == 1
     assert recipe.identity == Recipe.of(one.corpus, one.encoder).identity
+
+
+def test_the_bits_do_not_depend_on_how_many_threads_a_process_has(monkeypatch: pytest.MonkeyPatch, one: Any) -> None:
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    threads = []
+
+    def filter(x_ND: Any) -> Any:
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return one.filter(x_ND)
+
+    recipe = Recipe.of(one.corpus, one.encoder, one.filter)
+    monkeypatch.setattr(EmbedFilter, "__call__", lambda self, x_ND: filter(x_ND) if self is recipe.filter else x_ND)
+    monkeypatch.setattr(one, "filter", lambda x_ND: np.asarray(x_ND) @ recipe.filter.basis.T)
+    with threadpool_limits(2):
+        recipe.encode_batch(batch(one, 0, 64))
+    assert set(threads) == {1}

@@ -98,6 +98,10 @@ def test_the_reader_gives_rows_in_the_order_of_the_corpus(complete: Path) -> Non
     assert np.concatenate(vectors).tolist() == [[row, row] for row in range(6)]
     assert all(x.dtype == np.float32 for x in vectors)
     assert found.unit(np.array([[3.0, 4.0]], np.float32)).tolist() == [[np.float32(0.6), np.float32(0.8)]]
+    (emb,) = [batch.column("emb") for batch in list(found.batches())[1:]]
+    assert found.documents(emb).tolist() == [[np.float32(0.5**0.5)] * 2] * 2
+    found.identity["filter"] = "edge:2"  # filtered vectors are searched as they were written
+    assert found.documents(emb).tolist() == [[4, 4], [5, 5]]
     assert not (complete / FILTER).exists()
 
 
