@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rarityir.retrieval import Retriever
 
 CLUSTER = (
-    click.option("--cluster", metavar="C", help="Encode on Ray into --out: local, auto, or an address."),
+    click.option("--cluster", metavar="C", help="Encode on Ray into --out: local, auto, or ray://host:port."),
     click.option("--out", type=click.Path(path_type=Path), help="With --cluster: the folder to write; every node must see it."),
     click.option("--filter", "filter_name", metavar="F", help="With --cluster: a filter, or a saved one's folder."),
     click.option("--sparse", metavar="K", help="With --cluster: also write each document's K best tokens."),

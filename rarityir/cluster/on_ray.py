@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,10 +47,12 @@ def encode(
     """Encodes a corpus into the folder `out`, which every node must see under this name, and goes on where it was stopped.
 
     Args:
-        cluster: `local` for this machine's cores or GPUs, `auto` for the cluster that this machine belongs to, or an address.
+        cluster: `local` for this machine's cores or GPUs, `auto` for the cluster that this machine belongs to, or its address,
+            `ray://host:port` where this machine is no node of it.
         filter: what embeddings are filtered with, and then brought to unit length; raw ones are written where there is none.
         sparse: how many tokens are read from each embedding, and how.
     """
+    out = out.resolve()  # a cluster's processes have other working folders
     with connected(cluster):
         placed, actors = placement(encoder)
         recipe = Recipe.of(corpus, placed, filter, sparse)
@@ -61,7 +63,7 @@ def encode(
                 windows = stage(dataset, recipe.documents, recipe.window, work / "documents")
                 if filter:
                     filter.save(out / FILTER)
-                _run(recipe, windows, work, actors)
+                _inside(cluster, _run, recipe, windows, work, actors)
                 gather(work / "written", out / SHARDS, recipe.documents, recipe.window)
                 shutil.rmtree(work)
     return Encoded.open(out)
@@ -75,20 +77,25 @@ def search(found: Encoded, queries: Floats, cutoff: int, *, cluster: str = "loca
     q_QK = found.unit(queries)
     if not len(q_QK):
         return Hits(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
-    with connected(cluster), _context():
-        import ray
-
-        best = (
-            ray.data.read_parquet(str((found.folder / SHARDS).resolve()), columns=["row", "emb"])
-            .map_batches(_best, fn_args=(found, q_QK, cutoff), batch_size=BLOCK, batch_format="pyarrow")
-            .groupby("query")
-            .map_groups(_joined, fn_args=(cutoff,), batch_format="numpy")
-        )
-        columns = list(best.iter_batches(batch_size=None, batch_format="numpy"))
+    with connected(cluster):
+        columns = _inside(cluster, _search, dataclasses.replace(found, folder=found.folder.resolve()), q_QK, cutoff)
     query, rows, scores = (np.concatenate([batch[name] for batch in columns]) for name in ("query", "row", "score"))
     order = np.lexsort((rows, -scores, query))
     ends = np.searchsorted(query[order], np.arange(1, len(q_QK)))
     return pad(list(zip(np.split(rows[order], ends), np.split(scores[order], ends), strict=True)), cutoff)
+
+
+def _search(found: Encoded, q_QK: Floats, cutoff: int) -> list[dict[str, Any]]:
+    import ray
+
+    with _context():
+        best = (
+            ray.data.read_parquet(str(found.folder / SHARDS), columns=["row", "emb"])
+            .map_batches(_best, fn_args=(found, q_QK, cutoff), batch_size=BLOCK, batch_format="pyarrow")
+            .groupby("query")
+            .map_groups(_joined, fn_args=(cutoff,), batch_format="numpy")
+        )
+        return list(best.iter_batches(batch_size=None, batch_format="numpy"))
 
 
 def _best(block: pa.Table, found: Encoded, q_QK: Floats, cutoff: int) -> dict[str, Any]:
@@ -174,12 +181,10 @@ def _run(recipe: Recipe, windows: Path, work: Path, actors: int) -> None:
 
     gpu = {"num_gpus": 1} if getattr(recipe.encoder, "device", "") == "cuda" else {}
     with _context(target_max_block_size=None) as context:  # a window is one block and one file, and finished as one
-        context.checkpoint_config = CheckpointConfig(
-            "row", str((work / "finished").resolve()), delete_checkpoint_on_success=False
-        )
+        context.checkpoint_config = CheckpointConfig("row", str(work / "finished"), delete_checkpoint_on_success=False)
         context.checkpoint_config.checkpoint_actor_pool_max_size = 1  # each would hold one CPU more
         (
-            ray.data.read_parquet(str(windows.resolve()), num_cpus=0)
+            ray.data.read_parquet(str(windows), num_cpus=0)
             .repartition(target_num_rows_per_block=1)
             .map_batches(
                 Worker,
@@ -190,14 +195,37 @@ def _run(recipe: Recipe, windows: Path, work: Path, actors: int) -> None:
                 num_cpus=1,
                 **gpu,
             )
-            .write_parquet(str((work / "written").resolve()), ray_remote_args={"num_cpus": 0}, compression="none")
+            .write_parquet(str(work / "written"), ray_remote_args={"num_cpus": 0}, compression="none")
         )
+
+
+def _inside(cluster: str, job: Callable[..., Any], *args: Any) -> Any:
+    """Returns what a job gives: where a client (`ray://`) asks, as a task of the cluster, because Ray Data must run on a node."""
+    import ray
+
+    if not cluster.startswith("ray://"):
+        return job(*args)
+    with _said():
+        return ray.get(ray.remote(num_cpus=0)(job).remote(*args))
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """What a worker says is wrong comes out as it said it: Ray gives it as the text of its traceback."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        told = SAID.search(str(error))
+        if told is None:
+            raise
+        raise RarityError(told[1]) from None
 
 
 @contextmanager
 def _context(**changed: Any) -> Iterator[Any]:
-    """Ray Data's settings for one job; what the worker says is wrong comes out as it said it."""
-    import ray
+    """Ray Data's settings for one job."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
@@ -208,12 +236,8 @@ def _context(**changed: Any) -> Iterator[Any]:
     for name, value in changed.items():
         setattr(context, name, value)
     try:
-        yield context
-    except ray.exceptions.RayError as error:
-        told = SAID.search(str(error))  # Ray gives what a worker raised as the text of its traceback
-        if told is None:
-            raise
-        raise RarityError(told[1]) from None
+        with _said():
+            yield context
     finally:
         for name, value in before.items():
             setattr(context, name, value)
