@@ -7,8 +7,9 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,10 +65,7 @@ class Unfinished:
 
     def take(self, rows: list[int], x_BD: Floats) -> int:
         """Takes some rows and returns how many of them are new; `RarityError` for a value too large for the store."""
-        with np.errstate(over="ignore"):
-            values_BD = x_BD.astype(self.embeddings.dtype)
-        if not np.isfinite(values_BD).all():
-            raise RarityError(f"an embedding holds {abs(x_BD).max():.3g}, too large for float16; use --store-dtype float32")
+        values_BD = kept_as(self.embeddings.dtype, x_BD)
         new = int((~self.done[rows]).sum())
         self.embeddings[rows], self.done[rows] = values_BD, True
         if time.monotonic() - self.kept > KEEP_SECONDS and not self.done.all():
@@ -124,7 +122,7 @@ class Embeddings:
 def identify(corpus: Corpus, encoder: Encoder) -> dict[str, Json]:
     """Returns what stored embeddings depend on: the documents' digest, the encoder's identity, the type they are kept in."""
     facts = {"documents": corpus.digest, "block": BLOCK, **{f"encoder.{k}": v for k, v in encoder.identity().items()}}
-    return facts if _store_dtype(encoder) == "float32" else {**facts, "store_dtype": _store_dtype(encoder)}
+    return facts if store_dtype(encoder) == "float32" else {**facts, "store_dtype": store_dtype(encoder)}
 
 
 def embed(dataset: Dataset, corpus: Corpus, encoder: Encoder) -> Embeddings:
@@ -139,6 +137,29 @@ def embed(dataset: Dataset, corpus: Corpus, encoder: Encoder) -> Embeddings:
             _encode(dataset, encoder, paths, count)
     found = store.manifest(folder, identity)
     return Embeddings(folder, paths, identity, float(found["facts"]["build_seconds"]) if found else 0.0)
+
+
+def read_window(encoder: Encoder, texts: list[str]) -> Floats:
+    """Returns the (N, D) float32 embeddings of WINDOW * BLOCK documents, the last window's fewer, to the bits that `embed` has.
+
+    An `HFEncoder` must be one of a single worker.
+    """
+    window = Window(0, texts, np.ones(len(texts), bool))
+    out = np.empty((len(texts), encoder.dim), np.float32)
+    reading = encoder.reading(len(texts)) if isinstance(encoder, HFEncoder) else nullcontext(partial(_block_by_block, encoder))
+    with reading as read:
+        for piece in read([window]):
+            out[piece.rows] = piece.embeddings
+    return out
+
+
+def kept_as(dtype: Any, x_BD: Floats) -> NDArray[Any]:
+    """Returns embeddings in the type that they are kept in; `RarityError` for a value too large for it."""
+    with np.errstate(over="ignore"):
+        values_BD: NDArray[Any] = x_BD.astype(dtype)
+    if not np.isfinite(values_BD).all():
+        raise RarityError(f"an embedding holds {abs(x_BD).max():.3g}, too large for float16; use --store-dtype float32")
+    return values_BD
 
 
 def filtered(folder: Path, chosen: EmbedFilter, out: Path) -> dict[str, Json]:
@@ -181,7 +202,8 @@ def _floats(path: Path) -> Floats:
     return x_ND if x_ND.dtype == np.float32 else x_ND.astype(np.float32)
 
 
-def _store_dtype(encoder: Encoder) -> str:
+def store_dtype(encoder: Encoder) -> str:
+    """Returns the type that an encoder's embeddings are kept in."""
     return getattr(encoder, "execution", Execution()).store_dtype
 
 
@@ -211,7 +233,7 @@ def _encode(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], count: 
 def _windows(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], opened: dict[int, Unfinished]) -> Iterator[Window]:
     """The windows that lack a block, each opened as it is given out."""
     docs = dataset.docs()
-    dtype = np.dtype(_store_dtype(encoder))
+    dtype = np.dtype(store_dtype(encoder))
     for number, first in enumerate(range(0, len(paths), WINDOW)):
         texts = [doc.text for doc in islice(docs, WINDOW * BLOCK)]
         blocks = paths[first : first + WINDOW]

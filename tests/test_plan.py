@@ -297,10 +297,12 @@ def test_what_approximate_systems_are_measured_by_is_planned_too(tmp_path: Path)
 def test_engines_are_planned_to_hold_what_they_have_whether_they_are_here_or_not(
     name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = dataclasses.replace(load_dataset(str(write_beir(tmp_path / "d"))), docs_count=10_000_000)
+    dataset = dataclasses.replace(load_dataset(str(write_beir(tmp_path / "d"))), docs_count=100_000_000)
     job = Job(dataset, Slow(Clock()), [System.parse(name)], 100, tmp_path / "i", until="index")
+    monkeypatch.setattr(sizes, "disk_free", lambda folder: 1 << 50)
+    monkeypatch.setattr(sizes, "memory_free", lambda: 1 << 50)
     plan.begin(job)
-    monkeypatch.setattr(sizes, "memory_free", lambda: least * 10_000_000)
+    monkeypatch.setattr(sizes, "memory_free", lambda: least * 100_000_000)
     with pytest.raises(RarityError, match="of memory"):
         plan.begin(job)
     if "dense" in name:
