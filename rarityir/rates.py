@@ -9,7 +9,6 @@ from typing import Any
 
 from rarityir import calibration
 from rarityir.calibration import Lengths, Rate, Sample, Tried
-from rarityir.settings import ImpactSettings
 from rarityir.tokens import TokenLens, Vocabulary
 from rarityir.types import Dataset, Encoder, Floats
 
@@ -90,17 +89,18 @@ class Rates:
             self._dense[key] = known if self.brief else calibration.flat(width, kind, arg)
         return self._dense[key]
 
-    def lens(self, settings: ImpactSettings, documents: int) -> float:
-        """Returns the seconds in which an embedding is read as its best tokens."""
+    def lens(self, kind: Any, arg: str, documents: int) -> float:
+        """Returns the seconds in which an embedding is read as its best tokens and those are indexed."""
+        settings, key = kind.settings(arg), kind.key(arg)
         if self.brief:
             return 4 * len(self.encoder.tokens()) * self.encoder.dim / self.multiplying
-        if settings.stem not in self._lenses:
+        if key not in self._lenses:
             self.encoding(documents)
             assert self._encoded is not None  # the line above has seen to it
             vocabulary = Vocabulary.of(self.encoder.tokens(), settings.stem)
             lens = TokenLens(self.encoder.unembedding(), vocabulary=vocabulary, bias=self.encoder.unembedding_bias())
-            self._lenses[settings.stem] = calibration.reading(self._encoded[1], lens, settings.keep)
-        return self._lenses[settings.stem]
+            self._lenses[key] = calibration.reading(self._encoded[1], lens, kind, arg)
+        return self._lenses[key]
 
     @property
     def measured(self) -> str:
