@@ -120,12 +120,15 @@ def lengths(encoder: Encoder, texts: Sequence[str]) -> Lengths:
     return Lengths(read, float(1 - read.sum() / max(1, counts.sum())))
 
 
-def encoding(encoder: Encoder, texts: Sequence[str], counts: Ints, documents: int, budget: float = BUDGET) -> tuple[Rate, Floats]:
+def encoding(
+    encoder: Encoder, texts: Sequence[str], counts: Ints, documents: int, budget: float = BUDGET, enough: float = 0.0
+) -> tuple[Rate, Floats]:
     """Returns the tokens a second of encoding so many documents, and some of the embeddings that were made.
 
     They are read as a corpus is: by all workers, in windows. What comes once, loading the model and starting the workers, is
     told apart. Windows grow, up to a real one's size, while they take little of the budget; then windows of one size follow
-    each other, and the rate is that of those after the first, so that workers are as busy as they will be.
+    each other, and the rate is that of those after the first, so that workers are as busy as they will be. No more is watched
+    once all documents would take less than `enough` seconds.
     """
     watch = _Watch(texts, counts)
     started = time.monotonic()
@@ -136,6 +139,8 @@ def encoding(encoder: Encoder, texts: Sequence[str], counts: Ints, documents: in
         started, size, limit = time.monotonic(), 8, max(documents, 8)
         while True:
             (each,) = watch.rates(read, size)
+            if documents * float(counts.mean()) / each < enough:
+                return watch.found(each, before)
             left, took = budget - (time.monotonic() - started), watch.took
             larger = min(4 * size, BLOCK * WINDOW, int(size * left / ROUNDS / max(took, 1e-9)))
             if watch.read + larger > limit or larger <= size:
@@ -145,7 +150,7 @@ def encoding(encoder: Encoder, texts: Sequence[str], counts: Ints, documents: in
         if many > 1:
             rates = watch.rates(read, size, many, started + budget)[1:]
             each = len(rates) / sum(1 / rate for rate in rates)
-    return Rate(each, before, f"{each:,.0f} tokens a second, measured on {watch.read:,} documents"), np.concatenate(watch.kept)
+    return watch.found(each, before)
 
 
 class _Watch:
@@ -155,6 +160,10 @@ class _Watch:
         self._texts, self._counts = texts, counts
         self.read, self.took = 0, 0.0
         self.kept: list[Floats] = []
+
+    def found(self, each: float, before: float) -> tuple[Rate, Floats]:
+        """Returns the rate that was watched, and the embeddings that were kept."""
+        return Rate(each, before, f"{each:,.0f} tokens a second, measured on {self.read:,} documents"), np.concatenate(self.kept)
 
     def rates(self, read: Read, size: int, many: int = 1, until: float = math.inf) -> list[float]:
         """Returns the tokens a second of each of the windows, from the end of the one before it."""

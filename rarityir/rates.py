@@ -15,6 +15,7 @@ from rarityir.types import Dataset, Encoder, Floats
 # What is taken for granted where nothing is measured: bytes a second that are written, seconds of a word that Lucene indexes, of
 # a query before any document, and of a hit that is written and measured.
 WRITING, WORD, QUERY, HIT = 2e8, 2e-6, 2e-3, 4e-6
+ENOUGH = 5.0  # seconds of encoding below which a brief plan asks no further
 
 
 class Rates:
@@ -57,8 +58,8 @@ class Rates:
         """Returns the rate of encoding so many documents; watched once."""
         mean = self.lengths  # which loads the tokenizer
         if self._encoded is None:
-            budget = 1.0 if self.brief else budget or calibration.BUDGET
-            found, x_ND = calibration.encoding(self.encoder, self.sample.texts, mean.counts, documents, budget)
+            budget, enough = (1.0, ENOUGH) if self.brief else (budget or calibration.BUDGET, 0.0)
+            found, x_ND = calibration.encoding(self.encoder, self.sample.texts, mean.counts, documents, budget, enough)
             self._encoded = found._replace(before=found.before + self._started), x_ND
         return self._encoded[0]
 

@@ -135,6 +135,9 @@ def test_encoding_is_watched_in_windows_that_grow_and_what_comes_once_is_told_ap
     began = clock.now
     calibration.encoding(hurried, texts, found.counts, 10**6, budget=0.5)
     assert clock.now - began <= 7.0 + 0.5 + 0.2
+    short = Slow(clock)
+    calibration.encoding(short, texts, found.counts, 1000, budget=20.0, enough=5.0)  # 4 s in all
+    assert short.blocks == [1, 1, 8]
     small = Slow(clock)
     calibration.encoding(small, texts[:40], found.counts[:40], 40, budget=20.0)
     assert sum(small.blocks) <= 2 + 40  # never more than there is to do
