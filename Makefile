@@ -1,4 +1,4 @@
-# make eval     compare systems on a judged collection (DATASET= ENCODER= SYSTEMS= MEASURES= BASELINE= ARGS=)
+# make eval     compare systems on a judged collection (DATASET= ENCODER= SYSTEMS= MEASURES= BASELINE= ARGS=--dry-run)
 # make test     lint, types and all tests
 # make test-integrations   the tests of every stack a filter plugs into, its library installed
 # make check    lint and types alone

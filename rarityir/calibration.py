@@ -32,6 +32,7 @@ READ, SAMPLE = 20_000, 4096  # documents that are read for a sample, and its siz
 BUDGET = 20.0  # seconds that encoding is watched at most
 ROUNDS = 6  # windows of one size that are watched at most
 KEPT = 512  # embeddings that are kept of what was watched
+TIMES = 8  # an index of impacts is tried on so many times the embeddings there are
 LUCENE_WORDS = 1_500_000  # that Lucene is tried on at most
 FLAT = 1 << 25  # bytes of vectors that a dense index is tried on
 # Mean words of a document: Thakur et al., BEIR (arXiv 2104.08663), Table 1.
@@ -83,7 +84,7 @@ def sample(dataset: Dataset, share: float = 1.0, seed: int = 0) -> Sample:
         documents = dataset.docs()
         found = list(islice(documents, read))
         whole = len(found) < read
-        rate = len(found) / max(time.monotonic() - started, 1e-9)
+        rate = max(1, len(found)) / max(time.monotonic() - started, 1e-9)
         count = len(found) if whole else dataset.docs_count
         if count is None:
             count = len(found) + sum(1 for _ in documents)
@@ -119,12 +120,15 @@ def lengths(encoder: Encoder, texts: Sequence[str]) -> Lengths:
     return Lengths(read, float(1 - read.sum() / max(1, counts.sum())))
 
 
-def encoding(encoder: Encoder, texts: Sequence[str], counts: Ints, documents: int, budget: float = BUDGET) -> tuple[Rate, Floats]:
+def encoding(
+    encoder: Encoder, texts: Sequence[str], counts: Ints, documents: int, budget: float = BUDGET, enough: float = 0.0
+) -> tuple[Rate, Floats]:
     """Returns the tokens a second of encoding so many documents, and some of the embeddings that were made.
 
     They are read as a corpus is: by all workers, in windows. What comes once, loading the model and starting the workers, is
     told apart. Windows grow, up to a real one's size, while they take little of the budget; then windows of one size follow
-    each other, and the rate is that of those after the first, so that workers are as busy as they will be.
+    each other, and the rate is that of those after the first, so that workers are as busy as they will be. No more is watched
+    once all documents would take less than `enough` seconds.
     """
     watch = _Watch(texts, counts)
     started = time.monotonic()
@@ -135,6 +139,8 @@ def encoding(encoder: Encoder, texts: Sequence[str], counts: Ints, documents: in
         started, size, limit = time.monotonic(), 8, max(documents, 8)
         while True:
             (each,) = watch.rates(read, size)
+            if documents * float(counts.mean()) / each < enough:
+                return watch.found(each, before)
             left, took = budget - (time.monotonic() - started), watch.took
             larger = min(4 * size, BLOCK * WINDOW, int(size * left / ROUNDS / max(took, 1e-9)))
             if watch.read + larger > limit or larger <= size:
@@ -144,7 +150,7 @@ def encoding(encoder: Encoder, texts: Sequence[str], counts: Ints, documents: in
         if many > 1:
             rates = watch.rates(read, size, many, started + budget)[1:]
             each = len(rates) / sum(1 / rate for rate in rates)
-    return Rate(each, before, f"{each:,.0f} tokens a second, measured on {watch.read:,} documents"), np.concatenate(watch.kept)
+    return watch.found(each, before)
 
 
 class _Watch:
@@ -154,6 +160,10 @@ class _Watch:
         self._texts, self._counts = texts, counts
         self.read, self.took = 0, 0.0
         self.kept: list[Floats] = []
+
+    def found(self, each: float, before: float) -> tuple[Rate, Floats]:
+        """Returns the rate that was watched, and the embeddings that were kept."""
+        return Rate(each, before, f"{each:,.0f} tokens a second, measured on {self.read:,} documents"), np.concatenate(self.kept)
 
     def rates(self, read: Read, size: int, many: int = 1, until: float = math.inf) -> list[float]:
         """Returns the tokens a second of each of the windows, from the end of the one before it."""
@@ -268,12 +278,19 @@ def flat(width: int, kind: Any, arg: str) -> Tried:
     return Tried(0.0, each, bytes_each, query, f"measured on {rows:,} vectors", rows)
 
 
-def reading(x_ND: Floats, lens: TokenLens, keep: int) -> float:
-    """Returns the seconds in which an embedding is read as its best tokens."""
+def reading(x_ND: Floats, lens: TokenLens, kind: Any, arg: str) -> float:
+    """Returns the seconds in which an embedding is read as its best tokens and those are indexed, in a folder removed again."""
+    keep = kind.settings(arg).keep
     lens.align(x_ND[:2], keep)  # the lens is set up before the clock starts
     started = time.monotonic()
-    lens.align(x_ND, keep)
-    return (time.monotonic() - started) / len(x_ND)
+    found = lens.align(x_ND, keep)
+    each = (time.monotonic() - started) / len(x_ND)
+    with tempfile.TemporaryDirectory(prefix="rarityir-plan-") as name:
+        for times in (1, TIMES):  # once before the clock starts: the engine's loops are loaded
+            (Path(name) / str(times)).mkdir()
+            started = time.monotonic()
+            kind.build(arg, iter([found] * times), Path(name) / str(times))
+    return each + (time.monotonic() - started) / (TIMES * len(x_ND))
 
 
 def writing(count: int = 1 << 24) -> float:

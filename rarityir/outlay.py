@@ -83,6 +83,6 @@ class Outlay:
             rate, mean = self.rates.encoding(self.count), self.rates.lengths.mean
             each = mean / rate.each + mean * vocabulary * dim / self.rates.multiplying
         else:
-            each = self.rates.lens(settings, self.count)
+            each = self.rates.lens(kind, part.arg, self.count)
         met = self.topics * QUERY * settings.keep * self.count / max(1, vocabulary)
         return Made(each * self.count, met / POSTINGS, *held, f"{basis}; {1e3 * each:.2f} ms a document, {self.rates.measured}")

@@ -65,7 +65,10 @@ def plan(job: Job) -> Plan:
     Times are measured: the encoder reads real documents for up to 20 s, and small indexes are built in a folder that is
     removed again. Raises `StaleArtefact` where the job itself would.
     """
-    return _Planning(job, Rates(job.dataset, job.encoder)).plan()
+    rates = Rates(job.dataset, job.encoder)
+    if not rates.sample.texts:
+        raise RarityError(f"{job.dataset.name}: the corpus has no documents")
+    return _Planning(job, rates).plan()
 
 
 def begin(job: Job, *, force: bool = False) -> str:
@@ -75,7 +78,7 @@ def begin(job: Job, *, force: bool = False) -> str:
     what the job will write, or hold in memory, does not fit, unless it is forced. A collection that does not say how many
     documents it has is not read for this, and passes.
     """
-    if job.dataset.docs_count is None:
+    if not job.dataset.docs_count:
         return ""
     rates = Rates(job.dataset, job.encoder, brief=True)
     found = _Planning(job, rates, timed=False).plan()

@@ -9,13 +9,13 @@ from typing import Any
 
 from rarityir import calibration
 from rarityir.calibration import Lengths, Rate, Sample, Tried
-from rarityir.settings import ImpactSettings
 from rarityir.tokens import TokenLens, Vocabulary
 from rarityir.types import Dataset, Encoder, Floats
 
 # What is taken for granted where nothing is measured: bytes a second that are written, seconds of a word that Lucene indexes, of
 # a query before any document, and of a hit that is written and measured.
 WRITING, WORD, QUERY, HIT = 2e8, 2e-6, 2e-3, 4e-6
+ENOUGH = 5.0  # seconds of encoding below which a brief plan asks no further
 
 
 class Rates:
@@ -58,8 +58,8 @@ class Rates:
         """Returns the rate of encoding so many documents; watched once."""
         mean = self.lengths  # which loads the tokenizer
         if self._encoded is None:
-            budget = 1.0 if self.brief else budget or calibration.BUDGET
-            found, x_ND = calibration.encoding(self.encoder, self.sample.texts, mean.counts, documents, budget)
+            budget, enough = (1.0, ENOUGH) if self.brief else (budget or calibration.BUDGET, 0.0)
+            found, x_ND = calibration.encoding(self.encoder, self.sample.texts, mean.counts, documents, budget, enough)
             self._encoded = found._replace(before=found.before + self._started), x_ND
         return self._encoded[0]
 
@@ -90,17 +90,18 @@ class Rates:
             self._dense[key] = known if self.brief else calibration.flat(width, kind, arg)
         return self._dense[key]
 
-    def lens(self, settings: ImpactSettings, documents: int) -> float:
-        """Returns the seconds in which an embedding is read as its best tokens."""
+    def lens(self, kind: Any, arg: str, documents: int) -> float:
+        """Returns the seconds in which an embedding is read as its best tokens and those are indexed."""
+        settings, key = kind.settings(arg), kind.key(arg)
         if self.brief:
             return 4 * len(self.encoder.tokens()) * self.encoder.dim / self.multiplying
-        if settings.stem not in self._lenses:
+        if key not in self._lenses:
             self.encoding(documents)
             assert self._encoded is not None  # the line above has seen to it
             vocabulary = Vocabulary.of(self.encoder.tokens(), settings.stem)
             lens = TokenLens(self.encoder.unembedding(), vocabulary=vocabulary, bias=self.encoder.unembedding_bias())
-            self._lenses[settings.stem] = calibration.reading(self._encoded[1], lens, settings.keep)
-        return self._lenses[settings.stem]
+            self._lenses[key] = calibration.reading(self._encoded[1], lens, kind, arg)
+        return self._lenses[key]
 
     @property
     def measured(self) -> str:

@@ -52,12 +52,17 @@ def stops(job: Callable[[], Job], *, dry_run: bool, force: bool, as_json: bool) 
     from rarityir.plan import begin, plan
     from rarityir.types import RarityError
 
+    before = logging.root.manager.disable
     try:
+        if not dry_run:  # the work itself says what is odd about the topics
+            logging.disable(logging.WARNING)
         asked = job()
     except RarityError:
         if dry_run:
             raise
         return False
+    finally:
+        logging.disable(before)
     if dry_run:
         found = plan(asked)
         click.echo(found.dumps() if as_json else str(found))
