@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tiny import STORIES_DOCS, write_beir
 
-from rarityir import calibration, plan, sizes, store
+from rarityir import store
 from rarityir.cli import main
 from rarityir.corpus import prepare
 from rarityir.datasets import load_dataset
@@ -26,7 +26,8 @@ from rarityir.experiment import Experiment
 from rarityir.indexes import prebuilt
 from rarityir.indexes.approximate import FaissIndex, Kind
 from rarityir.indexes.dense import DenseIndex
-from rarityir.plan import Job
+from rarityir.planning import calibration, plan, sizes
+from rarityir.planning.plan import Job
 from rarityir.report.plan import Plan, Step, duration, size
 from rarityir.subcollection import Pool, Sample, expected, narrow
 from rarityir.systems import Part, System

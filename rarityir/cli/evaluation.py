@@ -64,7 +64,7 @@ def eval_(
     rarityir eval --dataset scifact --encoder Qwen/Qwen2.5-0.5B --systems "bm25,dense,dense+edge:2,rrf(bm25,dense+edge:2)"
     """
     from rarityir.experiment import perform
-    from rarityir.plan import Job
+    from rarityir.planning.plan import Job
 
     values = given(options)
     if {"pool", "sample"} & set(values) and "out" not in values:

@@ -12,7 +12,7 @@ import click
 from rarityir.cli.options import given, retriever
 
 if TYPE_CHECKING:
-    from rarityir.plan import Job
+    from rarityir.planning.plan import Job
     from rarityir.retrieval import Retriever
     from rarityir.systems import System
 
@@ -25,7 +25,7 @@ def planned(
     """Returns what answers a dataset's topics, having said what it will take; None where that was all that was asked for."""
     from rarityir.datasets.outline import outline
     from rarityir.encoders import load_encoder
-    from rarityir.plan import Job
+    from rarityir.planning.plan import Job
     from rarityir.retrieval import INDEXES, check
     from rarityir.subcollection import check as check_subset
 
@@ -49,7 +49,7 @@ def stops(job: Callable[[], Job], *, dry_run: bool, force: bool, as_json: bool) 
 
     Raises `RarityError` if it does not fit, unless forced. A collection that is neither here nor known is left to be downloaded.
     """
-    from rarityir.plan import begin, plan
+    from rarityir.planning.plan import begin, plan
     from rarityir.types import RarityError
 
     before = logging.root.manager.disable

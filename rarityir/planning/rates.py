@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from rarityir import calibration
-from rarityir.calibration import Lengths, Rate, Sample, Tried
+from rarityir.planning import calibration
+from rarityir.planning.calibration import Lengths, Rate, Sample, Tried
 from rarityir.tokens import TokenLens, Vocabulary
 from rarityir.types import Dataset, Encoder, Floats
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rarityir import calibration, impacts, outlay, registry, sizes, store, subcollection
+from rarityir import impacts, registry, store, subcollection
 from rarityir.corpus import Corpus
 from rarityir.corpus import identify as identify_documents
 from rarityir.datasets.outline import outline
@@ -19,7 +19,8 @@ from rarityir.encoders.batching import Execution
 from rarityir.encoders.hf import HFEncoder
 from rarityir.experiment import Experiment, leaves
 from rarityir.indexes import prebuilt
-from rarityir.rates import Rates
+from rarityir.planning import calibration, outlay, sizes
+from rarityir.planning.rates import Rates
 from rarityir.report.plan import Plan, Step, duration, size
 from rarityir.systems import Part, System, slug
 from rarityir.types import Dataset, Encoder, RarityError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from rarityir import sizes
 from rarityir.indexes.approximate import Kind
 from rarityir.indexes.dense import EXACT
-from rarityir.rates import Rates
+from rarityir.planning import sizes
+from rarityir.planning.rates import Rates
 from rarityir.settings import ImpactSettings
 from rarityir.systems import Part
 from rarityir.types import Encoder
