@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import checkpoints, registry
-from rarityir.encoders import forward, workers
+from rarityir.encoders import forward, packing, workers
 from rarityir.encoders.batching import Execution, batches
 from rarityir.encoders.prompts import POOLINGS, Pooling, Templated, lay_out
 from rarityir.encoders.vocabulary import surface_forms
@@ -96,6 +96,7 @@ class HFEncoder:
             "dtype": self.arithmetic,
             **({"attention": self.execution.attention} if self.execution.attention != "auto" else {}),
             **({"compile": True} if self.execution.compile else {}),
+            **({"products": "oneDNN"} if self._packs else {}),
         }
 
     @property
@@ -215,10 +216,19 @@ class HFEncoder:
 
     @cached_property
     def _base(self) -> Any:
-        """What gives the states: the model without its head, compiled where asked."""
+        """What gives the states: the model without its head, compiled where asked, its weights packed on a CPU."""
         import torch
 
-        return torch.compile(self._lm.base_model, dynamic=True) if self.execution.compile else self._lm.base_model
+        if self.execution.compile:
+            return torch.compile(self._lm.base_model, dynamic=True)
+        base = self._lm.base_model
+        return packing.packed(base, self._lm.get_output_embeddings()) if self._packs else base
+
+    @cached_property
+    def _packs(self) -> bool:
+        """Whether products are oneDNN's."""
+        plain = self.torch_device == "cpu" and self.arithmetic == "float32" and not self.execution.compile
+        return plain and packing.serves()
 
     def reading(self, documents: int) -> AbstractContextManager[workers.Read]:
         """Gives what reads windows of so many documents, by as many workers as `execution` says."""
