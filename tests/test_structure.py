@@ -62,7 +62,7 @@ OWNERS = {
     "sentence_transformers": {"encoders.sentence_transformers"},
     "threadpoolctl": {"cluster.recipe"},
     "tokenizers": {"counts"},
-    "torch": {"cli.inspection", "encoders.forward", "encoders.hf", "encoders.workers", "filters.gram"},
+    "torch": {"encoders.packing", "cli.inspection", "encoders.forward", "encoders.hf", "encoders.workers", "filters.gram"},
     "transformers": {"encoders.hf"},
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.
