@@ -60,7 +60,7 @@ OWNERS = {
     "scipy": {"filters.frequent", "measures.significance"},
     "seismic": {"indexes.seismic"},
     "sentence_transformers": {"encoders.sentence_transformers"},
-    "threadpoolctl": {"cluster.recipe"},
+    "threadpoolctl": {"cluster.recipe", "indexes.flat"},
     "tokenizers": {"counts"},
     "torch": {"encoders.packing", "cli.inspection", "encoders.forward", "encoders.hf", "encoders.workers", "filters.gram"},
     "transformers": {"encoders.hf"},

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from rarityir.types import Floats, Hits, Ints, Json, RarityError
 VECTORS, _FACTS = "vectors.npy", "index.json"
 _TILE = 1 << 22  # scores held at a time: 16 MiB
 _ROWS = (256, 1 << 16)  # fewest and most documents of a block
+_BLOCK, _CHUNK = 512, 512  # documents and queries of a tile: 1 MiB of scores
+_SHARED = 8  # queries a core from which each core takes its own
 _ROUNDING = 2.0**-24  # of one operation in float32, relative
 
 
@@ -58,7 +60,7 @@ class FlatIndex:
     def search(self, queries: Floats, cutoff: int, block: int | None = None) -> Hits:
         """Returns the best `cutoff` rows of each (Q, K) query by inner product, by all cores.
 
-        Results do not depend on `block`, the documents in a matrix product. Memory beside the answer's: 16 MiB of scores.
+        Results do not depend on `block`, the documents in a matrix product. Memory beside the answer's: 1 MiB of scores a core.
         """
         q_QK = np.ascontiguousarray(queries, dtype=np.float32)
         if not len(q_QK):
@@ -86,19 +88,34 @@ class FlatIndex:
 
     def _candidates(self, q_QK: Floats, depth: int, block: int | None) -> tuple[Ints, Floats]:
         """The best `depth` rows by matrix product, (Q, depth) in row order, and what no other row's product is above (Q,)."""
-        from rarityir.indexes.keeping import finish, keep
+        from threadpoolctl import threadpool_limits
 
         kept_QR, rows_QR = np.empty((len(q_QK), 2 * depth), np.float32), np.empty((len(q_QK), 2 * depth), np.int64)
         floors_Q, counts_Q = np.full(len(q_QK), -np.inf, np.float32), np.zeros(len(q_QK), np.int64)
-        workers = min(os.cpu_count() or 1, len(q_QK))
-        state = [np.array_split(array, workers) for array in (floors_Q, counts_Q, kept_QR, rows_QR)]  # views
-        with ThreadPoolExecutor(workers) as pool:
-            for first, scores_QB in self._products(q_QK, block):
-                for _ in pool.map(keep, np.array_split(scores_QB, workers), repeat(first), repeat(depth), *state):
-                    pass
-            for _ in pool.map(finish, repeat(depth), *state):
+        workers = os.cpu_count() or 1
+        workers = workers if len(q_QK) >= _SHARED * workers else 1  # few queries: BLAS itself shares the documents out
+        parts = zip(*(np.array_split(array, workers) for array in (q_QK, floors_Q, counts_Q, kept_QR, rows_QR)), strict=True)
+        limit = threadpool_limits(1, "blas") if workers > 1 else nullcontext()
+        with limit, ThreadPoolExecutor(workers) as pool:
+            for _ in pool.map(lambda views: self._keep(*views, depth=depth, block=block), parts):
                 pass
         return np.sort(rows_QR[:, :depth], axis=1), floors_Q
+
+    def _keep(self, q_QK: Floats, floors_Q: Floats, counts_Q: Ints, *kept: Any, depth: int, block: int | None) -> None:
+        """Goes through all documents for some queries, in one thread, by tiles of scores that stay in a core's cache."""
+        from rarityir.indexes.keeping import finish, keep
+
+        size = min(block or _BLOCK, len(self.vectors))
+        tile = np.empty(min(_CHUNK, len(q_QK)) * size, np.float32)
+        chunks = [slice(start, start + _CHUNK) for start in range(0, len(q_QK), _CHUNK)]
+        for first in range(0, len(self.vectors), size):
+            x_BK = np.asarray(self.vectors[first : first + size])
+            for chunk in chunks:
+                q_CK = q_QK[chunk]
+                scores_CB = tile[: len(q_CK) * len(x_BK)].reshape(len(q_CK), len(x_BK))
+                np.matmul(q_CK, x_BK.T, out=scores_CB)
+                keep(scores_CB, first, depth, floors_Q[chunk], counts_Q[chunk], *(array[chunk] for array in kept))
+        finish(depth, floors_Q, counts_Q, *kept)
 
     def _all_above(self, q_QK: Floats, lowest_Q: Floats, wanted: int, block: int | None) -> Hits:
         """The best `wanted` of all rows whose product is at least `lowest`, which at least that many reach."""
