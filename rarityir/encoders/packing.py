@@ -23,7 +23,7 @@ def serves() -> bool:
     x_BD = torch.arange(64.0).reshape(4, 16) / 64
     try:
         with torch.inference_mode():
-            found_BK = _product(weight_KD, None)(x_BD)
+            found_BK = product(weight_KD, None)(x_BD)
     except (RuntimeError, AttributeError, TypeError):  # PyTorch promises nothing of how these are called
         return False
     return bool(torch.allclose(found_BK, x_BD @ weight_KD.T, rtol=1e-5))
@@ -38,12 +38,13 @@ def packed(model: Any, head: Any = None) -> Any:
 
     for layer in model.modules():
         if type(layer) is torch.nn.Linear and layer is not head and layer.weight.dtype == torch.float32:
-            layer.forward = _product(layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
+            layer.forward = product(layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
             layer.weight = torch.nn.Parameter(torch.zeros(1, 1).expand(layer.weight.shape), requires_grad=False)
     return model
 
 
-def _product(weight_KD: Any, bias_K: Any) -> Callable[[Any], Any]:
+def product(weight_KD: Any, bias_K: Any) -> Callable[[Any], Any]:
+    """Returns what multiplies (…, D) float32 rows by a (K, D) weight, laid out once, and adds a (K,) bias or None."""
     import torch
 
     multiply = torch.ops.mkldnn._linear_pointwise

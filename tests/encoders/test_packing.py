@@ -62,7 +62,7 @@ def test_weights_are_held_once_and_counted_as_before(monkeypatch):
             assert layer.weight.device.type == "cpu"
 
 
-def test_whose_products_they_are_is_part_of_the_identity(monkeypatch):
+def test_whoseproducts_they_are_is_part_of_the_identity(monkeypatch):
     said = load_encoder(str(STORIES), device="cpu").identity()
     assert ("products" in said) == packing.serves()
     assert "products" not in load_encoder(str(STORIES), device="cpu", dtype="bfloat16").identity()
@@ -75,5 +75,5 @@ def test_a_pytorch_that_lacks_them_or_has_them_wrong_is_left_alone(monkeypatch):
     assert not packing.serves()
     monkeypatch.undo()
     for wrong in (lambda *_: lambda x: x[:, :6] + 1, lambda *_: (_ for _ in ()).throw(AttributeError("gone"))):
-        monkeypatch.setattr(packing, "_product", wrong)
+        monkeypatch.setattr(packing, "product", wrong)
         assert not packing.serves()
