@@ -146,7 +146,7 @@ def test_driver_and_actor_killed_and_every_document_is_there_once_as_on_one_mach
     store.verify(out)
     assert kept.items() <= {path.stat().st_ino: path.stat().st_mtime_ns for path in found.paths}.items()
     ids, vectors = zip(*found)
-    assert [i for block in ids for i in block] == one.corpus.doc_ids
+    assert [i for block in ids for i in block] == list(one.corpus.doc_ids)
     assert np.concatenate(vectors).tobytes() == one.vectors.tobytes()
     weights = np.concatenate([batch.column("weights").flatten().to_numpy() for batch in found.batches()])
     lens = TokenLens(one.encoder, one.filter)

@@ -64,7 +64,7 @@ def test_spark_gives_the_bits_of_one_machine(many: Path, one: Any, stories: str,
     assert done.returncode == 0, done.stderr[-4000:]
     found = pq.read_table(tmp_path / "out").sort_by("row")
     assert found.column("row").to_pylist() == list(range(1990))
-    assert found.column("id").to_pylist() == one.corpus.doc_ids
+    assert found.column("id").to_pylist() == list(one.corpus.doc_ids)
     values = np.asarray(found.column("emb").combine_chunks().flatten().to_numpy(), np.float32).reshape(1990, -1)
     assert values.tobytes() == one.vectors.tobytes()
     assert max(map(len, found.column("tokens").to_pylist())) == 8

@@ -35,7 +35,7 @@ def test_a_window_has_the_bits_of_one_machine(one: Any, start: int, stop: int) -
     assert found.schema.field("emb").type == pa.list_(pa.float32(), 64)
     assert matrix(found.column("emb")).tobytes() == one.raw[start:stop].tobytes()
     assert found.column("row").to_pylist() == list(range(start, stop))
-    assert found.column("id").to_pylist() == one.corpus.doc_ids[start:stop]
+    assert found.column("id").to_pylist() == list(one.corpus.doc_ids)[start:stop]
 
 
 def test_filtered_vectors_are_those_of_the_dense_index(one: Any) -> None:
