@@ -80,23 +80,24 @@ class DocIds(Sequence[str]):
 
     def repeated(self) -> tuple[int, int] | None:
         """Returns two rows of one id, the pair whose second row is first; None where every id is there once."""
-        pairs = []
+        first: tuple[int, int] | None = None
         for start in range(0, len(self) - 1, AT_ONCE):
             codes = self._sorted[start : start + AT_ONCE + 1] >> ROW_BITS
             for at in (start + np.flatnonzero(codes[1:] == codes[:-1])).tolist():
-                pairs += self._same(at)
-        return min(pairs, key=lambda pair: pair[::-1], default=None)
+                pair = self._same(at)
+                if pair and (first is None or pair[1] < first[1]):
+                    first = pair
+        return first
 
-    def _same(self, at: int) -> list[tuple[int, int]]:
-        """The rows before that of a sorted entry's successor which have its id; their CRC-32 is one."""
+    def _same(self, at: int) -> tuple[int, int] | None:
+        """The last row before that of a sorted entry's successor which has its id, and that row; their CRC-32 is one."""
         (row,) = _low(self._sorted[at + 1 : at + 2])
-        found = []
         while at >= 0 and self._sorted[at] >> ROW_BITS == self._sorted[at + 1] >> ROW_BITS:
             (earlier,) = _low(self._sorted[at : at + 1])
             if self[earlier] == self[row]:
-                found.append((earlier, row))
+                return earlier, row
             at -= 1
-        return found
+        return None
 
 
 def rows_of(doc_ids: Sequence[str], wanted: Iterable[str]) -> dict[str, int]:
