@@ -6,6 +6,7 @@ rule. So what an engine loses is told from what it is given: impacts as bytes ti
 
 from __future__ import annotations
 
+import json
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +27,7 @@ from rarityir.types import Floats, Hits, Impacts, Ints, Json, RarityError, Takes
 CONSTRUCTION = 128  # candidates followed while a graph grows
 _BYTES = 4 << 20  # of vectors sent at once, about
 _AT_ONCE = 64  # queries
-_FREQUENCIES, _FACTS = "document_frequencies.npy", "engine.json"
+_FREQUENCIES, _FACTS, _NAME = "document_frequencies.npy", "engine.json", "collection.json"
 Ranking = tuple[Ints, Floats]
 
 
@@ -278,6 +279,19 @@ def address(variable: str) -> str:
     return found
 
 
+def keep_name(folder: Path, collection: str) -> None:
+    """Writes which collection of a server a folder stands for."""
+    store.write_json(folder / _NAME, {"collection": collection})
+
+
+def kept_name(folder: Path) -> str:
+    """Returns the collection that a folder stands for, or nothing."""
+    try:
+        return str(json.loads((folder / _NAME).read_text(encoding="utf-8"))["collection"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def _sparse_parts(block: Impacts) -> Iterator[tuple[list[int], Impacts]]:
     """A block's documents that have tokens, some at a time, with their numbers in the block."""
     filled = np.flatnonzero(np.diff(block.indptr))
@@ -316,8 +330,6 @@ def _bytes(folder: Path, sent: int, rows: int) -> float:
 
 
 def _facts(folder: Path) -> dict[str, int]:
-    import json
-
     try:
         found: dict[str, int] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         return {name: int(found[name]) for name in ("documents", "width")}

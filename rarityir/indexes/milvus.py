@@ -7,7 +7,6 @@ a collection, which stays there when the folder is removed.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -22,12 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import store
-from rarityir.indexes.engines import CONSTRUCTION, DenseEngine, Form, Ranking, SparseEngine, address
+from rarityir.indexes.engines import CONSTRUCTION, DenseEngine, Form, Ranking, SparseEngine, address, keep_name, kept_name
 from rarityir.types import Floats, Impacts, MissingExtra, RarityError
 
 SERVER, TOKEN = "RARITYIR_MILVUS", "RARITYIR_MILVUS_TOKEN"
-_FILE, _NAME = "milvus.db", "collection.json"
+_FILE = "milvus.db"
 _ROW, _VECTOR = "row", "vector"
 _opened: Counter[str] = Counter()  # Lite serves a file once in a process, whoever asks
 
@@ -48,11 +46,11 @@ class Milvus:
 
     def create(self, folder: Path, form: Form) -> Collection:
         """Begins a collection; one that an earlier build began here is dropped."""
-        earlier = _named(folder)
+        earlier = kept_name(folder)
         if not address(SERVER):
             shutil.rmtree(folder / _FILE, ignore_errors=True)
         name = "rarityir_" + uuid.uuid4().hex
-        store.write_json(folder / _NAME, {"collection": name})
+        keep_name(folder, name)
         found = Collection(folder, name, form)
         if earlier:
             found.drop(earlier)
@@ -61,7 +59,7 @@ class Milvus:
 
     def open(self, folder: Path, form: Form) -> Collection:
         """Opens a collection and loads it."""
-        name = _named(folder)
+        name = kept_name(folder)
         if not name or not (address(SERVER) or (folder / _FILE).is_dir()):
             raise RarityError(f"{folder} holds no whole index of Milvus; build it again")
         found = Collection(folder, name, form)
@@ -182,14 +180,6 @@ def _maps(impacts: Impacts) -> list[dict[int, float]]:
     tokens, values = impacts.token_ids.tolist(), impacts.values.tolist()
     spans = [slice(*pair) for pair in zip(impacts.indptr[:-1].tolist(), impacts.indptr[1:].tolist(), strict=True)]
     return [dict(zip(tokens[span], values[span], strict=True)) for span in spans]
-
-
-def _named(folder: Path) -> str:
-    """The collection that a folder names, or nothing."""
-    try:
-        return str(json.loads((folder / _NAME).read_text(encoding="utf-8"))["collection"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _pymilvus() -> Any:

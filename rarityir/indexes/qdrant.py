@@ -7,7 +7,6 @@ Embedded it is Qdrant Edge, the server's own engine in this process. `RARITYIR_Q
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -21,12 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import store
-from rarityir.indexes.engines import CONSTRUCTION, DenseEngine, Form, Held, Ranking, SparseEngine, address
+from rarityir.indexes.engines import CONSTRUCTION, DenseEngine, Form, Held, Ranking, SparseEngine, address, keep_name, kept_name
 from rarityir.types import Floats, Impacts, MissingExtra, RarityError
 
 SERVER, KEY, LOCAL = "RARITYIR_QDRANT", "RARITYIR_QDRANT_KEY", "local"
-_EDGE, _FILES, _NAME = "edge", "local", "collection.json"
+_EDGE, _FILES = "edge", "local"
 _VECTOR = "vector"
 _SCANNED = 10  # kilobytes below which Qdrant looks at every vector instead of the graph, the least it takes
 _WAIT = 0.2  # seconds between two looks at whether a server has indexed
@@ -52,8 +50,8 @@ class Qdrant:
             shutil.rmtree(folder / _EDGE, ignore_errors=True)
             (folder / _EDGE).mkdir(parents=True)
             return Edge.create(folder / _EDGE, form)
-        earlier, name = _named(folder), "rarityir_" + uuid.uuid4().hex
-        store.write_json(folder / _NAME, {"collection": name})
+        earlier, name = kept_name(folder), "rarityir_" + uuid.uuid4().hex
+        keep_name(folder, name)
         found = Collection(folder, name, form)
         if earlier:
             found.drop(earlier)
@@ -63,7 +61,7 @@ class Qdrant:
     def open(self, folder: Path, form: Form) -> Held:
         """Opens what was finished."""
         if address(SERVER):
-            name = _named(folder)
+            name = kept_name(folder)
             if not name:
                 raise RarityError(f"{folder} names no collection of Qdrant; build it again")
             return Collection(folder, name, form)
@@ -203,14 +201,6 @@ def _sparse(library: Any, impacts: Impacts) -> list[Any]:
 
 def _ranking(points: Sequence[Any]) -> Ranking:
     return np.array([point.id for point in points], np.int64), np.array([point.score for point in points], np.float32)
-
-
-def _named(folder: Path) -> str:
-    """The collection that a folder names, or nothing."""
-    try:
-        return str(json.loads((folder / _NAME).read_text(encoding="utf-8"))["collection"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _edge() -> Any:
