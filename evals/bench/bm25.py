@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from evals.bench.turns import fewest
+
 DATASETS, CUTOFFS, ROUNDS = ("cranfield", "beir/nfcorpus/test", "beir/scifact/test"), (10, 1000), 3
 
 
@@ -52,13 +54,7 @@ def _searched(ours: Any, pyserini: Any, bm25s: Any, queries: list[str], cutoff: 
     }
     answers = {name: side() for name, side in sides.items()}
     _same(answers["ours"], answers["Pyserini"])
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(ROUNDS):
-        for name, side in sides.items():
-            started = time.perf_counter()
-            side()
-            seconds[name].append(time.perf_counter() - started)
-    best = {name: min(times) for name, times in seconds.items()}
+    best = dict(zip(sides, fewest(*sides.values(), repeats=ROUNDS), strict=True))
     rates: dict[str, float | str] = {f"{cutoff} best, {name}: queries a second": len(queries) / s for name, s in best.items()}
     return rates | {f"{cutoff} best: ours / {name}": best[name] / best["ours"] for name in ("Pyserini", "bm25s")}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from evals.bench.turns import fewest
 
 BLOCK, QUERIES = 10_000, 1000
 
@@ -36,7 +38,7 @@ def _beside_faiss(documents: int, width: int, folder: Path) -> dict[str, float |
     q_QK = next(_unit(QUERIES, width, seed=1))
     found: dict[str, float | str] = {}
     for cutoff in (10, 1000):
-        us, them = _times(lambda c=cutoff: ours.search(q_QK, c), lambda c=cutoff: theirs.search(q_QK, c))
+        us, them = fewest(lambda c=cutoff: ours.search(q_QK, c), lambda c=cutoff: theirs.search(q_QK, c))
         name = f"{documents // 1000}k x {width}, k={cutoff}"
         found |= {f"{name}: s": us, f"{name}: FAISS s": them, f"{name}: against FAISS": them / us}
         assert (ours.search(q_QK, cutoff).rows == theirs.search(q_QK, cutoff)[1]).mean() > 0.999
@@ -53,7 +55,7 @@ def _narrower(place: Path, documents: int = 200_000, width: int = 2048) -> dict[
         DenseIndex.build("", (_cut(x_NK, width // tau) for x_NK in _unit(documents, width, seed=0)), folder)
         opened[tau], sizes[tau] = DenseIndex.open("", folder), (folder / "vectors.npy").stat().st_size
     searches = [lambda t=t: opened[t].search(_cut(q_QD, width // t), 10) for t in opened]
-    seconds = dict(zip(opened, _times(*searches), strict=True))
+    seconds = dict(zip(opened, fewest(*searches), strict=True))
     found: dict[str, float | str] = {f"{documents // 1000}k x {width}, k=10: s": seconds[1]}
     for tau in (2, 4, 8):
         found |= {f"width / {tau}: bytes fewer": sizes[1] / sizes[tau], f"width / {tau}: faster": seconds[1] / seconds[tau]}
@@ -76,7 +78,7 @@ def _kinds(place: Path, documents: int = 100_000, width: int = 128) -> dict[str,
         started = time.perf_counter()
         facts = DenseIndex.build(kind, iter(np.array_split(x_ND, 10)), folder)
         built, index = time.perf_counter() - started, DenseIndex.open(kind, folder)
-        (seconds,) = _times(lambda i=index: i.search(q_QD, 100))
+        (seconds,) = fewest(lambda i=index: i.search(q_QD, 100))
         rows = index.search(q_QD, 100).rows
         exact = rows if kind == "flat" else exact
         found[f"100k x 128, {kind}"] = ", ".join(
@@ -84,19 +86,6 @@ def _kinds(place: Path, documents: int = 100_000, width: int = 128) -> dict[str,
              f"built in {built:.1f} s"]
         )  # fmt: skip
     return found
-
-
-def _times(*searches: Callable[[], Any], repeats: int = 3) -> list[float]:
-    """Each search's fewest seconds; they take turns, so that a busy moment of the machine falls on all."""
-    taken: list[list[float]] = [[] for _ in searches]
-    for search in searches:
-        search()
-    for _ in range(repeats):
-        for search, times in zip(searches, taken, strict=True):
-            started = time.perf_counter()
-            search()
-            times.append(time.perf_counter() - started)
-    return [min(times) for times in taken]
 
 
 def _unit(count: int, width: int, seed: int) -> Iterator[Any]:

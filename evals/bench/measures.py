@@ -7,10 +7,11 @@ have run once before; the fewest seconds of five rounds, in turn. Every topic's 
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
+
+from evals.bench.turns import fewest
 
 TOPICS, CUTOFF, DOCUMENTS, ROUNDS = 6980, 1000, 8_841_823, 5
 PEER = {"nDCG@10": "ndcg_cut_10", "R@100": "recall_100", "R@1000": "recall_1000", "AP": "map"}  # it has no RR@10
@@ -37,13 +38,7 @@ def bench() -> dict[str, float | str]:
     sides = {"ours, measures": scored, "ours, measures and tests": tested, "pytrec_eval, measures": lambda: peer.evaluate(theirs)}
     values = {name: side() for name, side in sides.items()}
     _same(values["ours, measures"], values["pytrec_eval, measures"])
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(ROUNDS):
-        for name, side in sides.items():
-            started = time.perf_counter()
-            side()
-            seconds[name].append(time.perf_counter() - started)
-    best = {name: min(found) for name, found in seconds.items()}
+    best = dict(zip(sides, fewest(*sides.values(), repeats=ROUNDS), strict=True))
     found: dict[str, float | str] = {f"{name}: s": value for name, value in best.items()}
     for name in list(sides)[:2]:
         found[f"{name}: of pytrec_eval's time"] = best[name] / best["pytrec_eval, measures"]
