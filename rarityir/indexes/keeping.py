@@ -22,15 +22,15 @@ def keep(scores: Any, first: int, depth: int, floors: Any, counts: Any, kept: An
     for q in range(scores.shape[0]):
         floor, count = floors[q], counts[q]
         for start in range(0, scores.shape[1], SPAN):
-            stop = min(start + SPAN, scores.shape[1])
-            above = 0
-            for i in range(start, stop):
-                above += scores[q, i] > floor
-            if above == 0:
+            span = scores[q, start : start + SPAN]
+            above = False
+            for i in range(len(span)):
+                above |= span[i] > floor  # over a slice, and "or" instead of a sum: this the compiler does 16 at a time
+            if not above:
                 continue
-            for i in range(start, stop):
-                if scores[q, i] > floor:
-                    kept[q, count], rows[q, count] = scores[q, i], first + i
+            for i in range(len(span)):
+                if span[i] > floor:
+                    kept[q, count], rows[q, count] = span[i], first + start + i
                     count += 1
                     if count == room:
                         floor, count = cut(kept[q], rows[q], count, depth), depth
