@@ -1,0 +1,15 @@
+"""`rarityir rarity`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def rarity() -> None:
+    """What a model's matrices know about how rare tokens are: statistics, probes, weights, pictures."""
+
+
+COMMANDS: tuple[click.Command, ...] = ()
+for command in COMMANDS:
+    rarity.add_command(command)
