@@ -21,6 +21,7 @@ Vector = NDArray[np.float64]
 FARTHEST = 10.0  # spreads from the usual beyond which a row is not more untrained
 BAND = 20  # tokens that say at least what is usual for a frequency
 SHARE = 0.5  # of the unused rows' own median score, from which on a token counts as under-trained
+ALONG = 0.75  # of the unused rows' median cosine part, that it needs where they share a direction
 LEAST = 3.0  # spreads from the usual that it needs in any case, and that unused rows show in an indicator of full weight
 SIGNED = ("cosine", "distance", "surprise")  # what has one direction whatever the unused rows show
 _NORMAL = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
@@ -48,8 +49,14 @@ class Scored:
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Which tokens (V,) count as under-trained, reference rows left out."""
-        found = self.score >= self.threshold
+        """Which tokens (V,) count as under-trained, reference rows left out.
+
+        The score must reach the threshold and, where the unused rows share a direction, the row must point along it: a row
+        that is short or near alone is no sign, since frequent tokens have such rows too.
+        """
+        cosine = self.families["cosine"]
+        level = float(np.median(cosine[self.unused]))
+        found = (self.score >= self.threshold) & ((cosine >= ALONG * level) | (level < LEAST))
         found[self.unused] = False
         return np.asarray(found)
 
@@ -151,14 +158,16 @@ def spreads(values_V: Vector, usual: NDArray[np.bool_], bands: Ints | None = Non
 def bands_of(cf: Ints, usual: NDArray[np.bool_]) -> Ints:
     """Returns the band of frequency (V,) of each token: by powers of two of its count, each with 20 usual tokens or more.
 
-    Tokens that do not occur are in the rarest band: that a corpus lacks them does not make it usual that they are untrained.
+    The rarer half of the seen tokens, and those never seen, are one band. What is rare may well be untrained, and its rows
+    must not become what is usual for the rare; it is frequent tokens whose rows are short for another reason.
     """
-    power = np.frexp(np.maximum(np.asarray(cf, np.float64), 1))[1].astype(np.int64)
+    counts = np.asarray(cf, np.float64)
+    seen = usual & (counts > 0)
+    middle = float(np.median(counts[seen])) if seen.any() else 0.0
+    power = np.where(counts <= middle, 0, np.frexp(np.maximum(counts, 1))[1]).astype(np.int64)
     bands = np.zeros(len(power), np.int64)
-    seen = usual & (np.asarray(cf) > 0)
-    found, inside = 0, 0
-    left = int(seen.sum())
-    for value in range(1, int(power.max()) + 1):
+    found, inside, left = 0, 0, int(seen.sum())
+    for value in range(int(power.max()) + 1):
         here = int((seen & (power == value)).sum())
         if inside >= BAND and left >= BAND:
             found, inside = found + 1, 0
