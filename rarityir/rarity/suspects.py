@@ -98,12 +98,13 @@ def find(
         stats = TokenStats.from_dataset(dataset, model, limit=limit, workers=workers, vocabulary=size)
     if stats is not None:
         stats = stats.over(size)
+    kinds = np.array(forms.categories())
     scored = undertrained(
-        output, known.ids, input=None if output.tied else rows(model, "input"), bias=checkpoints.bias(head),
+        output, known.ids, input=None if output.tied else rows(model, "input"), bias=checkpoints.bias(head), usual=kinds == "ok",
         cf=None if stats is None else stats.cf, surprise=_surprise(predicted, stats),
     )  # fmt: skip
     scored = scored if threshold is None else replace(scored, threshold=threshold)
-    facts = _facts(scored, forms, known, stats, top)
+    facts = _facts(scored, forms, kinds, known, stats, top)
     touched = (
         {} if dataset is None else {dataset.name: touches(dataset, forms.tokens, scored.flagged, limit=limit, workers=workers)}
     )
@@ -149,8 +150,9 @@ def _surprise(predicted: NDArray[np.float64] | None, stats: TokenStats | None) -
     return np.asarray(np.where(stats.censored, np.nan, predicted - stats.target("log_icf")))
 
 
-def _facts(scored: Scored, forms: Forms, known: Unused, stats: TokenStats | None, top: int) -> dict[str, Json]:
-    kinds = np.array(forms.categories())
+def _facts(
+    scored: Scored, forms: Forms, kinds: NDArray[Any], known: Unused, stats: TokenStats | None, top: int
+) -> dict[str, Json]:
     ordinary = np.ones(len(forms), bool)
     ordinary[known.ids] = False
     order = np.argsort(-scored.score, kind="stable")

@@ -67,6 +67,7 @@ def undertrained(
     *,
     input: Any = None,
     bias: Floats | None = None,
+    usual: NDArray[np.bool_] | None = None,
     cf: Ints | None = None,
     surprise: Vector | None = None,
 ) -> Scored:
@@ -77,7 +78,9 @@ def undertrained(
         unused: ids of the reference rows, three or more.
         input: the input embeddings, where they are another matrix; their lengths are an indicator of their own.
         bias: (V,) the output head's, where it has one.
-        cf: (V,) occurrences in some corpus. Lengths, distances and bias are then judged by frequency.
+        usual: (V,) which tokens are likely to have been trained, and so say what is usual; all others where nothing is said.
+        cf: (V,) occurrences in some corpus. What is usual is then said by the tokens that occur, and for lengths, distances
+            and bias by those as frequent.
         surprise: (V,) predicted less counted rarity in nats, positive where a model takes a token for rarer than a corpus
             has it; NaN where it was not counted.
     """
@@ -85,29 +88,30 @@ def undertrained(
     for what, values in (("input rows", input), ("biases", bias), ("counts", cf), ("surprises", surprise)):
         if values is not None and int(np.shape(values)[0] if not hasattr(values, "blocks") else values.shape[0]) != size:
             raise RarityError(f"there are not as many {what} as the {size} rows of the unembedding; give those of one model")
-    near = nearness(output, unused)
+    known = np.ones(size, bool) if usual is None else usual.copy()
+    known[unused] = False
+    bands = None
+    if cf is not None and (known & (np.asarray(cf) > 0)).sum() >= BAND:
+        known &= np.asarray(cf) > 0
+        bands = bands_of(cf, known)
+    near = nearness(output, unused, known)
     measured: dict[str, Vector] = {f"cosine, {name}": near.cosine[name] for name in READINGS}
     measured |= {f"distance, {name}": near.distance[name] for name in READINGS}
     measured |= {"norm": near.norm, "distance from centroid": near.centroid}
-    usual = np.ones(size, bool)
-    usual[unused] = False
-    bands, sized = (None, usual) if cf is None else (bands_of(cf, usual), usual & (np.asarray(cf) > 0))
-    if sized.sum() < BAND:  # too few are seen to say what is usual
-        bands, sized = None, usual
     families = {
-        "cosine": np.mean([spreads(near.cosine[name], usual) for name in READINGS], axis=0),
-        "distance": np.mean([-spreads(_log(near.distance[name]), sized, bands) for name in READINGS], axis=0),
-        "centroid": spreads(_log(near.centroid), sized, bands),
+        "cosine": np.mean([spreads(near.cosine[name], known) for name in READINGS], axis=0),
+        "distance": np.mean([-spreads(_log(near.distance[name]), known, bands) for name in READINGS], axis=0),
+        "centroid": spreads(_log(near.centroid), known, bands),
     }
     if input is not None:
         measured["input norm"] = norms(input)
-        families["input norm"] = spreads(_log(measured["input norm"]), sized, bands)
+        families["input norm"] = spreads(_log(measured["input norm"]), known, bands)
     if bias is not None:
         measured["bias"] = np.asarray(bias, np.float64)
-        families["bias"] = spreads(measured["bias"], sized, bands)
+        families["bias"] = spreads(measured["bias"], known, bands)
     if surprise is not None:
         measured["surprise"] = np.asarray(surprise, np.float64)
-        families["surprise"] = spreads(measured["surprise"], usual & np.isfinite(measured["surprise"]))
+        families["surprise"] = spreads(measured["surprise"], known & np.isfinite(measured["surprise"]))
     families, weights = _turned(families, unused)
     score = _mean(families, weights)
     return Scored(score, families, weights, measured, max(LEAST, SHARE * float(np.median(score[unused]))), unused)

@@ -24,7 +24,7 @@ from rarityir.rarity.unused import unused
 from rarityir.types import RarityError
 
 STORIES = str(Path(__file__).parents[1] / "models" / "stories260K")
-V, D, PLANTED, KNOWN, SHORT = 5000, 128, 60, 15, 150
+V, D, PLANTED, KNOWN, SHORT = 3000, 128, 60, 15, 150
 
 
 def drawn() -> np.random.Generator:
@@ -117,7 +117,7 @@ def test_nearness_is_what_brute_force_measures_however_rows_are_read():
     x[30:] = 0.2 + 0.01 * rng.standard_normal((10, 6))
     x[5] = 0
     ids = np.array([30, 33, 39])
-    used = np.delete(x, ids, axis=0)
+    used = np.delete(x, [2, *ids], axis=0)
     mean = used.mean(axis=0)
     first = np.linalg.svd(used - mean)[2][0]
     frames = {
@@ -126,7 +126,9 @@ def test_nearness_is_what_brute_force_measures_however_rows_are_read():
         "without pc1": lambda row: row - mean - first * ((row - mean) @ first),
     }
     blocks = SimpleNamespace(shape=x.shape, blocks=lambda rows: iter([x[:7], x[7:8], x[8:31], x[31:]]))
-    for found in (nearness(x, ids), nearness(blocks, ids)):
+    usual = np.ones(40, bool)
+    usual[ids] = usual[2] = False
+    for found in (nearness(x, ids, usual), nearness(blocks, ids, usual)):
         for name in READINGS:
             for i in range(40):
                 others = [frames[name](x[j]) for j in ids if j != i]
@@ -177,15 +179,24 @@ def vocabulary(pieces, special=()):
 
 
 def test_unused_rows_are_known_by_what_they_are():
-    pieces = ["<unk>", "the", "[unused12]", "<|reserved_special_token_4|>", "<unused99>", "<|dummy_3|>", "unused", "reserved", "[CLS]",
-              "<SPECIAL_17>", "<0xC0>", "<0xC2>", "<0xFF>", "<|endoftext|>", "[the]"]  # fmt: skip
-    forms = Forms.of(
-        vocabulary(pieces, ["<unk>", "<|reserved_special_token_4|>", "[CLS]", "<SPECIAL_17>", "<|endoftext|>"]), rows=18
-    )
+    special = ["<unk>", "<|reserved_special_token_4|>", "[CLS]", "<SPECIAL_17>", "<|endoftext|>"]
+    pieces = [
+        *special,
+        "the",
+        "[unused12]",
+        "<unused99>",
+        "<|dummy_3|>",
+        "unused",
+        "reserved",
+        "<0xC0>",
+        "<0xC2>",
+        "<0xFF>",
+        "[the]",
+    ]
+    forms = Forms.of(vocabulary(pieces, special), rows=18)
     found = unused(forms)
-    assert [pieces[i] if i < len(pieces) else i for i in found.ids] == [
-        "[unused12]", "<|reserved_special_token_4|>", "<unused99>", "<|dummy_3|>", "<SPECIAL_17>", "<0xC0>", "<0xFF>", 15, 16, 17,
-    ]  # fmt: skip
+    expected = ["<|reserved_special_token_4|>", "<SPECIAL_17>", "[unused12]", "<unused99>", "<|dummy_3|>", "<0xC0>", "<0xFF>"]
+    assert [pieces[i] if i < len(pieces) else i for i in found.ids] == [*expected, 15, 16, 17]
     assert found.kinds == {"padding": 3, "reserved": 5, "invalid byte": 2}
 
 
@@ -271,6 +282,9 @@ def test_the_command_prints_and_keeps_what_it_finds(capsys, tmp_path, beir, stor
     assert json.loads((tmp_path / "o" / "undertrained.json").read_text()) == facts
     assert (facts["rows"], facts["tied"]) == (512, True)
     assert facts["families"] == ["cosine", "distance", "centroid"]
+    assert facts["kinds"] == {"byte": 243, "invalid": 13, "ok": 253, "special": 3}
+    assert 200 < facts["flagged_kinds"]["byte"] <= 243, "bytes are not what is usual"
+    assert facts["flagged_kinds"].get("ok", 0) < 25
     assert [row["score"] for row in facts["most"]] == sorted((row["score"] for row in facts["most"]), reverse=True)
     assert len(facts["flagged"]) == facts["flagged_count"]
     assert facts["touched"]["tiny/test"]["queries"]["all"] == 3
