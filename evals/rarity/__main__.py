@@ -95,7 +95,11 @@ def of_rows(model: str, sample: Sample, where: dict[str, str]) -> list[dict[str,
         cell["random folds, ols"] = [number(random.r2.type.value), number(random.r2.occurrence.value)]
         cell["train, ols"] = number(random.train)
         if target.name == "noise":
-            cell["expected"] = number(found.chance)
+            rank, fitted = int((found.result.spectrum > 0).sum()), 0.8 * sample.rows
+            cell["expected"] = {
+                "random folds, ols": number(-rank / (fitted - rank - 1) if fitted > rank + 1 else math.nan),
+                f"pca-{found.components}": number(found.chance),
+            }
         if target.name in found.told:
             cell |= told(found, sample, place)
         cell["head"] = head(found, place)
@@ -135,30 +139,36 @@ def page(cells: list[dict[str, Any]]) -> str:
     lines = [
         "# Rarity in rows: every target, every matrix, every R² beside its twin",
         "",
-        "Written by `python -m evals.rarity`. R² is out of fold, by type | by occurrence; intervals are of a bootstrap over groups of",
-        "word forms. *ridge*: the probe, folds keep forms of a word together. *random folds*: least squares judged as the first",
-        "study did, word forms parted. *PCA-k*: least squares on k components, all there are and the first study's share of the",
-        "width (400 of 4,096). *expected*: −p / (n − p − 1).",
+        "Written by `python -m evals.rarity`. R² is out of fold, by type and by occurrence (type / occurrence where one column has",
+        "both), with 95 % intervals of a bootstrap over groups of word forms. *ridge*: the probe; its folds keep forms of a word",
+        "together. *random folds*: least squares judged as the first study did, forms of a word on both sides. *PCA*: least squares",
+        "on all components there are (at most 400) and on the first study's share of the width (400 of 4,096). *expected*:",
+        "−p / (n − p − 1), what least squares gets by type where there is nothing. *surface*: what the token's name tells alone.",
     ]
     for model, dataset in dict.fromkeys((cell["model"], cell["dataset"]) for cell in cells):
         own = [cell for cell in cells if (cell["model"], cell["dataset"]) == (model, dataset)]
         lines += ["", f"## {model}, {dataset}", ""]
-        lines += ["| of | rows | target | types | ridge by type | by occurrence | least squares, random folds | PCA, all | PCA, share |"
-                  " surface | increment |", "|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        lines += [heads("of, rows, target, types, ridge by type, by occurrence, least squares; random folds, PCA; all, PCA; share, "
+                        "surface, increment")]  # fmt: skip
         lines += [regression(cell) for cell in own if cell["target"] not in LABELS]
-        lines += ["", "| of | rows | label | positives | AUROC by type | by occurrence | AP by type | by occurrence | share |"
-                  " hard-label R² |", "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        lines += ["", heads("of, rows, label, positives, AUROC by type, by occurrence, AP by type, by occurrence, share, "
+                            "hard-label R²")]  # fmt: skip
         lines += [label(cell) for cell in own if "by_type" in cell]
     return "\n".join(lines) + "\n"
+
+
+def heads(names: str) -> str:
+    found = [name.replace(";", ",") for name in names.split(", ")]
+    return f"| {' | '.join(found)} |\n|{'---|' * len(found)}"
 
 
 def regression(cell: dict[str, Any]) -> str:
     arms = [key for key in cell if key.startswith("pca-")]
     arms = arms if len(arms) == 2 else arms * 2
-    expected = f" (expected {shown(cell['expected'])})" if cell["target"] == "noise" else ""
+    expected = {key: f" (expected {shown(value)})" for key, value in cell.get("expected", {}).items()}
     parts = [
         cell["of"], cell["rows"], NAMES[cell["target"]], f"{cell['types']:,}", *map(spanned, cell["ridge"]),
-        both(cell["random folds, ols"]) + expected, *(both(cell[arm]) for arm in arms),
+        *(both(cell[arm]) + expected.get(arm, "") for arm in ("random folds, ols", *arms)),
         both([part[0] for part in cell["surface"]]), both([part[0] for part in cell["increment"]]),
     ]  # fmt: skip
     return f"| {' | '.join(parts)} |"
