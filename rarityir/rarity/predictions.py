@@ -39,7 +39,7 @@ def predict(
     """
     x = rows(model, matrix, gain=gain, device=device)
     sample = Sample.of(model, stats, x)
-    probe = RarityProbe(target, folds, seed, test=0.0, bands=1, replicates=2)
+    probe = RarityProbe(target, folds, seed, test=0.0, bands=1, replicates=2, leakage=False)
     probe.fit(sample.x, sample.target(target), groups=sample.groups, counts=sample.counts)
     found = np.asarray(probe.predict(x), np.float64)
     found[sample.types] = probe.result.predicted[:, 0]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from rarityir.rarity.listing import columns, shown
-from rarityir.rarity.ranking import Told
 from rarityir.rarity.result import Target
 from rarityir.rarity.sample import CONTROLS, LABELS
 from rarityir.rarity.scores import Interval, Pair
@@ -41,6 +40,8 @@ def pairs(found: Study) -> list[str]:
         kinds[f"PCA-{found.components}"] = found.components_pair(target)
         if target.increment is not None:
             kinds["increment over surface"] = found.straight(target.increment)
+        if target.leakage is not None:
+            kinds["ridge, forms parted"] = found.straight(target.leakage.random)
         if target.test is not None:
             kinds["ridge, kept apart"] = found.straight(target.test)
         for place, (name, pair) in enumerate(kinds.items()):
@@ -51,11 +52,15 @@ def pairs(found: Study) -> list[str]:
 
 
 def labels(found: Study) -> list[str]:
-    """Returns how well labels are told, by type and by occurrence; chance is ½ and the share."""
+    """Returns how well labels are told, by type and by occurrence; what tells nothing has ½ and the share of positives."""
     rows = []
-    for name, ways in found.told.items():
-        for way, told in zip(("type", "occurrence"), ways, strict=True):
-            rows.append((name if way == "type" else "", way, *_told(told)))
+    for target in found.result.targets:
+        if target.ranking is None:
+            continue
+        auroc, precision = found.straight(target.ranking.auroc), found.straight(target.ranking.precision)
+        count, shares = str(target.ranking.positives), found.shares(target)
+        rows.append((target.name, "type", count, interval(auroc.type), interval(precision.type), f"{shares[0]:.3f}"))
+        rows.append(("", "occurrence", "", interval(auroc.occurrence), interval(precision.occurrence), f"{shares[1]:.3f}"))
     heads = ("label", "by", "positives", "AUROC", "average precision", "share of positives")
     return columns(heads, rows, words=(0, 1)) if rows else []
 
@@ -143,10 +148,6 @@ def _both(pair: Pair) -> tuple[str, str]:
 def _part(part: Part) -> tuple[str, str, str, str]:
     r2 = _both(part.r2) if part.r2 else ("–", "–")
     return str(part.width), f"{100 * part.energy:.1f} %", *r2
-
-
-def _told(told: Told) -> tuple[str, str, str, str]:
-    return str(told.positives), interval(told.auroc), interval(told.precision), f"{told.share:.3f}"
 
 
 def _chance(target: Target) -> str:
