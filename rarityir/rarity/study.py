@@ -39,6 +39,7 @@ class Asked:
     bands: int = 20
     draws: int = 3  # random filters beside each
     replicates: int = scores.REPLICATES
+    repair: str = "none"
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -67,8 +68,11 @@ class Study:
     def chance(self) -> float:
         """The R² over types that least squares is expected to have where there is nothing: −p / (n − p − 1).
 
-        p counts the directions that the rows have, n the rows of a training fold; NaN where there are no more rows than that.
+        p counts the directions that the rows have, n the rows of a training fold; NaN where there are no more rows than that, and
+        in context, where rows of one type share their target.
         """
+        if self.sample.x.contextual:
+            return float("nan")
         rank = int((self.result.spectrum > 0).sum())
         rows = (self.result.rows - self.result.test_rows) * (self.asked.folds - 1) / self.asked.folds
         return -rank / (rows - rank - 1) if rows > rank + 1 else float("nan")
@@ -122,6 +126,8 @@ class Study:
             kinds = {name: self.pair(target, name) for name in target.fits}
             if target.increment is not None:
                 kinds["increment"] = self.straight(target.increment)
+            if target.head is not None:
+                kinds["repaired"] = self.straight(target.head.r2)
             if target.leakage is not None:
                 kinds["folds that part forms"] = self.straight(target.leakage.random)
             kinds[f"pca:{self.components}"] = self.components_pair(target)
@@ -153,7 +159,7 @@ def study(model: str, sample: Sample, asked: Asked, *, bands: bool = False) -> S
     names, y = asked.named, sample.targets(asked.named, asked.seed)
     probe = RarityProbe(
         names, asked.folds, asked.seed, permutations=asked.permutations, bands=min(asked.bands, sample.x.shape[1]),
-        replicates=asked.replicates,
+        replicates=asked.replicates, repair=asked.repair,
     )  # fmt: skip
     probe.fit(sample.x, y, groups=sample.groups, counts=sample.counts, surface=sample.surface()[0])
     found = Study(model, sample, asked, probe.result)
