@@ -21,7 +21,7 @@ Vector = NDArray[np.float64]
 FARTHEST = 10.0  # spreads from the usual beyond which a row is not more untrained
 BAND = 20  # tokens that say at least what is usual for a frequency
 SHARE = 0.5  # of the unused rows' own median score, from which on a token counts as under-trained
-ALONG = 0.75  # of the unused rows' median cosine part, that it needs where they share a direction
+ALONG = 0.75  # of the unused rows' median of `along`, that it needs where they share a direction
 LEAST = 3.0  # spreads from the usual that it needs in any case, and that unused rows show in an indicator of full weight
 SIGNED = ("cosine", "distance", "surprise")  # what has one direction whatever the unused rows show
 _NORMAL = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
@@ -33,6 +33,8 @@ class Scored:
 
     Attributes:
         score: (V,) weighted mean over `families`, in spreads from the usual: 0 is a token as most are.
+        along: (V,) the least of the three readings' cosine, in spreads from the usual. Less the mean, every short row points
+            away from the mean, as unused rows may: one reading is not enough.
         families: name → (V,) the same for one kind of indicator, at most ±10; NaN where it says nothing of a token.
         weights: name → what the kind weighs in the mean: less where the unused rows do not differ by it.
         measured: name → (V,) the indicators themselves.
@@ -41,6 +43,7 @@ class Scored:
     """
 
     score: Vector
+    along: Vector
     families: Mapping[str, Vector]
     weights: Mapping[str, float]
     measured: Mapping[str, Vector]
@@ -51,12 +54,11 @@ class Scored:
     def flagged(self) -> NDArray[np.bool_]:
         """Which tokens (V,) count as under-trained, reference rows left out.
 
-        The score must reach the threshold and, where the unused rows share a direction, the row must point along it: a row
-        that is short or near alone is no sign, since frequent tokens have such rows too.
+        The score must reach the threshold and, where the unused rows share a direction, the row must point along it in every
+        reading: a row that is short or near alone is no sign, since frequent tokens have such rows too.
         """
-        cosine = self.families["cosine"]
-        level = float(np.median(cosine[self.unused]))
-        found = (self.score >= self.threshold) & ((cosine >= ALONG * level) | (level < LEAST))
+        level = float(np.median(self.along[self.unused]))
+        found = (self.score >= self.threshold) & ((self.along >= ALONG * level) | (level < LEAST))
         found[self.unused] = False
         return np.asarray(found)
 
@@ -98,8 +100,9 @@ def undertrained(
     measured: dict[str, Vector] = {f"cosine, {name}": near.cosine[name] for name in READINGS}
     measured |= {f"distance, {name}": near.distance[name] for name in READINGS}
     measured |= {"norm": near.norm, "distance from centroid": near.centroid}
+    cosines = [spreads(near.cosine[name], known) for name in READINGS]
     families = {
-        "cosine": np.mean([spreads(near.cosine[name], known) for name in READINGS], axis=0),
+        "cosine": np.mean(cosines, axis=0),
         "distance": np.mean([-spreads(_log(near.distance[name]), known, bands) for name in READINGS], axis=0),
         "centroid": spreads(_log(near.centroid), known, bands),
     }
@@ -114,7 +117,9 @@ def undertrained(
         families["surprise"] = spreads(measured["surprise"], known & np.isfinite(measured["surprise"]))
     families, weights = _turned(families, unused)
     score = _mean(families, weights)
-    return Scored(score, families, weights, measured, max(LEAST, SHARE * float(np.median(score[unused]))), unused)
+    return Scored(
+        score, np.min(cosines, axis=0), families, weights, measured, max(LEAST, SHARE * float(np.median(score[unused]))), unused
+    )
 
 
 def _turned(families: Mapping[str, Vector], unused: Ints) -> tuple[dict[str, Vector], dict[str, float]]:
