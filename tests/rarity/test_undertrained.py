@@ -306,3 +306,31 @@ def test_a_threshold_and_rows_that_are_given_are_used(capsys, stories):
     assert main([*argv, "--reference", "3,x"]) == 2
     assert main([*argv, "--reference", "3,4"]) == 1
     assert "2 rows are known" in capsys.readouterr().err
+
+
+def test_repeating_is_what_the_model_itself_predicts(stories):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from rarityir.encoders import load_encoder
+    from rarityir.rarity.repeating import TIMES, repeated
+
+    encoder = load_encoder(stories, device="cpu")
+    ids = [5, 265, 300, 451]
+    model = AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32)
+    for token, found in zip(ids, repeated(encoder, ids), strict=True):
+        with torch.no_grad():
+            p = model(torch.tensor([[1] + [token] * TIMES])).logits[0, 1:].softmax(-1)[:, token]
+        assert found == pytest.approx(float(p.max()), rel=1e-3)
+    with pytest.raises(RarityError, match="x does not go on with a text"):
+        repeated(SimpleNamespace(name="x"), [1])
+
+
+def test_a_model_that_is_asked_cannot_say_what_was_found(stories):
+    found = find(stories, top=5, ask=60, device="cpu")
+    asked = found.facts["asked"]
+    assert asked["flagged"]["asked"] == asked["others"]["asked"] == 60
+    assert asked["flagged"]["never said"] == 60
+    assert asked["others"]["median"] > 1000 * asked["flagged"]["median"]  # as small a model says few tokens after themselves
+    assert max(row["said"] for row in found.facts["most"]) < 0.01
+    assert "asked to repeat" in found.text()
