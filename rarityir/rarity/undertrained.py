@@ -87,9 +87,7 @@ def undertrained(
             has it; NaN where it was not counted.
     """
     size = int(output.shape[0])
-    for what, values in (("input rows", input), ("biases", bias), ("counts", cf), ("surprises", surprise)):
-        if values is not None and int(np.shape(values)[0] if not hasattr(values, "blocks") else values.shape[0]) != size:
-            raise RarityError(f"there are not as many {what} as the {size} rows of the unembedding; give those of one model")
+    _check(size, {"input rows": input, "biases": bias, "counts": cf, "surprises": surprise})
     known = np.ones(size, bool) if usual is None else usual.copy()
     known[unused] = False
     bands = None
@@ -120,6 +118,12 @@ def undertrained(
     return Scored(
         score, np.min(cosines, axis=0), families, weights, measured, max(LEAST, SHARE * float(np.median(score[unused]))), unused
     )
+
+
+def _check(size: int, given: Mapping[str, Any]) -> None:
+    for what, values in given.items():
+        if values is not None and int((values if hasattr(values, "shape") else np.asarray(values)).shape[0]) != size:
+            raise RarityError(f"there are not as many {what} as the {size} rows of the unembedding; give those of one model")
 
 
 def _turned(families: Mapping[str, Vector], unused: Ints) -> tuple[dict[str, Vector], dict[str, float]]:
