@@ -11,6 +11,7 @@ import click
 
 from rarityir import __version__
 from rarityir.cli import alignment, evaluation, exporting, filtering, inspection, reading, sparse, steps, variation
+from rarityir.cli.rarity import rarity
 from rarityir.types import RarityError
 
 
@@ -43,6 +44,7 @@ for command in (
     filtering.filter_,
     alignment.alignment,
     variation.variation,
+    rarity,
     reading.align,
     reading.explain,
     exporting.export,
