@@ -46,7 +46,7 @@ OWNERS = {
     "milvus_lite": {"indexes.milvus"},
     "matplotlib": {"report.spectrum", "report.variation"},
     "llvmlite": {"indexes.instructions"},
-    "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.sorting"},
+    "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.saturating", "indexes.sorting"},
     "pyarrow": {"cluster.on_ray", "cluster.on_spark", "cluster.recipe", "cluster.shards"},
     "pymilvus": {"indexes.milvus"},
     "pyserini": set(),  # its jar is found without importing it

@@ -1,0 +1,149 @@
+"""Where an IDF without a corpus comes from: statistics of other texts, and probes fitted on them, each made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir import checkpoints, store
+from rarityir.counts import TokenCounts
+from rarityir.datasets import load_dataset
+from rarityir.rarity import idf
+from rarityir.rarity.stats import TokenStats
+from rarityir.settings import IdfSettings, ImpactSettings
+from rarityir.systems import slug
+from rarityir.types import Encoder, Ints, Json, RarityError, UnknownName
+
+Doubles = NDArray[np.float64]
+ENGLISH = "english"
+HOME = "@rarity"  # under the indexes: what belongs to an encoder and no corpus
+NEED = ("transfer", "probe", "probe-repaired", "shuffled")  # what takes statistics of a source
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What a source says of an encoder's tokens: their surprise and occurrences (V,), what was counted, in which documents."""
+
+    surprise: Doubles = field(repr=False)
+    occurrences: Ints = field(repr=False)
+    source: str
+    digest: str
+    corpora: frozenset[str] = frozenset()  # names and digests of the document sets
+    frequencies: Ints | None = field(default=None, repr=False)  # (V,) document frequencies, where documents were counted
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Which tokens (V,) occur at all."""
+        return np.asarray(self.occurrences > 0)
+
+    @classmethod
+    def of_counts(cls, counts: TokenCounts, length: float) -> Statistics:
+        """Returns what counts of running text say of documents of `length` tokens, each drawn by itself."""
+        source = f"{counts.source}: occurrences, as of documents of {length:g} tokens drawn one by one"
+        return cls(idf.counted_surprise(counts, length), counts.counts, source, f"{counts.digest}, {length:g}")
+
+    @classmethod
+    def of(cls, found: TokenStats, length: float) -> Statistics:
+        """Returns what statistics of documents say; of words alone, as `of_counts`."""
+        if not found.documents:
+            return cls.of_counts(found.counts(), length)
+        parts = found.identity.get("parts", [found.identity])
+        corpora = {str(part[key]) for part in parts for key in ("corpus", "documents_sha256") if part.get(key)}
+        surprise = found.target("log_idf")
+        return cls(surprise, found.cf, found.source, found.digest, frozenset(corpora), found.df)
+
+
+@dataclass
+class Rarities:
+    """What an encoder's tokens weigh by any setting; what takes long is kept under `indexes`."""
+
+    encoder: Encoder
+    indexes: Path
+    _statistics: dict[tuple[str, float], Statistics] = field(default_factory=dict, init=False)
+    _surprises: dict[tuple[Any, ...], Doubles] = field(default_factory=dict, init=False)
+
+    @property
+    def vocabulary(self) -> int:
+        """The rows V of the encoder's unembedding."""
+        return len(self.encoder.tokens())
+
+    def statistics(self, source: str, length: float) -> Statistics:
+        """Returns what a source says: `english`, a folder of saved statistics, or a dataset, which is read for it.
+
+        Raises `UnknownName` for a name that is none of these, `RarityError` for statistics of other tokens.
+        """
+        if (source, length) not in self._statistics:
+            self._statistics[source, length] = self._read(source, length)
+        return self._statistics[source, length]
+
+    def surprise(self, settings: IdfSettings) -> Doubles:
+        """Returns the surprise (V,) of `id-zipf`, `transfer`, `probe` or `probe-repaired`."""
+        key = (settings.idf, settings.source, settings.length, settings.rows)
+        if key not in self._surprises:
+            self._surprises[key] = self._surprise(settings)
+        return self._surprises[key]
+
+    def canonical(self, name: str, settings: ImpactSettings, class_of: Ints, classes: int) -> Doubles:
+        """Returns the IDF (C,) of canonical tokens by a name of `settings.IDFS` in a corpus of which nothing is known."""
+        asked = IdfSettings.parse(f"{name},source={settings.source}")
+        surprise_V = self.surprise(asked._replace(idf="probe") if name == "shuffled" else asked)
+        surprise_C = idf.joined_surprise(surprise_V, class_of, classes)
+        if name == "shuffled":
+            surprise_C = np.random.default_rng(asked.seed).permutation(surprise_C)
+        return idf.expected_idf(surprise_C, idf.DOCUMENTS)
+
+    def in_domain(self, settings: IdfSettings, corpus: str, digest: str, frequencies: Ints | None) -> bool:
+        """Whether the source holds documents of the corpus itself, by its name, its digest or its document frequencies."""
+        if settings.idf == "oracle":
+            return True
+        if settings.idf not in NEED:
+            return False
+        found = self.statistics(settings.source, settings.length)
+        same = found.frequencies is not None and frequencies is not None and np.array_equal(found.frequencies, frequencies)
+        return same or bool(found.corpora & {corpus, digest})
+
+    def _read(self, source: str, length: float) -> Statistics:
+        size = self.vocabulary
+        if source == ENGLISH:
+            return Statistics.of_counts(TokenCounts.english(self.encoder.model, size), length)
+        if (Path(source) / store.MANIFEST).is_file():
+            found = TokenStats.load(source)
+        else:
+            try:
+                dataset = load_dataset(source)
+            except UnknownName as error:
+                raise UnknownName(f"source={source}: neither english, a folder of rarity stats nor a dataset ({error})") from None
+            folder = self.indexes / slug(dataset.corpus) / slug(self.encoder.name) / "statistics"
+            found = TokenStats.from_dataset(dataset, self.encoder.tokenize, folder=folder, vocabulary=size)
+        if found.vocabulary > size:
+            raise RarityError(f"source={source} counts {found.vocabulary} tokens, {self.encoder.name} has {size}: count with it")
+        if found.vocabulary < size:  # rows beyond the tokenizer's own
+            rows = {name: np.pad(getattr(found, name), (0, size - found.vocabulary)) for name in ("df", "cf", "squares", "df2")}
+            found = TokenStats(found.documents, **rows, source=found.source, identity=found.identity)
+        return Statistics.of(found, length)
+
+    def _surprise(self, settings: IdfSettings) -> Doubles:
+        if settings.idf == "id-zipf":
+            return idf.numbered_surprise(self.vocabulary, settings.length)
+        found = self.statistics(settings.source, settings.length)
+        if settings.idf == "transfer":
+            return found.surprise
+        return self._predicted(found, settings.rows, repaired=settings.idf == "probe-repaired")
+
+    def _predicted(self, found: Statistics, rows: str, *, repaired: bool) -> Doubles:
+        """The surprise that a probe of the encoder's rows predicts, fitted on the tokens that the source has seen."""
+        name = slug(f"{rows}{'-repaired' if repaired else ''}-{found.digest[:16]}-{found.surprise.sum():.6f}")
+        folder = self.indexes / HOME / slug(self.encoder.name) / name
+        identity: dict[str, Json] = {
+            **checkpoints.fingerprint(self.encoder.model), "source": found.digest, "rows": rows, "repaired": repaired,
+        }  # fmt: skip
+        with store.building(folder, identity, {"source": found.source}) as needed:
+            if needed:
+                predicted = predict(self.encoder.model, found, rows, repaired=repaired)
+                with store.replacing(folder / "surprise.npy") as temporary, temporary.open("wb") as file:
+                    np.save(file, predicted)
+        return np.asarray(np.load(folder / "surprise.npy"))
