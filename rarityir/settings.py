@@ -43,7 +43,8 @@ class ImpactSettings(NamedTuple):
         return ",".join([str(self.keep), *named])
 
 
-IDFS = ("uniform", "id-zipf", "transfer", "probe", "probe-repaired", "oracle", "shuffled")
+FOREIGN = ("id-zipf", "transfer", "probe", "probe-repaired", "shuffled")  # IDFs that no corpus of the documents is read for
+IDFS = ("uniform", *FOREIGN, "oracle")
 LEVELS = ("L0", "L1", "L2")
 PIECES = ("sum", "max", "last")
 LENGTH = 200.0  # tokens of a document, where none of a corpus is looked at

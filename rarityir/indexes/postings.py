@@ -90,6 +90,7 @@ class SparseIndex:
 
     @cached_property
     def _compiled(self) -> Any:
+        """The arrays as the compiled loops take them."""
         return arrays.compiled(self._arrays)
 
     def statistics(self) -> dict[str, Json]:

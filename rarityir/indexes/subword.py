@@ -152,14 +152,14 @@ class SubwordIndex:
     def scores(self, queries: Impacts) -> Doubles:
         """Returns every document's score for each query: (Q, N), in float64."""
         scores_QN = np.zeros((len(queries.indptr) - 1, self.documents))
-        for block, first, part in self._blocks(self._terms(queries)):
+        for first, part in self._blocks(self._terms(queries)):
             for q, scores in part:
                 scores_QN[q, first : first + len(scores)] = scores
         return scores_QN
 
     def _search(self, terms: Sequence[tuple[Ints, Doubles]], cutoff: int) -> Found:
         best: Found = [(np.empty(0, np.int64), np.empty(0))] * len(terms)
-        for _, first, part in self._blocks(terms):
+        for first, part in self._blocks(terms):
             for q, scores in part:
                 rows, held = best[q]
                 # A row of this block comes after those that score as much as the last place: it has to score more.
@@ -168,8 +168,8 @@ class SubwordIndex:
                 best[q] = np.concatenate([rows, more + first])[order], np.concatenate([held, theirs])[order]
         return best
 
-    def _blocks(self, terms: Sequence[tuple[Ints, Doubles]]) -> Iterator[tuple[int, int, Iterator[tuple[int, Doubles]]]]:
-        """Each block, its first row, and the scores of those queries that any of its documents has a token of."""
+    def _blocks(self, terms: Sequence[tuple[Ints, Doubles]]) -> Iterator[tuple[int, Iterator[tuple[int, Doubles]]]]:
+        """Each block's first row, and the scores of those queries that any of its documents has a token of."""
         from rarityir.indexes import saturating
 
         k1, b, mean = self.settings.k1, self.settings.b, float(self.mean_length)
@@ -188,7 +188,7 @@ class SubwordIndex:
                         yield q, scratch[:size]
                         scratch[:size] = 0.0
 
-            yield block, first, scored()
+            yield first, scored()
 
     def _terms(self, queries: Impacts) -> list[tuple[Ints, Doubles]]:
         """Each query's tokens and their weights; a token that weighs nothing is none."""
