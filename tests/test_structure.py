@@ -26,7 +26,7 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain", "impacts", "rarity", "vectors"},
     {"geometry", "reading", "retrieval"},
-    {"alignment", "cluster", "integrations", "matching", "published", "selection", "subcollection"},
+    {"alignment", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
     {"experiment"},
     {"planning"},
     {"cli"},

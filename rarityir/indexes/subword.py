@@ -23,6 +23,7 @@ from rarityir.settings import IdfSettings
 from rarityir.types import BadInput, Hits, Impacts, Ints, Json, RarityError, Takes
 
 Doubles = NDArray[np.float64]
+Terms = tuple[Ints, Doubles, Doubles]  # tokens, how often each is asked for, and what it weighs
 Found = list[tuple[Any, Any]]
 _AT_ONCE = 64  # queries that search a block one after another
 _WORTH = 1 << 23  # documents times query tokens for which a thread is started
@@ -85,7 +86,7 @@ class SubwordIndex:
         found = arrays.load(folder)
         try:
             lengths, excess = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("lengths", "excess"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise RarityError(f"{folder} holds no whole index of token frequencies ({error}); build it again") from None
         rows, documents = np.asarray(excess).reshape(-1, 3)[:, 0], len(found["scales"])
         if len(lengths) != documents or (np.diff(rows) < 0).any() or (rows < 0).any() or (rows >= documents).any():
@@ -141,7 +142,7 @@ class SubwordIndex:
         A document that has none of a query's tokens is no hit. Uses all cores, or as many threads as told.
         """
         terms = self._terms(queries)
-        worth = 1 + self.documents * sum(len(tokens) for tokens, _ in terms) // _WORTH
+        worth = 1 + self.documents * sum(len(tokens) for tokens, *_ in terms) // _WORTH
         workers = max(1, min(threads or os.cpu_count() or 1, len(terms), worth))
         step = max(1, min(_AT_ONCE, -(-len(terms) // workers)))
         parts = [terms[start : start + step] for start in range(0, len(terms), step)]
@@ -157,7 +158,7 @@ class SubwordIndex:
                 scores_QN[q, first : first + len(scores)] = scores
         return scores_QN
 
-    def _search(self, terms: Sequence[tuple[Ints, Doubles]], cutoff: int) -> Found:
+    def _search(self, terms: Sequence[Terms], cutoff: int) -> Found:
         best: Found = [(np.empty(0, np.int64), np.empty(0))] * len(terms)
         for first, part in self._blocks(terms):
             for q, scores in part:
@@ -168,7 +169,7 @@ class SubwordIndex:
                 best[q] = np.concatenate([rows, more + first])[order], np.concatenate([held, theirs])[order]
         return best
 
-    def _blocks(self, terms: Sequence[tuple[Ints, Doubles]]) -> Iterator[tuple[int, Iterator[tuple[int, Doubles]]]]:
+    def _blocks(self, terms: Sequence[Terms]) -> Iterator[tuple[int, Iterator[tuple[int, Doubles]]]]:
         """Each block's first row, and the scores of those queries that any of its documents has a token of."""
         from rarityir.indexes import saturating
 
@@ -182,24 +183,27 @@ class SubwordIndex:
             low, high = np.searchsorted(excess[:, 0], [first, first + size])
 
             def scored(block: int = block, size: int = size, more: Ints = excess[low:high]) -> Iterator[tuple[int, Doubles]]:
-                for q, (tokens, weights) in enumerate(terms):
-                    grid = math.ldexp(1.0, math.frexp(float(weights.sum()))[1])
-                    if saturating.add(self._compiled, more, block, tokens, weights, grid, norms[:size], scratch[:size]):
+                for q, (tokens, times, weights) in enumerate(terms):
+                    grid = math.ldexp(1.0, math.frexp(float(times @ weights))[1])
+                    if saturating.add(self._compiled, more, block, tokens, times, weights, grid, norms[:size], scratch[:size]):
                         yield q, scratch[:size]
                         scratch[:size] = 0.0
 
             yield first, scored()
 
-    def _terms(self, queries: Impacts) -> list[tuple[Ints, Doubles]]:
+    def _terms(self, queries: Impacts) -> list[Terms]:
         """Each query's tokens and their weights; a token that weighs nothing is none."""
         if queries.vocabulary > len(self.document_frequencies):
             raise RarityError(f"the queries have {queries.vocabulary} tokens, the index {len(self.document_frequencies)}")
         named(queries)
         if not np.isfinite(queries.values).all() or (queries.values < 0).any():
             raise RarityError("query weights must be finite and must not be negative")
-        ids, weights = queries.token_ids.astype(np.int64), queries.values.astype(np.float64) * self.idf[queries.token_ids]
-        parts = [slice(start, stop) for start, stop in zip(queries.indptr[:-1], queries.indptr[1:])]
-        return [(ids[part][weights[part] > 0], weights[part][weights[part] > 0]) for part in parts]
+        ids, times = queries.token_ids.astype(np.int64), queries.values.astype(np.float64)
+        weights, found = self.idf[ids], []
+        for start, stop in zip(queries.indptr[:-1], queries.indptr[1:]):
+            kept = start + np.flatnonzero(times[start:stop] * weights[start:stop])
+            found.append((ids[kept], times[kept], weights[kept]))
+        return found
 
 
 def counted(texts: Sequence[Sequence[int]], vocabulary: int) -> Impacts:
