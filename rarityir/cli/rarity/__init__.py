@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from rarityir.cli.rarity import idf
+from rarityir.cli.rarity.idf import idf
+from rarityir.cli.rarity.stats import stats
 
 
 @click.group()
@@ -12,6 +13,6 @@ def rarity() -> None:
     """What a model's matrices know about how rare tokens are: statistics, probes, weights, pictures."""
 
 
-COMMANDS: tuple[click.Command, ...] = (idf.idf,)
+COMMANDS: tuple[click.Command, ...] = (idf, stats)
 for command in COMMANDS:
     rarity.add_command(command)
