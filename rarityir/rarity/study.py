@@ -107,6 +107,8 @@ class Study:
         pairs: dict[str, Json] = {}
         for target in found.targets:
             kinds = {name: self.pair(target, name) for name in target.fits}
+            if target.increment is not None:
+                kinds["increment"] = self.straight(target.increment)
             kinds[f"pca:{self.components}"] = self.components_pair(target)
             pairs[target.name] = {name: plain(pair) for name, pair in kinds.items()}
         return {
@@ -138,7 +140,7 @@ def study(model: str, sample: Sample, asked: Asked, *, bands: bool = False) -> S
         names, asked.folds, asked.seed, permutations=asked.permutations, bands=min(asked.bands, sample.x.shape[1]),
         replicates=asked.replicates,
     )  # fmt: skip
-    probe.fit(sample.x, y, groups=sample.groups, counts=sample.counts)
+    probe.fit(sample.x, y, groups=sample.groups, counts=sample.counts, surface=sample.surface()[0])
     found = Study(model, sample, asked, probe.result, _told(sample, asked, probe.result))
     if not asked.filters and not bands:
         return found

@@ -13,7 +13,9 @@ from rarityir.rarity.scores import Interval, Pair
 from rarityir.rarity.study import Study
 from rarityir.rarity.ties import Part
 
-_FITS = {"ridge": "ridge", "ols": "least squares", "pcr": "PCA, k chosen"}
+_FITS = {
+    "ridge": "ridge", "ols": "least squares", "pcr": "PCA, k chosen", "surface": "surface alone", "both": "surface and rows",
+}  # fmt: skip
 
 
 def heading(found: Study) -> list[str]:
@@ -37,6 +39,8 @@ def pairs(found: Study) -> list[str]:
     for target in found.result.targets:
         kinds = {_FITS.get(name, name): found.pair(target, name) for name in target.fits}
         kinds[f"PCA-{found.components}"] = found.components_pair(target)
+        if target.increment is not None:
+            kinds["increment over surface"] = found.straight(target.increment)
         if target.test is not None:
             kinds["ridge, kept apart"] = found.straight(target.test)
         for place, (name, pair) in enumerate(kinds.items()):
