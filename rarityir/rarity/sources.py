@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rarityir import checkpoints, store
 from rarityir.counts import TokenCounts
 from rarityir.datasets import load_dataset
-from rarityir.rarity import idf
+from rarityir.rarity import idf, predictions, repair
 from rarityir.rarity.stats import TokenStats
 from rarityir.settings import IdfSettings, ImpactSettings
 from rarityir.systems import slug
@@ -21,6 +21,8 @@ from rarityir.types import Encoder, Ints, Json, RarityError, UnknownName
 Doubles = NDArray[np.float64]
 ENGLISH = "english"
 HOME = "@rarity"  # under the indexes: what belongs to an encoder and no corpus
+FORM = 1  # of what probes predict
+_RAREST = 60.0  # nats: no token is rarer
 NEED = ("transfer", "probe", "probe-repaired", "shuffled")  # what takes statistics of a source
 
 
@@ -32,8 +34,18 @@ class Statistics:
     occurrences: Ints = field(repr=False)
     source: str
     digest: str
-    corpora: frozenset[str] = frozenset()  # names and digests of the document sets
-    frequencies: Ints | None = field(default=None, repr=False)  # (V,) document frequencies, where documents were counted
+    stats: TokenStats = field(repr=False)
+
+    @property
+    def corpora(self) -> frozenset[str]:
+        """The names and digests of the document sets."""
+        parts = self.stats.identity.get("parts", [self.stats.identity])
+        return frozenset(str(part[key]) for part in parts for key in ("corpus", "documents_sha256") if part.get(key))
+
+    @property
+    def frequencies(self) -> Ints | None:
+        """The (V,) document frequencies, where documents were counted."""
+        return self.stats.df if self.stats.documents else None
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -41,20 +53,12 @@ class Statistics:
         return np.asarray(self.occurrences > 0)
 
     @classmethod
-    def of_counts(cls, counts: TokenCounts, length: float) -> Statistics:
-        """Returns what counts of running text say of documents of `length` tokens, each drawn by itself."""
-        source = f"{counts.source}: occurrences, as of documents of {length:g} tokens drawn one by one"
-        return cls(idf.counted_surprise(counts, length), counts.counts, source, f"{counts.digest}, {length:g}")
-
-    @classmethod
     def of(cls, found: TokenStats, length: float) -> Statistics:
-        """Returns what statistics of documents say; of words alone, as `of_counts`."""
-        if not found.documents:
-            return cls.of_counts(found.counts(), length)
-        parts = found.identity.get("parts", [found.identity])
-        corpora = {str(part[key]) for part in parts for key in ("corpus", "documents_sha256") if part.get(key)}
-        surprise = found.target("log_idf")
-        return cls(surprise, found.cf, found.source, found.digest, frozenset(corpora), found.df)
+        """Returns what statistics of documents say; occurrences alone speak for documents of `length` tokens drawn one by one."""
+        if found.documents:
+            return cls(found.target("log_idf"), found.cf, found.source, found.digest, found)
+        source = f"{found.source}: occurrences, as of documents of {length:g} tokens drawn one by one"
+        return cls(idf.counted_surprise(found.counts(), length), found.cf, source, f"{found.digest}, {length:g}", found)
 
 
 @dataclass
@@ -109,7 +113,8 @@ class Rarities:
     def _read(self, source: str, length: float) -> Statistics:
         size = self.vocabulary
         if source == ENGLISH:
-            return Statistics.of_counts(TokenCounts.english(self.encoder.model, size), length)
+            counts, none = TokenCounts.english(self.encoder.model, size), np.zeros(size, np.int64)
+            return Statistics.of(TokenStats(0, none, counts.counts, none, none, "running English"), length)
         if (Path(source) / store.MANIFEST).is_file():
             found = TokenStats.load(source)
         else:
@@ -132,28 +137,25 @@ class Rarities:
         found = self.statistics(settings.source, settings.length)
         if settings.idf == "transfer":
             return found.surprise
-        return self._predicted(found, settings.rows, repaired=settings.idf == "probe-repaired")
+        documents = found.stats.documents > 0
+        target = "log_idf" if documents else "log_icf"
+        predicted = self._predicted(found.stats, target, settings.rows, repaired=settings.idf == "probe-repaired")
+        if documents:
+            return predicted
+        return idf.poisson_surprise(np.exp(-np.clip(predicted, 0.0, _RAREST)), settings.length)
 
-    def _predicted(self, found: Statistics, rows: str, *, repaired: bool) -> Doubles:
-        """The surprise that a probe of the encoder's rows predicts, fitted on the tokens that the source has seen."""
-        name = slug(f"{rows}{'-repaired' if repaired else ''}-{found.digest[:16]}-{found.surprise.sum():.6f}")
+    def _predicted(self, stats: TokenStats, target: str, rows: str, *, repaired: bool) -> Doubles:
+        """A target (V,) as the encoder's rows tell it, by probes that have not seen the token."""
+        name = slug(f"{target}-{rows}{'-repaired' if repaired else ''}-{stats.digest[:16]}")
         folder = self.indexes / HOME / slug(self.encoder.name) / name
         identity: dict[str, Json] = {
-            **checkpoints.fingerprint(self.encoder.model), "source": found.digest, "rows": rows, "repaired": repaired,
+            **checkpoints.fingerprint(self.encoder.model), "form": FORM, "statistics": stats.digest, "target": target,
+            "rows": rows, "repaired": repaired,
         }  # fmt: skip
-        with store.building(folder, identity, {"source": found.source}) as needed:
+        with store.building(folder, identity, {"source": stats.source}) as needed:
             if needed:
-                predicted = predict(self.encoder.model, found, rows, repaired=repaired)
-                with store.replacing(folder / "surprise.npy") as temporary, temporary.open("wb") as file:
-                    np.save(file, predicted)
-        return np.asarray(np.load(folder / "surprise.npy"))
-
-
-def predict(model: str, found: Statistics, rows: str, *, repaired: bool) -> Doubles:
-    """STAND-IN."""
-    x_VD = np.asarray(checkpoints.unembedding(model).array(), np.float64)
-    seen = found.seen
-    x, y = x_VD[seen], found.surprise[seen]
-    mean, m = x.mean(0), y.mean()
-    w = np.linalg.solve((x - mean).T @ (x - mean) + np.eye(x.shape[1]), (x - mean).T @ (y - m))
-    return np.asarray((x_VD - mean) @ w + m)
+                read = repair.repaired if repaired else predictions.predict
+                found = read(self.encoder.model, stats, target, rows)
+                with store.replacing(folder / "predicted.npy") as temporary, temporary.open("wb") as file:
+                    np.save(file, found)
+        return np.asarray(np.load(folder / "predicted.npy"))

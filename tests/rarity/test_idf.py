@@ -231,7 +231,12 @@ def test_the_oracle_does_peek_at_level_0(encoder, tmp_path):
 
 def test_a_source_that_is_the_corpus_is_marked_whatever_it_is_called(tiny, encoder, tmp_path):
     copy = write_beir(tmp_path / "copy")  # the same documents by another name
-    other = write_beir(tmp_path / "other", {"x1": ("", "The cat sang a song in the car.")}, {"q": "cat"}, {"q": {"x1": 1}})
+    other = write_beir(
+        tmp_path / "other",
+        {"x1": ("", "The cat sang a song in the car."), "x2": ("", "The dog ran to the car.")},
+        {"q": "cat"},
+        {"q": {"x1": 1}},
+    )
     own = TokenStats.from_dataset(tiny, encoder.tokenize, vocabulary=len(encoder.tokens())).save(tmp_path / "own")
     alone = TokenStats.from_dataset(tiny, encoder.tokenize, vocabulary=len(encoder.tokens()))
     nameless = TokenStats(alone.documents, alone.df, alone.cf, alone.squares, alone.df2, "somewhere").save(tmp_path / "nameless")
@@ -260,11 +265,12 @@ def test_in_domain_statistics_at_full_knowledge_are_nearly_the_oracle(tiny, enco
 
 
 def test_a_probe_is_fitted_once_and_kept(tiny, encoder, tmp_path, monkeypatch):
-    from rarityir.rarity import sources
+    from rarityir.rarity import predictions, repair
 
     calls = []
-    real = sources.predict
-    monkeypatch.setattr(sources, "predict", lambda *args, **options: calls.append(options) or real(*args, **options))
+    for module, name in ((predictions, "predict"), (repair, "repaired")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, real=real: calls.append(args) or real(*args))
     for _ in range(2):
         rarities = Rarities(encoder, tmp_path / "indexes")
         one, two = (rarities.surprise(IdfSettings.parse(name)) for name in ("probe", "probe-repaired"))
