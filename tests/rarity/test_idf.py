@@ -231,26 +231,20 @@ def test_the_oracle_does_peek_at_level_0(encoder, tmp_path):
 
 def test_a_source_that_is_the_corpus_is_marked_whatever_it_is_called(tiny, encoder, tmp_path):
     copy = write_beir(tmp_path / "copy")  # the same documents by another name
-    other = write_beir(
-        tmp_path / "other",
-        {"x1": ("", "The cat sang a song in the car."), "x2": ("", "The dog ran to the car.")},
-        {"q": "cat"},
-        {"q": {"x1": 1}},
-    )
+    cut = {f"x{doc_id}": ("", text.partition(" ")[2]) for doc_id, (_, text) in STORIES_DOCS.items()}
+    other = write_beir(tmp_path / "other", cut, {"q": "cat"}, {"q": {"xd1": 1}})
     own = TokenStats.from_dataset(tiny, encoder.tokenize, vocabulary=len(encoder.tokens())).save(tmp_path / "own")
     alone = TokenStats.from_dataset(tiny, encoder.tokenize, vocabulary=len(encoder.tokens()))
     nameless = TokenStats(alone.documents, alone.df, alone.cf, alone.squares, alone.df2, "somewhere").save(tmp_path / "nameless")
     retriever = retrieval.Retriever(tiny, encoder, tmp_path / "indexes")
 
-    def marked(source: object) -> bool:
-        costs = [
-            retriever.search(System.parse(f"bm25-idf:{name},source={source}")).cost for name in ("transfer", "probe", "shuffled")
-        ]
+    def marked(source: object, names: tuple[str, ...] = ("transfer", "probe", "shuffled")) -> bool:
+        costs = [retriever.search(System.parse(f"bm25-idf:{name},source={source}")).cost for name in names]
         assert len({cost["in_domain"] for cost in costs}) == 1
         return bool(costs[0]["in_domain"])
 
     assert [marked(source) for source in (tmp_path / "tiny", copy, own, nameless)] == [True] * 4
-    assert [marked(source) for source in ("english", other)] == [False, False]
+    assert [marked("english"), marked(other, ("transfer",))] == [False, False]
     assert "in_domain" not in retriever.search(System.parse("bm25-idf:uniform")).cost
 
 
