@@ -22,7 +22,7 @@ from rarityir.embeddings import Embeddings, embed, identify
 from rarityir.filters import EmbedFilter, Source, Unembedding
 from rarityir.indexes.subword import counted
 from rarityir.rarity import idf
-from rarityir.rarity.sources import NEED, Rarities
+from rarityir.rarity.sources import Rarities
 from rarityir.runs import Run
 from rarityir.settings import FOREIGN, IdfSettings, ImpactSettings
 from rarityir.systems import Part, System, slug
@@ -206,6 +206,9 @@ class Retriever:
         if index.takes == "impacts":
             settings = self._settings(system)
             embedded, asked = settings.style != "lightretriever", impacts.asking(settings).needs_model
+            if settings.weights in FOREIGN:
+                foreign = IdfSettings.foreign(settings)
+                cost |= self.rarities.told(foreign, self.dataset.corpus, self.corpus.digest)
             cost["impacts_per_query"] = round(len(queries.values) / max(1, len(self.dataset.topics)), 2)
         return Retrieved(
             system, hits, seconds, embedded, asked, cost, self._priced(cost, seconds, embedded=embedded, asked=asked)
@@ -222,6 +225,8 @@ class Retriever:
         cost: dict[str, Json] = {"dim": None}
         for name in ("bytes_per_doc", "index_bytes", "build_seconds"):
             cost[name] = round(sum(part.own[name] for part in parts), 3)
+        if any(part.own.get("in_domain") for part in parts):
+            cost["in_domain"] = True
         return Retrieved(
             system, hits, seconds, embedded, asked, cost, self._priced(cost, seconds, embedded=embedded, asked=asked)
         )
@@ -322,24 +327,15 @@ class Retriever:
         if settings.weights not in FOREIGN:
             return inverse_document_frequencies(index.document_frequencies, len(self.corpus.doc_ids))
         vocabulary = self._lens(system, None).vocabulary
-        idf_C = self.rarities.canonical(settings.weights, settings, vocabulary.class_of, len(vocabulary.names))
+        idf_C = self.rarities.canonical(IdfSettings.foreign(settings), vocabulary.class_of, len(vocabulary.names))
         return np.asarray(idf_C, np.float32)
 
     def _weighed(self, index: Any) -> tuple[Any, dict[str, Json]]:
         """An index of token frequencies with the IDF that its settings name, and what is to be said of that."""
         settings: IdfSettings = index.settings
-        found = idf.idf(
-            settings,
-            self.rarities.vocabulary,
-            self.rarities.surprise,
-            index.documents,
-            lambda: index.document_frequencies,
-        )
-        told: dict[str, Json] = {"level": settings.level}
-        if settings.idf in NEED:
-            told["source"] = self.rarities.statistics(settings.source, settings.length).source
-            corpus = (self.dataset.corpus, self.corpus.digest)
-            told["in_domain"] = self.rarities.in_domain(settings, *corpus, index.document_frequencies)
+        rarities, documents = self.rarities, index.documents
+        found = idf.idf(settings, rarities.vocabulary, rarities.surprise, documents, lambda: index.document_frequencies)
+        told = rarities.told(settings, self.dataset.corpus, self.corpus.digest, index.document_frequencies)
         return index.weighed(found), told
 
     def _asked(self, system: System, index: Any, filter: Filter | None) -> Any:

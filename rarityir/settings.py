@@ -69,6 +69,11 @@ class IdfSettings(NamedTuple):
     seed: int = 0
 
     @classmethod
+    def foreign(cls, settings: ImpactSettings) -> IdfSettings:
+        """Returns what `weights=probe,source=…` of an index of impacts says: level L0."""
+        return cls(settings.weights, "L0", settings.source)
+
+    @classmethod
     def parse(cls, arg: str) -> IdfSettings:
         """Reads an argument; L2 is the level of `oracle` where none is given, L0 that of all others."""
         default, where = cls(), f"bm25-idf:{arg}"

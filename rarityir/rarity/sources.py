@@ -14,7 +14,7 @@ from rarityir.counts import TokenCounts
 from rarityir.datasets import load_dataset
 from rarityir.rarity import idf, predictions, repair
 from rarityir.rarity.stats import TokenStats
-from rarityir.settings import IdfSettings, ImpactSettings
+from rarityir.settings import IdfSettings
 from rarityir.systems import slug
 from rarityir.types import Encoder, Ints, Json, RarityError, UnknownName
 
@@ -91,24 +91,28 @@ class Rarities:
             self._surprises[key] = self._surprise(settings)
         return self._surprises[key]
 
-    def canonical(self, name: str, settings: ImpactSettings, class_of: Ints, classes: int) -> Doubles:
-        """Returns the IDF (C,) of canonical tokens by a name of `settings.IDFS` in a corpus of which nothing is known."""
-        asked = IdfSettings.parse(f"{name},source={settings.source}")
-        surprise_V = self.surprise(asked._replace(idf="probe") if name == "shuffled" else asked)
+    def canonical(self, settings: IdfSettings, class_of: Ints, classes: int) -> Doubles:
+        """Returns the IDF (C,) of canonical tokens in a corpus of which nothing is known."""
+        shuffled = settings.idf == "shuffled"
+        surprise_V = self.surprise(settings._replace(idf="probe") if shuffled else settings)
         surprise_C = idf.joined_surprise(surprise_V, class_of, classes)
-        if name == "shuffled":
-            surprise_C = np.random.default_rng(asked.seed).permutation(surprise_C)
+        if shuffled:
+            surprise_C = np.random.default_rng(settings.seed).permutation(surprise_C)
         return idf.expected_idf(surprise_C, idf.DOCUMENTS)
 
-    def in_domain(self, settings: IdfSettings, corpus: str, digest: str, frequencies: Ints | None) -> bool:
-        """Whether the source holds documents of the corpus itself, by its name, its digest or its document frequencies."""
-        if settings.idf == "oracle":
-            return True
-        if settings.idf not in NEED:
-            return False
-        found = self.statistics(settings.source, settings.length)
-        same = found.frequencies is not None and frequencies is not None and np.array_equal(found.frequencies, frequencies)
-        return same or bool(found.corpora & {corpus, digest})
+    def told(self, settings: IdfSettings, corpus: str, digest: str, frequencies: Ints | None = None) -> dict[str, Json]:
+        """Returns what is to be said of an IDF beside its figures: level, source, and whether that is in-domain.
+
+        It is where the source holds documents of the corpus itself: known by the corpus's name, by the digest of its documents,
+        or by its document frequencies (V,), where they are given. A sub-collection's corpus is that of the whole, too.
+        """
+        told: dict[str, Json] = {"level": settings.level}
+        if settings.idf in NEED:
+            found = self.statistics(settings.source, settings.length)
+            same = found.frequencies is not None and frequencies is not None and np.array_equal(found.frequencies, frequencies)
+            whole = corpus.partition("@")[0]
+            told |= {"source": found.source, "in_domain": same or bool(found.corpora & {corpus, whole, digest})}
+        return told
 
     def _read(self, source: str, length: float) -> Statistics:
         size = self.vocabulary

@@ -21,7 +21,7 @@ from rarityir.rarity import idf
 from rarityir.rarity.recovered import recovered
 from rarityir.rarity.sources import Rarities
 from rarityir.rarity.stats import TokenStats
-from rarityir.settings import IDFS, IdfSettings, ImpactSettings
+from rarityir.settings import IDFS, IdfSettings
 from rarityir.systems import System
 from rarityir.types import RarityError, UnknownName
 
@@ -325,7 +325,7 @@ def test_sparse_queries_take_the_same_weights(tiny, encoder, tmp_path):
     assert len({p.name for p in (tmp_path / "indexes").rglob("sparse*")}) == 1
     common, rare = ("the", "castle")
     lens = retriever._lens(System.parse("sparse:40"), None).vocabulary
-    weights = retriever.rarities.canonical("transfer", ImpactSettings(), lens.class_of, len(lens.names))
+    weights = retriever.rarities.canonical(IdfSettings("transfer", "L0"), lens.class_of, len(lens.names))
     names = [name for name in (common, rare) if name in lens.names]
     if len(names) == 2:
         assert weights[lens.names.index(common)] < weights[lens.names.index(rare)]
@@ -428,3 +428,60 @@ def test_the_command_refuses_what_it_does_not_know(tmp_path, stories, capsys):
 def test_unknown_sources_are_unknown_names(encoder, tmp_path):
     with pytest.raises(UnknownName):
         Rarities(encoder, tmp_path).statistics("no-such-thing", 200.0)
+
+
+def test_the_table_says_which_systems_are_in_domain(tiny, stories, tmp_path):
+    folder = tmp_path / "tiny"
+    inside = f"bm25-idf:transfer,source={folder}"
+    systems = [
+        "bm25-idf:uniform",
+        inside,
+        f"rrf(bm25-idf:uniform,{inside})",
+        "bm25-idf:transfer",
+        f"sparse:8,weights=transfer,source={folder}",
+    ]
+    report = ri.perform(
+        ri.Experiment(
+            dataset=str(folder), encoder=stories, systems=systems, baseline=systems[0], measures=["nDCG@10"],
+            indexes=str(tmp_path / "indexes"), out=str(tmp_path / "out"),
+        )
+    )  # fmt: skip
+    marked = [name for name in systems if any(note.startswith(f"{name} is in-domain") for note in report.notes)]
+    assert marked == [systems[1], systems[2], systems[4]]
+    assert "in-domain" in str(report)
+
+
+def test_a_plan_prices_the_index_and_encodes_nothing(tiny, encoder, tmp_path):
+    from rarityir.planning import plan
+    from rarityir.planning.plan import Job
+
+    systems = [System.parse(name) for name in ("bm25-idf:uniform", "bm25-idf:probe,level=L1")]
+    job = Job(tiny, encoder, systems, 10, tmp_path / "indexes", until="search")
+    before = plan.plan(job)
+    steps = {step.name: step for step in before.steps}
+    assert not {"embeddings", "queries"} & steps.keys()
+    assert steps["bm25-idf:probe,level=L1"].reused == "index, shared"
+    assert not (tmp_path / "indexes").exists()
+    retriever = retrieval.Retriever(tiny, encoder, tmp_path / "indexes")
+    (folder,) = retriever.index(systems[0])
+    size = sum(path.stat().st_size for path in folder.glob("*.npy"))
+    assert 0.5 * size < steps["bm25-idf:uniform"].disk < 2 * size
+    after = {step.name: step for step in plan.plan(job).steps}
+    assert after["bm25-idf:uniform"].disk == 0
+    assert after["bm25-idf:uniform"].reused == "index"
+    assert plan.begin(job) == ""
+
+
+def test_a_filter_before_tokens_is_refused():
+    with pytest.raises(RarityError, match="a filter cannot change"):
+        System.parse("bm25-idf:probe+edge:2")
+
+
+def test_names_with_braces_are_systems():
+    from rarityir.systems import expand, split
+
+    text = "bm25-idf:{uniform,id-zipf,transfer,probe,oracle,shuffled},level=L1,k1=1.2,dense"
+    names = [name for piece in split(text) for name in expand(piece)]
+    assert names[:2] == ["bm25-idf:uniform,level=L1,k1=1.2", "bm25-idf:id-zipf,level=L1,k1=1.2"]
+    assert len(names) == 7
+    assert all(str(System.parse(name)) == name for name in names)
