@@ -39,11 +39,17 @@ class Asked:
     measures: Sequence[str] = MEASURES
     cutoff: int = CUTOFF
     seed: int = 0
+    shuffles: int = 10  # permutations that `shuffled` is the mean of: one alone favours or harms many topics together
 
     def system(self, idf: str, level: str) -> System:
         """Returns the system of an IDF at a level."""
         parts = [idf, f"level={level}", f"source={self.source}", *([self.options] if self.options else [])]
         return System.parse(f"bm25-idf:{','.join(parts)}")
+
+    def systems(self, idf: str, level: str) -> list[System]:
+        """Returns the systems whose mean an IDF is measured by: one, but of `shuffled` one for each permutation."""
+        one = self.system(idf, level)
+        return [System.parse(f"{one},seed={n}") for n in range(self.shuffles)] if idf == "shuffled" else [one]
 
     def check(self) -> None:
         """Raises what is wrong with any name before anything is read."""
@@ -69,7 +75,7 @@ def weigh(datasets: Sequence[Dataset], encoder: Encoder, asked: Asked, indexes: 
     asked.check()
     measured = [_measured(Retriever(dataset, encoder, indexes), asked) for dataset in datasets]
     tables = [_table(one, encoder.name, asked) for one in measured]
-    return Weighing(tables, tuple(_supposed(measured, asked)), asked.seed)
+    return Weighing(tables, tuple(_supposed(measured, asked)), asked.seed, asked.shuffles)
 
 
 def _measured(retriever: Retriever, asked: Asked) -> _Measured:
@@ -79,11 +85,13 @@ def _measured(retriever: Retriever, asked: Asked) -> _Measured:
     check_judged(dataset, retriever.corpus)
     for level in asked.levels:
         for idf in asked.idfs:
-            system = asked.system(idf, level)
-            run = retriever.run(system, asked.cutoff)
-            scores[idf, level] = evaluate(run, dataset.qrels, asked.measures, list(dataset.topics))
-            told[idf, level] = bool(retriever.search(system, asked.cutoff).cost.get("in_domain", False))
-            log.info("%s, %s: %.4f", dataset.name, system, scores[idf, level].mean(asked.measures[0]))
+            systems = asked.systems(idf, level)
+            runs = [retriever.run(system, asked.cutoff) for system in systems]
+            found = [evaluate(run, dataset.qrels, asked.measures, list(dataset.topics)) for run in runs]
+            means = {m: np.mean([one.values[m] for one in found], axis=0) for m in asked.measures}
+            scores[idf, level] = Scores(idf, found[0].query_ids, means)
+            told[idf, level] = bool(retriever.search(systems[0], asked.cutoff).cost.get("in_domain", False))
+            log.info("%s, %s: %.4f", dataset.name, systems[0], scores[idf, level].mean(asked.measures[0]))
     system = asked.system(TRANSFER, asked.levels[0])
     settings = IdfSettings.parse(system.index.arg if system.index else "")
     statistics = retriever.rarities.statistics(settings.source, settings.length)
@@ -126,8 +134,7 @@ def _against(named: dict[str, Scores], base: str, measure: str, seed: int) -> di
     """Every other IDF's difference from one, Holm-corrected over them; nothing where that one was not asked for."""
     if base not in named:
         return {}
-    renamed = [Scores(idf, scores.query_ids, scores.values) for idf, scores in named.items()]
-    return {c.system: Against(c.difference, c.fisher_holm) for c in compare(renamed, base, measure, seed)}
+    return {c.system: Against(c.difference, c.fisher_holm) for c in compare(list(named.values()), base, measure, seed)}
 
 
 def _within(named: dict[str, Scores], mask_Q: NDArray[np.bool_]) -> dict[str, Scores]:

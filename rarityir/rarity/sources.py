@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rarityir import checkpoints, store
 from rarityir.counts import TokenCounts
 from rarityir.datasets import load_dataset
-from rarityir.rarity import idf, predictions, repair
+from rarityir.rarity import idf, predictions
 from rarityir.rarity.stats import TokenStats
 from rarityir.settings import IdfSettings
 from rarityir.systems import slug
@@ -22,6 +22,7 @@ Doubles = NDArray[np.float64]
 ENGLISH = "english"
 HOME = "@rarity"  # under the indexes: what belongs to an encoder and no corpus
 FORM = 1  # of what probes predict
+REPAIR = "balanced"  # what the head of a repaired probe is repaired for: types and running text
 _RAREST = 60.0  # nats: no token is rarer
 NEED = ("transfer", "probe", "probe-repaired", "shuffled")  # what takes statistics of a source
 
@@ -154,12 +155,11 @@ class Rarities:
         folder = self.indexes / HOME / slug(self.encoder.name) / name
         identity: dict[str, Json] = {
             **checkpoints.fingerprint(self.encoder.model), "form": FORM, "statistics": stats.digest, "target": target,
-            "rows": rows, "repaired": repaired,
+            "rows": rows, "repair": REPAIR if repaired else "none",
         }  # fmt: skip
         with store.building(folder, identity, {"source": stats.source}) as needed:
             if needed:
-                read = repair.repaired if repaired else predictions.predict
-                found = read(self.encoder.model, stats, target, rows)
+                found = predictions.predict(self.encoder.model, stats, target, rows, repair=REPAIR if repaired else "none")
                 with store.replacing(folder / "predicted.npy") as temporary, temporary.open("wb") as file:
                     np.save(file, found)
         return np.asarray(np.load(folder / "predicted.npy"))

@@ -106,11 +106,13 @@ class Weighing:
     tables: Sequence[Table]
     suppositions: Sequence[Supposition]
     seed: int
+    shuffles: int
 
     def json(self) -> dict[str, Json]:
         """Returns everything as JSON values; what is not a number is null."""
         return {
             "seed": self.seed,
+            "shuffles": self.shuffles,
             "suppositions": [asdict(one) for one in self.suppositions],
             "tables": [_plain(asdict(table)) for table in self.tables],
         }
@@ -128,7 +130,7 @@ class Weighing:
         marks = (
             "u and t: the difference from `uniform` and from `transfer` at the same level by Fisher's randomisation test, "
             f"Holm-corrected over a level's IDFs, p < {ALPHA:g}. Gap recovered: (M − M_uniform) / (M_oracle − M_uniform), "
-            "95% bootstrap interval over topics."
+            f"95% bootstrap interval over topics. `shuffled` is the mean of {self.shuffles} permutations."
         )
         supposed = ["Supposed before anything was measured:", "", *told, ""] if told else []
         return "\n".join([*(table.markdown() for table in self.tables), marks, "", *supposed]).rstrip() + "\n"

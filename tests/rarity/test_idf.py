@@ -259,16 +259,14 @@ def test_in_domain_statistics_at_full_knowledge_are_nearly_the_oracle(tiny, enco
 
 
 def test_a_probe_is_fitted_once_and_kept(tiny, encoder, tmp_path, monkeypatch):
-    from rarityir.rarity import predictions, repair
+    from rarityir.rarity import predictions
 
-    calls = []
-    for module, name in ((predictions, "predict"), (repair, "repaired")):
-        real = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *args, real=real: calls.append(args) or real(*args))
+    calls, real = [], predictions.predict
+    monkeypatch.setattr(predictions, "predict", lambda *args, **more: calls.append(more) or real(*args, **more))
     for _ in range(2):
         rarities = Rarities(encoder, tmp_path / "indexes")
         one, two = (rarities.surprise(IdfSettings.parse(name)) for name in ("probe", "probe-repaired"))
-    assert len(calls) == 2
+    assert calls == [{"repair": "none"}, {"repair": "balanced"}]
     assert one.shape == two.shape == (len(encoder.tokens()),)
     assert np.isfinite(one).all()
 

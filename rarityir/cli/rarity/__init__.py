@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from rarityir.cli.rarity.bands import bands
 from rarityir.cli.rarity.idf import idf
+from rarityir.cli.rarity.probe import probe
 from rarityir.cli.rarity.stats import stats
 
 
@@ -13,6 +15,6 @@ def rarity() -> None:
     """What a model's matrices know about how rare tokens are: statistics, probes, weights, pictures."""
 
 
-COMMANDS: tuple[click.Command, ...] = (idf, stats)
+COMMANDS: tuple[click.Command, ...] = (bands, idf, probe, stats)
 for command in COMMANDS:
     rarity.add_command(command)
