@@ -21,6 +21,7 @@ from rarityir.cli.options import encoder_options, given, indexes_option, json_op
 @click.option("--measures", metavar="M,N", help="The first is compared by stratum.  [default: nDCG@10,R@100,RR@10,AP]")
 @click.option("--cutoff", type=click.IntRange(1), default=1000, show_default=True, help="Documents retrieved for a query.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the tests and of the bootstrap.")
+@click.option("--shuffles", type=click.IntRange(1), default=10, show_default=True, help="Permutations behind `shuffled`.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Also write idf.json and idf.md there.")
 @encoder_options
 @indexes_option
@@ -34,6 +35,7 @@ def idf(
     measures: str | None,
     cutoff: int,
     seed: int,
+    shuffles: int,
     out: Path | None,
     *,
     as_json: bool,
@@ -55,7 +57,9 @@ def idf(
     from rarityir.settings import IDFS
     from rarityir.weighing import MEASURES, Asked, weigh
 
-    asked = Asked(_names(systems) or IDFS, _names(levels) or ("L0",), source, options, _names(measures) or MEASURES, cutoff, seed)
+    asked = Asked(
+        _names(systems) or IDFS, _names(levels) or ("L0",), source, options, _names(measures) or MEASURES, cutoff, seed, shuffles
+    )
     asked.check()
     values = given(reading)
     indexes = Path(values.pop("indexes", INDEXES))
