@@ -334,7 +334,7 @@ class Retriever:
         """An index of token frequencies with the IDF that its settings name, and what is to be said of that."""
         settings: IdfSettings = index.settings
         rarities, documents = self.rarities, index.documents
-        found = idf.idf(settings, rarities.vocabulary, rarities.surprise, documents, lambda: index.document_frequencies)
+        found = idf.idf(settings, rarities.vocabulary, rarities.surprise, documents, index.first_frequencies)
         told = rarities.told(settings, self.dataset.corpus, self.corpus.digest, index.document_frequencies)
         return index.weighed(found), told
 

@@ -55,7 +55,8 @@ class IdfSettings(NamedTuple):
 
     `idf`: where the IDF comes from; `level`: what is known of the corpus (L0 nothing, L1 its size and mean length, L2 all);
     `source`: what tokens' statistics are taken from; `rows`: the matrix that a probe reads; `pieces`: which pieces of a
-    query's word are asked for; `length`: the tokens of a document where they are not known; `seed`: of `shuffled`.
+    query's word are asked for; `length`: the tokens of a document where they are not known; `seed`: of `shuffled`; `first`: how
+    many of the corpus's documents are looked at all the same, and `mix`: what a surprise then weighs beside theirs.
     """
 
     idf: str = "oracle"
@@ -67,6 +68,8 @@ class IdfSettings(NamedTuple):
     b: float = 0.4
     length: float = LENGTH
     seed: int = 0
+    first: int = 0
+    mix: float = 0.5
 
     @classmethod
     def foreign(cls, settings: ImpactSettings) -> IdfSettings:
@@ -89,6 +92,8 @@ class IdfSettings(NamedTuple):
                 raise UnknownName(registry.unknown(what, name, among))
         if not 0 <= found.k1 < float("inf") or not 0 <= found.b <= 1:
             raise RarityError(f"{where}: k1 must be at least 0, and b between 0 and 1")
+        if found.first < 0 or not 0 <= found.mix <= 1:
+            raise RarityError(f"{where}: first is a number of documents, and mix lies between 0 and 1")
         if not 0 < found.length < float("inf"):
             raise RarityError(f"{where}: length is the tokens of a document, a number above 0")
         return found

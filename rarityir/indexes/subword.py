@@ -119,6 +119,11 @@ class SubwordIndex:
         """In how many documents each token is (V,)."""
         return arrays.document_frequencies(self._arrays)
 
+    def first_frequencies(self, count: int) -> Ints:
+        """Returns in how many of the first `count` documents each token is (V,)."""
+        whole = count >= self.documents
+        return self.document_frequencies if whole else arrays.first_frequencies(self._arrays, count)
+
     @property
     def mean_length(self) -> float:
         """The length that documents are measured by: their mean, or at level L0 the one that is taken for granted."""

@@ -65,24 +65,28 @@ def idf(
     vocabulary: int,
     surprise: Callable[[IdfSettings], Doubles],
     documents: int,
-    frequencies: Callable[[], Ints],
+    frequencies: Callable[[int], Ints],
 ) -> Doubles:
     """Returns the IDF (V,) that settings name.
 
     Args:
         surprise: gives the (V,) surprise of `id-zipf`, `transfer`, `probe`, `probe-repaired`.
         documents: the corpus's size N, which level L0 does not look at.
-        frequencies: gives the corpus's own (V,) document frequencies, which `oracle` alone asks for.
+        frequencies: gives the (V,) document frequencies of the corpus's first so many documents; of all for `oracle`, of
+            `settings.first` where a surprise is mixed with what those say, else it is not asked.
     """
     if settings.idf == "uniform":
         return np.ones(vocabulary)
     if settings.idf == "oracle":
-        return bm25_idf(frequencies(), documents)
+        return bm25_idf(frequencies(documents), documents)
     assumed = DOCUMENTS if settings.level == "L0" else documents
+    surprise_V = surprise(settings._replace(idf="probe") if settings.idf == "shuffled" else settings)
     if settings.idf == "shuffled":
-        surprise_V = surprise(settings._replace(idf="probe"))
-        return expected_idf(np.random.default_rng(settings.seed).permutation(surprise_V), assumed)
-    return expected_idf(surprise(settings), assumed)
+        surprise_V = np.random.default_rng(settings.seed).permutation(surprise_V)
+    if settings.first:
+        some = min(settings.first, documents)
+        surprise_V = settings.mix * surprise_V + (1 - settings.mix) * document_surprise(frequencies(some), some)
+    return expected_idf(surprise_V, assumed)
 
 
 def pieces(

@@ -107,7 +107,7 @@ class Rarities:
         It is where the source holds documents of the corpus itself: known by the corpus's name, by the digest of its documents,
         or by its document frequencies (V,), where they are given. A sub-collection's corpus is that of the whole, too.
         """
-        told: dict[str, Json] = {"level": settings.level}
+        told: dict[str, Json] = {"level": settings.level, **({"first": settings.first} if settings.first else {})}
         if settings.idf in NEED:
             found = self.statistics(settings.source, settings.length)
             same = found.frequencies is not None and frequencies is not None and np.array_equal(found.frequencies, frequencies)

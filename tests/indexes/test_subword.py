@@ -140,6 +140,9 @@ def test_a_second_block_of_documents_is_searched_like_the_first(tmp_path):
     hits = index.search(counted([[9], [7]], V), 5)
     assert hits.rows[0].tolist() == [packing.BLOCK + 20, 11, -1, -1, -1]
     assert hits.rows[1].tolist() == [1, 2, 4, 5, 7]
+    for some in (12, packing.BLOCK, packing.BLOCK + 21):
+        df = Counter(token for document in documents[:some] for token in set(document))
+        assert index.first_frequencies(some).tolist() == [df[t] for t in range(V)]
     last = index.search(counted([[7]], V), count).rows[0]
     assert last[last >= 0].tolist() == best(scores[1], count)
 
@@ -199,9 +202,19 @@ def test_what_the_index_counts_is_what_was_there(tmp_path):
     assert built(tmp_path / "zero", documents, "uniform,length=77").mean_length == 77
 
 
+def test_the_first_documents_are_counted_alone(tmp_path):
+    documents = texts(np.random.default_rng(5), 120)
+    index = built(tmp_path / "index", documents)
+    for count in (0, 1, 17, 119, 120, 500):
+        df = Counter(token for document in documents[:count] for token in set(document))
+        assert index.first_frequencies(count).tolist() == [df[t] for t in range(V)]
+
+
 @pytest.mark.parametrize(
     ("arg", "message"),
     [
+        ("mix=2", "mix lies between 0 and 1"),
+        ("first=-1", "first is a number of documents"),
         ("k1=-1", "k1 must be at least 0"),
         ("b=1.5", "b between 0 and 1"),
         ("length=0", "length is the tokens of a document"),

@@ -152,7 +152,7 @@ def opened(retriever: retrieval.Retriever, name: str) -> SubwordIndex:
     (folder,) = retriever.index(system)
     index = SubwordIndex.open(system.index.arg, folder)
     rarities = retriever.rarities
-    found = idf.idf(index.settings, rarities.vocabulary, rarities.surprise, index.documents, lambda: index.document_frequencies)
+    found = idf.idf(index.settings, rarities.vocabulary, rarities.surprise, index.documents, index.first_frequencies)
     return index.weighed(found)
 
 
@@ -275,7 +275,7 @@ def test_shuffled_is_the_probe_in_another_order(encoder, tmp_path):
     rarities = Rarities(encoder, tmp_path / "indexes")
 
     def found(arg: str) -> np.ndarray:
-        return idf.idf(IdfSettings.parse(arg), rarities.vocabulary, rarities.surprise, 50, lambda: np.zeros(0))
+        return idf.idf(IdfSettings.parse(arg), rarities.vocabulary, rarities.surprise, 50, lambda _: np.zeros(0))
 
     assert np.array_equal(np.sort(found("shuffled")), np.sort(found("probe")))
     assert not np.array_equal(found("shuffled"), found("probe"))
@@ -305,6 +305,19 @@ def test_statistics_of_fewer_tokens_are_those_of_padded_rows(encoder, tmp_path):
     found = Rarities(encoder, tmp_path / "indexes").statistics(str(folder), 200.0)
     assert found.seen.tolist() == [True] * 400 + [False] * 112
     assert found.surprise[-1] == found.surprise.max() == pytest.approx(math.log(501 / 0.5))
+
+
+def test_a_surprise_is_mixed_with_what_the_first_documents_say(tiny, encoder, tmp_path):
+    retriever = retrieval.Retriever(tiny, encoder, tmp_path / "indexes")
+    documents = encoder.tokenize([doc.text for doc in tiny.docs()])[:4]
+    df = Counter(token for document in documents for token in set(document))
+    alone = retriever.rarities.surprise(IdfSettings.parse("transfer"))
+    found = opened(retriever, "bm25-idf:transfer,first=4,mix=0.3").idf
+    for token in (documents[0][1], documents[3][2], 400, 500):
+        y = 0.3 * alone[token] + 0.7 * math.log(5 / (df[token] + 0.5))
+        assert found[token] == pytest.approx(idf.expected_idf(np.array([y]), 10**6)[0], rel=1e-12)
+    assert np.array_equal(opened(retriever, "bm25-idf:transfer,first=4,mix=1").idf, opened(retriever, "bm25-idf:transfer").idf)
+    assert retriever.search(System.parse("bm25-idf:transfer,first=4")).cost["first"] == 4
 
 
 # Sparse queries weighed without a corpus.
