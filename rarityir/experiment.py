@@ -259,6 +259,8 @@ def tabulate(
     for name, cost in costs.items():
         if found := cost.get("prebuilt"):
             notes.append(f"{name} searched Pyserini's prebuilt index {found['name']} (MD5 {found['md5']}).")
+        if cost.get("in_domain"):
+            notes.append(f"{name} is in-domain: the source of its IDF holds documents of this corpus.")
     shown, topics = tuple(measures), len(dataset.topics)
     return Report(
         dataset.name, encoder, baseline, shown, topics, cutoff, seed, ALPHA, tuple(rows), notes, share_of, dataset.subset

@@ -10,7 +10,7 @@ import numpy as np
 from rarityir import progress, registry, store
 from rarityir.settings import ImpactSettings
 from rarityir.tokens import Asking, TokenLens, check_weighting
-from rarityir.tokens.queries import read_weights
+from rarityir.tokens.queries import NAMED, read_weights
 from rarityir.tokens.vocabulary import check_stem
 from rarityir.types import Encoder, Floats, Impacts, RarityError, UnknownName
 
@@ -22,7 +22,7 @@ def check(settings: ImpactSettings) -> None:
     """Raises what is wrong with an index's settings, before anything is read or encoded."""
     check_weighting(settings.weighting)
     check_stem(settings.stem)
-    if asking(settings).weights not in ("1", "logit", "idf"):
+    if asking(settings).weights not in NAMED:
         read_weights(settings.weights)
     if settings.style not in STYLES:
         raise UnknownName(registry.unknown("style of impacts", settings.style, STYLES))

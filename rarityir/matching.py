@@ -7,7 +7,7 @@ Several Tokens" (arXiv 2406.17378), its analysis of instructions and of relatedn
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -21,9 +21,8 @@ from rarityir.filters import EmbedFilter, Source, Unembedding
 from rarityir.reading import INSTRUCTED, Reader, compared, instructed
 from rarityir.report.matching import Instructed, Match, Pair, Reading, Score, Term, escaped
 from rarityir.retrieval import CUTOFF, Retriever, check
-from rarityir.settings import ImpactSettings
+from rarityir.settings import FOREIGN, ImpactSettings
 from rarityir.systems import System
-from rarityir.tokens.queries import inverse_document_frequencies
 from rarityir.types import Dataset, Encoder, Floats, Impacts, RarityError, UnknownName
 
 EXACT = 1e-5  # of a score: what adding up in float32 may differ by
@@ -49,8 +48,11 @@ def match(
         k: the tokens read of each text.
     """
     parsed, settings = _explained(system)
-    if settings and settings.weights == "idf":
-        raise RarityError(f"{parsed}: weights=idf counts documents; explain a query_id and a doc_id of a dataset (--dataset)")
+    if settings and settings.weights in ("idf", *FOREIGN):
+        what = "counts documents" if settings.weights == "idf" else "needs a collection"
+        raise RarityError(
+            f"{parsed}: weights={settings.weights} {what}; explain a query_id and a doc_id of a dataset (--dataset)"
+        )
     reader = Reader(encoder, _fitted(parsed, encoder), settings or ImpactSettings())
     other = Reader(against, _fitted(parsed, against), reader.settings) if against else None
     x_1D = encoder.encode_document([document])
@@ -59,7 +61,7 @@ def match(
         if settings and parsed.index:
             kind = registry.resolve("indexes", parsed.index.name)
             kind.build(parsed.index.arg, [reader.impacts(document, x_1D)], Path(folder))
-            stored = _Stored(kind.open(parsed.index.arg, Path(folder)), 0, 1)
+            stored = _Stored(kind.open(parsed.index.arg, Path(folder)), 0, 1, lambda _: np.empty(0, np.float32))
         return _match(query, document, x_1D, parsed, reader, stored, other, instruction, k)
 
 
@@ -96,7 +98,8 @@ def match_stored(
     stored = None
     if settings and parsed.index:
         (folder,) = alone.index(parsed)
-        stored = _Stored(registry.resolve("indexes", parsed.index.name).open(parsed.index.arg, folder), row, len(doc_ids))
+        index = registry.resolve("indexes", parsed.index.name).open(parsed.index.arg, folder)
+        stored = _Stored(index, row, len(doc_ids), lambda index: alone.rarity(parsed, index))
     document = next(islice(dataset.docs(), row, None)).text
     x_1D = retriever.encoder.encode_document([document])
     found = _match(query, document, x_1D, parsed, reader, stored, other, instruction, k)
@@ -119,6 +122,7 @@ class _Stored:
     index: Any
     row: int
     documents: int
+    weigh: Callable[[Any], Floats]
 
     def score(self, query: Impacts) -> float:
         """Returns the engine's score of the document for one query."""
@@ -131,7 +135,7 @@ class _Stored:
 
     def rarity(self) -> Floats:
         """Returns the inverse document frequencies of canonical tokens, (C,)."""
-        return inverse_document_frequencies(self.index.document_frequencies, self.documents)
+        return self.weigh(self.index)
 
 
 def _match(
@@ -221,7 +225,7 @@ def _explained(system: str | System) -> tuple[System, ImpactSettings | None]:
     if parsed.index is None:
         raise RarityError(f"{parsed} is a fusion; explain one part of it, such as sparse:64+edge:2 or dense+edge:2")
     kind = registry.resolve("indexes", parsed.index.name)
-    if kind.takes == "text":
+    if kind.takes in ("text", "tokens"):
         raise RarityError(f"{parsed} reads no embeddings; explain a sparse or a dense system, such as sparse:64+edge:2")
     return parsed, kind.settings(parsed.index.arg) if kind.takes == "impacts" else None
 

@@ -40,6 +40,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     },
     "indexes": {
         "bm25": "rarityir.indexes.bm25:BM25Index",
+        "bm25-idf": "rarityir.indexes.subword:SubwordIndex",
         "dense": "rarityir.indexes.dense:DenseIndex",
         "milvus:dense": "rarityir.indexes.milvus:DENSE",
         "milvus:sparse": "rarityir.indexes.milvus:SPARSE",

@@ -20,8 +20,11 @@ from rarityir.counts import TokenCounts
 from rarityir.doc_ids import rows_of
 from rarityir.embeddings import Embeddings, embed, identify
 from rarityir.filters import EmbedFilter, Source, Unembedding
+from rarityir.indexes.subword import counted
+from rarityir.rarity import idf
+from rarityir.rarity.sources import Rarities
 from rarityir.runs import Run
-from rarityir.settings import ImpactSettings
+from rarityir.settings import FOREIGN, IdfSettings, ImpactSettings
 from rarityir.systems import Part, System, slug
 from rarityir.tokens import TokenLens, Vocabulary, ask
 from rarityir.tokens.queries import inverse_document_frequencies
@@ -82,6 +85,7 @@ class Retriever:
         self.dataset, self.encoder, self.indexes = dataset, encoder, indexes
         self._done: dict[tuple[str, int], Retrieved] = {}
         self._vocabularies: dict[str, Vocabulary] = {}
+        self.rarities = Rarities(encoder, indexes)
 
     def run(self, system: System, cutoff: int = CUTOFF) -> Run:
         """Returns the system's run, ties broken and named after the system, and after the sub-collection where it is of one."""
@@ -122,6 +126,8 @@ class Retriever:
         """Returns the topics in the form that the index of a system without parts takes: texts, (Q, K) vectors or impacts."""
         check(system)
         index, _, filter, _ = self._ready(system)
+        if index.takes == "tokens":
+            index, _ = self._weighed(index)
         return self._asked(system, index, filter)
 
     @cached_property
@@ -177,6 +183,9 @@ class Retriever:
 
     def _leaf(self, system: System, cutoff: int) -> Retrieved:
         index, folder, filter, facts = self._ready(system)
+        told: dict[str, Json] = {}
+        if index.takes == "tokens":
+            index, told = self._weighed(index)
         queries = self._asked(system, index, filter)
         own = self.dataset.drops_query_document
         started = time.monotonic()
@@ -192,10 +201,14 @@ class Retriever:
         }
         if "prebuilt" in facts:
             cost["prebuilt"] = facts["prebuilt"]
+        cost |= told
         embedded = asked = index.takes == "embeddings"
         if index.takes == "impacts":
             settings = self._settings(system)
             embedded, asked = settings.style != "lightretriever", impacts.asking(settings).needs_model
+            if settings.weights in FOREIGN:
+                foreign = IdfSettings.foreign(settings)
+                cost |= self.rarities.told(foreign, self.dataset.corpus, self.corpus.digest)
             cost["impacts_per_query"] = round(len(queries.values) / max(1, len(self.dataset.topics)), 2)
         return Retrieved(
             system, hits, seconds, embedded, asked, cost, self._priced(cost, seconds, embedded=embedded, asked=asked)
@@ -212,6 +225,8 @@ class Retriever:
         cost: dict[str, Json] = {"dim": None}
         for name in ("bytes_per_doc", "index_bytes", "build_seconds"):
             cost[name] = round(sum(part.own[name] for part in parts), 3)
+        if any(part.own.get("in_domain") for part in parts):
+            cost["in_domain"] = True
         return Retrieved(
             system, hits, seconds, embedded, asked, cost, self._priced(cost, seconds, embedded=embedded, asked=asked)
         )
@@ -231,7 +246,11 @@ class Retriever:
         name = "+".join((kind.key(system.index.arg), *map(str, system.filters)))
         identity: dict[str, Json] = {"index": name, "form": kind.version(), "documents": self.corpus.digest}
         home = self.corpus.folder
-        if kind.takes != "text":
+        if kind.takes == "tokens":
+            home = self._home
+            reader = self.encoder.identity()  # of which tokens depend on the model alone
+            identity |= {"encoder": self.encoder.name, **{key: reader.get(key) for key in ("model", "revision")}}
+        elif kind.takes != "text":
             home = self._home
             identity |= {**identify(self.corpus, self.encoder), "filter": filter.digest if filter else None}
             if kind.takes == "embeddings" or self._settings(system).style != "lightretriever":
@@ -258,6 +277,9 @@ class Retriever:
         """The documents in the form an index takes, block by block in row order."""
         if takes == "text":
             yield from self._texts()
+        elif takes == "tokens":
+            for block in self._texts():
+                yield counted(self.encoder.tokenize(block), self.rarities.vocabulary)
         elif takes == "impacts":
             settings, lens = self._settings(system), self._lens(system, filter)
             texts = (doc.text for doc in self.dataset.docs())
@@ -299,11 +321,31 @@ class Retriever:
             unit=settings.scale == "unit",
         )
 
+    def rarity(self, system: System, index: Any) -> Floats:
+        """Returns what canonical tokens weigh (C,) in the queries of a system of impacts: by its index, or without a corpus."""
+        settings = self._settings(system)
+        if settings.weights not in FOREIGN:
+            return inverse_document_frequencies(index.document_frequencies, len(self.corpus.doc_ids))
+        vocabulary = self._lens(system, None).vocabulary
+        idf_C = self.rarities.canonical(IdfSettings.foreign(settings), vocabulary.class_of, len(vocabulary.names))
+        return np.asarray(idf_C, np.float32)
+
+    def _weighed(self, index: Any) -> tuple[Any, dict[str, Json]]:
+        """An index of token frequencies with the IDF that its settings name, and what is to be said of that."""
+        settings: IdfSettings = index.settings
+        rarities, documents = self.rarities, index.documents
+        found = idf.idf(settings, rarities.vocabulary, rarities.surprise, documents, index.first_frequencies)
+        told = rarities.told(settings, self.dataset.corpus, self.corpus.digest, index.document_frequencies)
+        return index.weighed(found), told
+
     def _asked(self, system: System, index: Any, filter: Filter | None) -> Any:
         """The topics in the form an index takes."""
         texts = list(self.dataset.topics.values())
         if index.takes == "text":
             return texts
+        if index.takes == "tokens":
+            asked = idf.pieces(texts, self.encoder.tokenize, index.idf, index.settings.pieces)
+            return counted(asked, self.rarities.vocabulary)
         if index.takes == "impacts":
             asking = impacts.asking(self._settings(system))
             return ask(
@@ -311,7 +353,7 @@ class Retriever:
                 self._lens(system, filter),
                 self.encoder.tokenize(texts),
                 self._queries[0] if asking.needs_model else None,
-                lambda: inverse_document_frequencies(index.document_frequencies, len(self.corpus.doc_ids)),
+                lambda: self.rarity(system, index),
             )
         x_QD = self._queries[0]
         return normalised(filter(x_QD) if filter else x_QD)

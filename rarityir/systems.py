@@ -59,7 +59,7 @@ class System:
         _known("indexes", "system", index)
         for part in filters:
             _known("filters", "filter", part)
-        if filters and registry.resolve("indexes", index.name).takes == "text":
+        if filters and registry.resolve("indexes", index.name).takes in ("text", "tokens"):
             raise RarityError(f"{text!r}: {index.name} reads text, which a filter cannot change; filter dense or sparse")
         return cls(index=index, filters=tuple(filters))
 

@@ -106,7 +106,7 @@ class Filter(Protocol):
     def __call__(self, x_BD: Floats) -> Floats: ...
 
 
-Takes = Literal["text", "embeddings", "impacts"]
+Takes = Literal["text", "embeddings", "impacts", "tokens"]
 
 
 class Index(Protocol):

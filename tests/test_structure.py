@@ -26,7 +26,7 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain", "impacts", "rarity", "vectors"},
     {"geometry", "reading", "retrieval"},
-    {"alignment", "cluster", "integrations", "matching", "published", "selection", "subcollection"},
+    {"alignment", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
     {"experiment"},
     {"planning"},
     {"cli"},
@@ -46,7 +46,7 @@ OWNERS = {
     "milvus_lite": {"indexes.milvus"},
     "matplotlib": {"report.spectrum", "report.variation"},
     "llvmlite": {"indexes.instructions"},
-    "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.sorting"},
+    "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.saturating", "indexes.sorting"},
     "pyarrow": {"cluster.on_ray", "cluster.on_spark", "cluster.recipe", "cluster.shards"},
     "pymilvus": {"indexes.milvus"},
     "pyserini": set(),  # its jar is found without importing it

@@ -17,7 +17,7 @@ ARGS = st.just("") | NUMBERS | OPTIONS | st.tuples(NUMBERS, OPTIONS).map(",".joi
 FILTERS = st.lists(st.builds(Part, st.sampled_from(sorted(registry.TABLES["filters"])), ARGS), max_size=3).map(tuple)
 READING = ["dense", "sparse", "milvus:dense", "milvus:sparse", "qdrant:dense", "qdrant:sparse"]
 LEAVES = st.builds(System, st.builds(Part, st.sampled_from(READING), ARGS), FILTERS) | st.builds(
-    System, st.builds(Part, st.just("bm25"), ARGS)
+    System, st.builds(Part, st.sampled_from(["bm25", "bm25-idf"]), ARGS)
 )
 SYSTEMS = st.recursive(
     LEAVES,
@@ -99,14 +99,14 @@ def test_empty_places_in_a_list_name_nothing():
     ("text", "message"),
     [
         ("dnese", "unknown system 'dnese'; did you mean dense?"),
-        ("BM25", "unknown system 'BM25'; did you mean bm25?"),
+        ("BM25", "unknown system 'BM25'; did you mean bm25 or bm25-idf?"),
         ("dense+egde:2", "unknown filter 'egde'; did you mean edge"),
         ("rff(bm25,dense)", "unknown fusion 'rff'; did you mean rrf?"),
         ("rrf(bm25:k1=0.9,b=0.4,dnese)", "unknown system 'dnese'; did you mean dense?"),
         ("rrf(dense,sprase:64)", "unknown system 'sprase'; did you mean sparse?"),
         ("milvus:bm25", "unknown system 'milvus'; did you mean milvus:"),
         ("rrf(bm25,qdrnat:dense)", "unknown system 'qdrnat'; did you mean qdrant?"),
-        ("qqq", "unknown system 'qqq'; known: bm25, dense, milvus, qdrant, seismic, sparse"),
+        ("qqq", "unknown system 'qqq'; known: bm25, bm25-idf, dense, milvus, qdrant, seismic, sparse"),
     ],
 )
 def test_a_misspelt_name_is_unknown_and_the_near_one_is_named(text, message):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rarityir import store
 from rarityir.indexes.packing import BLOCK, Codes, packed
-from rarityir.types import RarityError
+from rarityir.types import Ints, RarityError
 
 _FACTS, _FORMAT = "index.json", 2
 
@@ -78,6 +78,37 @@ def load(folder: Path) -> dict[str, Any]:
     if not _sound(found):  # the compiled loops read where these arrays point and do not look
         raise RarityError(f"{folder} holds a damaged sparse index (its arrays point outside each other); build it again")
     return found
+
+
+def document_frequencies(found: dict[str, Any]) -> Ints:
+    """Returns how many documents have each token: (V,)."""
+    light: Ints = np.diff(np.asarray(found["pointers"]).astype(np.int64), axis=1).sum(axis=0)
+    heavy = np.asarray(found["heavy"])
+    np.add.at(light, heavy[:, 0], heavy[:, 1])
+    return light
+
+
+def first_frequencies(found: dict[str, Any], count: int) -> Ints:
+    """Returns how many of the first `count` documents have each token: (V,)."""
+    pointers, starts = np.asarray(found["pointers"]).astype(np.int64), np.asarray(found["starts"])
+    size, at = pointers.shape[1] - 1, 0
+    total = np.zeros(size, np.int64)
+    for block, first in enumerate(range(0, min(count, len(found["scales"])), BLOCK)):
+        documents, (light, heavy) = min(BLOCK, len(found["scales"]) - first), starts[block : block + 2].T
+        tokens = np.repeat(np.arange(size), np.diff(pointers[block]))
+        total += np.bincount(tokens[np.asarray(found["rows"][light[0] : light[1]]) < count - first], minlength=size)
+        columns = np.asarray(found["columns"][at : at + documents * (heavy[1] - heavy[0])]).reshape(-1, documents)
+        total[np.asarray(found["heavy"])[heavy[0] : heavy[1], 0]] += (columns[:, : count - first] > 0).sum(axis=1)
+        at += columns.size
+    return total
+
+
+def compiled(found: dict[str, Any]) -> Arrays:
+    """Returns the arrays as the compiled loops take them."""
+    views = [np.asarray(found[name]).view() for name in NAMES]
+    for array in views:  # as those from a file: the loops are compiled once for both
+        array.flags.writeable = False
+    return Arrays(*views)
 
 
 def _sound(found: dict[str, Any]) -> bool:

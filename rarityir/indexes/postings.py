@@ -81,11 +81,7 @@ class SparseIndex:
     @cached_property
     def document_frequencies(self) -> Ints:
         """How many documents have each token: (V,)."""
-        light = np.diff(np.asarray(self._arrays["pointers"]).astype(np.int64), axis=1).sum(axis=0)
-        heavy = np.asarray(self._arrays["heavy"])
-        np.add.at(light, heavy[:, 0], heavy[:, 1])
-        found: Ints = light
-        return found
+        return arrays.document_frequencies(self._arrays)
 
     @cached_property
     def _whole(self) -> bool:
@@ -95,10 +91,7 @@ class SparseIndex:
     @cached_property
     def _compiled(self) -> Any:
         """The arrays as the compiled loops take them."""
-        found = [np.asarray(self._arrays[name]).view() for name in arrays.NAMES]
-        for array in found:  # as those from a file: the loops are compiled once for both
-            array.flags.writeable = False
-        return arrays.Arrays(*found)
+        return arrays.compiled(self._arrays)
 
     def statistics(self) -> dict[str, Json]:
         """Returns documents, postings, bytes and bits a posting, tokens in use and how long their postings are."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rarityir.types import Floats, Hits, Ints
 
 
-def topk(scores_N: Floats, cutoff: int, floor: float | None = None) -> tuple[Ints, Floats]:
+def topk(scores_N: NDArray[Any], cutoff: int, floor: float | None = None) -> tuple[Ints, NDArray[Any]]:
     """Returns rows and scores of the best `cutoff` rows; with a floor, only of those that score above it.
 
     Equal to a full stable sort: every row that ties with the last place takes part before the cut is made.

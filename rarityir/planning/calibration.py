@@ -19,6 +19,7 @@ from rarityir.datasets import load_dataset
 from rarityir.embeddings import BLOCK, WINDOW
 from rarityir.encoders.hf import HFEncoder
 from rarityir.encoders.workers import Piece, Window
+from rarityir.indexes.subword import counted
 from rarityir.measures import evaluate
 from rarityir.retrieval import normalised
 from rarityir.runs import Run
@@ -259,6 +260,26 @@ def lucene(texts: Sequence[str], queries: Sequence[str]) -> Tried:
     bytes_each = (sizes[1] - sizes[0]) / max(1, len(texts) - len(few))
     before = max(0.0, took[0] - each * len(few))
     return Tried(before, each, bytes_each, query, f"measured on {(times + 1) * len(texts) + len(few):,} documents")
+
+
+def frequencies(encoder: Encoder, kind: Any, texts: Sequence[str], topics: Sequence[str]) -> Tried:
+    """Cuts some texts in tokens, counts and searches them in a folder that is removed again."""
+    vocabulary = len(encoder.tokens())
+    encoder.tokenize(texts[:1])
+    asked = counted(encoder.tokenize(topics or [" ".join(text.split()[:6]) for text in texts[:64]]), vocabulary)
+    with tempfile.TemporaryDirectory(prefix="rarityir-plan-") as name:
+        for few in (texts[:1], texts):  # once before the clock starts: the loops are loaded
+            started, folder = time.monotonic(), Path(name) / str(len(few))
+            facts = kind.build("", iter([counted(encoder.tokenize(few), vocabulary)]), folder)
+            each = (time.monotonic() - started) / len(few)
+        opened = kind.open("", Path(name) / str(len(texts)))
+        opened.search(asked, 1)
+        started = time.monotonic()
+        opened.search(asked, 1000)
+        query = (time.monotonic() - started) / max(1, len(asked.indptr) - 1) / len(texts)
+    # What every index has of every token is counted apart.
+    bytes_each = max(1.0, facts["bytes_per_doc"] - 5 * vocabulary / len(texts) - 8)
+    return Tried(0.0, each, bytes_each, query, f"measured on {len(texts):,} documents")
 
 
 def flat(width: int, kind: Any, arg: str) -> Tried:

@@ -9,6 +9,7 @@ from rarityir.indexes.approximate import Kind
 from rarityir.indexes.dense import EXACT
 from rarityir.planning import sizes
 from rarityir.planning.rates import Rates
+from rarityir.rarity.sources import NEED
 from rarityir.settings import ImpactSettings
 from rarityir.systems import Part
 from rarityir.types import Encoder
@@ -16,6 +17,7 @@ from rarityir.types import Encoder
 LUCENE = 5e-9  # seconds a query and document; assumed, 44 ms a query over MS MARCO's passages
 POSTINGS = 3e7  # postings a second that a query's tokens meet, if every token had as many; assumed
 JAVA = 512 << 20  # bytes that Lucene's heap may grow to
+CHARACTERS = 4  # bytes of text that a token is assumed to have; seven of ten are a document's first of their kind
 QUERY = 10  # tokens that a query is assumed to have where its text is not here
 
 
@@ -48,6 +50,21 @@ class Outlay:
         disk = round((tried.bytes_each + self.rates.text) * count)
         search = topics * (tried.query + LUCENE * count)
         return Made(tried.before + tried.each * count + self.reading, search, disk, JAVA, basis)
+
+    def tokens(self, part: Part, kind: Any) -> Made:
+        """BM25 over the encoder's tokens, which are cut anew; and the IDF, where a probe is fitted for it."""
+        vocabulary, settings = len(self.encoder.tokens()), kind.arguments(part.arg)
+        each = 0.7 * sizes.FREQUENCY * self.rates.text / CHARACTERS if not self.timed else self.rates.tokens(kind).bytes_each
+        held = sizes.frequencies(each, self.count, vocabulary)
+        fitted = settings.idf in NEED and settings.idf != "transfer"
+        basis = f"{each:,.0f} bytes a document"
+        if not self.timed:
+            return Made(0.0, 0.0, *held, f"{basis}, assumed")
+        tried, width = self.rates.tokens(kind), self.encoder.dim
+        fit = (12 * vocabulary * width**2 + 150 * width**3) / self.rates.multiplying if fitted else 0.0
+        search = fit + self.topics * tried.query * self.count
+        basis += f" and {1e3 * tried.each:.2f} ms, {tried.basis}{'; with the fit of a probe' if fitted else ''}"
+        return Made(tried.before + tried.each * self.count + self.reading, search, *held, basis)
 
     def vectors(self, part: Part, kind: Any, width: int, *, known: bool) -> Made:
         """A dense index of the width that its filters leave."""

@@ -99,7 +99,7 @@ class _Planning:
     ways: bool = True
 
     def plan(self) -> Plan:
-        reading = [leaf for leaf in self._leaves if self._kind(leaf).takes != "text"]
+        reading = [leaf for leaf in self._leaves if self._kind(leaf).takes not in ("text", "tokens")]
         encodes = bool(reading) or self.job.until == "encode"
         tokens, cut = None, 0.0
         if self.timed and encodes:
@@ -301,6 +301,8 @@ class _Planning:
         kept, known = sizes.width(leaf.filters, self.job.encoder.dim)
         if kind.takes == "text":
             made = self._outlay.text(self._count) if self._chosen else self._lucene()
+        elif kind.takes == "tokens":
+            made = self._outlay.tokens(leaf.index, kind)
         elif kind.takes == "impacts":
             made = self._outlay.impacts(leaf.index, kind)
         else:

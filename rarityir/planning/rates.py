@@ -15,6 +15,7 @@ from rarityir.types import Dataset, Encoder, Floats
 # What is taken for granted where nothing is measured: bytes a second that are written, seconds of a word that Lucene indexes, of
 # a query before any document, and of a hit that is written and measured.
 WRITING, WORD, QUERY, HIT = 2e8, 2e-6, 2e-3, 4e-6
+TOKENS, POSTED = 5e-7, 1e-10  # seconds in which a byte of text is cut in tokens, and a word of a document is met by a query
 ENOUGH = 5.0  # seconds of encoding below which a brief plan asks no further
 
 
@@ -29,6 +30,7 @@ class Rates:
         self._dense: dict[tuple[str, int], Tried] = {}
         self._lenses: dict[str, float] = {}
         self._answering: dict[tuple[str, ...], tuple[float, float]] = {}
+        self._frequencies: Tried | None = None
         self._encoded: tuple[Rate, Floats] | None = None
 
     @cached_property
@@ -80,6 +82,17 @@ class Rates:
             return Tried(2.0, WORD * self.words, 0.3 * self.text, QUERY, "assumed")
         topics = [text for text in self.dataset.topics.values() if text][:64]
         return calibration.lucene(self.sample.texts, topics or [" ".join(text.split()[:6]) for text in self.sample.texts[:64]])
+
+    def tokens(self, kind: Any) -> Tried:
+        """Returns an index of how often these documents have each of the encoder's tokens; built once."""
+        if self._frequencies is None:
+            if self.brief:
+                each = TOKENS * self.text
+                self._frequencies = Tried(0.0, each, 0.5 * self.text, 2 * POSTED * self.words, "assumed")
+            else:
+                topics = [text for text in self.dataset.topics.values() if text][:64]
+                self._frequencies = calibration.frequencies(self.encoder, kind, self.sample.texts, topics)
+        return self._frequencies
 
     def dense(self, kind: Any, arg: str, width: int) -> Tried:
         """Returns an index of vectors of a width."""

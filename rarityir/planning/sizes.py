@@ -18,6 +18,7 @@ from rarityir.settings import ImpactSettings
 from rarityir.systems import Part
 
 POSTING = 4  # bytes of a posting, about; 2.8 to 4.2 measured on Cranfield, three of them its row and impact
+FREQUENCY = 3  # bytes of a posting of token frequencies
 POSTINGS_BLOCK = 65_536  # documents whose postings are made at once
 TILE = 1 << 24  # bytes of scores that exact search holds at a time, or 256 documents' of every query
 ITERATIONS = 25  # of k-means, as FAISS does them
@@ -94,6 +95,15 @@ def postings(settings: ImpactSettings, count: int, vocabulary: int, dim: int, *,
     disk = POSTING * settings.keep * count + 5 * vocabulary * -(-count // POSTINGS_BLOCK) + 4 * count
     held = 2 * disk if whole else 16 * settings.keep * min(count, POSTINGS_BLOCK)
     return Size(disk, held + 8 * vocabulary * dim)
+
+
+def frequencies(each: float, count: int, vocabulary: int) -> Size:
+    """Returns the size of an index of token frequencies, `each` bytes a document; memory holds a block of documents.
+
+    Every block has five bytes of every token, and a document its length.
+    """
+    disk = round(each * count) + 5 * vocabulary * -(-count // POSTINGS_BLOCK) + 8 * count
+    return Size(disk, round(12 * each * min(count, POSTINGS_BLOCK)) + 8 * vocabulary)
 
 
 def held() -> int:

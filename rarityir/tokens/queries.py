@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rarityir.settings import FOREIGN
 from rarityir.tokens.lens import TokenLens, best
 from rarityir.tokens.vocabulary import Vocabulary
 from rarityir.tokens.weightings import above_mean
@@ -21,12 +22,13 @@ from rarityir.types import BadInput, Floats, Impacts, Ints, RarityError
 
 log = logging.getLogger(__name__)
 _FORM = re.compile(r"literal|(?:aligned|both):([1-9]\d*)")
+NAMED = ("1", "logit", "idf", *FOREIGN)
 OTHERS = "*"  # in a file of weights: every token that has no line
 
 
 @dataclass(frozen=True)
 class Asking:
-    """How queries become tokens: `form` is `literal`, `aligned:M` or `both:M`; `weights` is `1`, `logit`, `idf` or a file."""
+    """How queries become tokens: `form` is `literal`, `aligned:M` or `both:M`; `weights` one of `NAMED` or a file."""
 
     form: str = "literal"
     weights: str = "1"
@@ -34,8 +36,8 @@ class Asking:
     def __post_init__(self) -> None:
         if not _FORM.fullmatch(self.form):
             raise RarityError(f"query={self.form}: a query is literal, aligned:M or both:M, such as query=both:16")
-        if self.weights not in ("1", "logit", "idf") and not Path(self.weights).is_file():
-            raise RarityError(f"weights={self.weights}: weights are 1, logit, idf or a file of token and weight a line")
+        if self.weights not in NAMED and not Path(self.weights).is_file():
+            raise RarityError(f"weights={self.weights}: weights are {', '.join(NAMED)} or a file of token and weight a line")
 
     @property
     def literal(self) -> bool:
@@ -66,7 +68,7 @@ def ask(
         lens: reads the queries' embeddings, through the filter of the documents.
         token_ids: the queries' own ids.
         x_QD: the queries' raw embeddings where `asking.needs_model`.
-        rarity: gives the (C,) inverse document frequencies of canonical tokens, for `weights=idf`.
+        rarity: gives the (C,) inverse document frequencies of canonical tokens, for `weights=idf` and those without a corpus.
     """
     sets = lens.vocabulary.classes(token_ids) if asking.literal else [np.empty(0, np.int64)] * len(token_ids)
     z_QC = lens.logits(x_QD) if asking.needs_model and x_QD is not None else None
@@ -119,7 +121,7 @@ def _one(weights: str, vocabulary: Vocabulary, rarity: Callable[[], Floats]) -> 
     """What each token weighs in whatever query."""
     if weights == "1":
         return lambda classes: np.ones(len(classes), np.float32)
-    if weights == "idf":
+    if weights in ("idf", *FOREIGN):
         weight_C = rarity()
         return lambda classes: weight_C[classes]
     given = read_weights(weights)
