@@ -87,7 +87,7 @@ class Experiment:
                 raise UnknownName(f"{where}: unknown key {key!r}; known: {', '.join(kinds)}")
             if kinds[key] is tuple and (not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value)):
                 raise BadInput(f"{where}: {key} must be a list of names")
-            if kinds[key] in (bool, int, str) and not isinstance(value, kinds[key]):
+            if kinds[key] in (bool, int, str) and type(value) is not kinds[key]:  # to isinstance a truth value is a number
                 raise BadInput(f"{where}: {key} must be {kinds[key].__name__}, not {type(value).__name__}")
         return dataclasses.replace(self, **values)
 
