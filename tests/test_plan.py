@@ -31,7 +31,7 @@ from rarityir.planning.plan import Job
 from rarityir.report.plan import Plan, Step, duration, size
 from rarityir.subcollection import Pool, Sample, expected, narrow
 from rarityir.systems import Part, System
-from rarityir.types import RarityError
+from rarityir.types import RarityError, StaleArtefact
 
 SYSTEMS = [System.parse("dense"), System.parse("sparse:8")]
 
@@ -199,6 +199,9 @@ def test_what_is_there_is_reused(tmp_path: Path, stories: str) -> None:
     assert steps(found)["embeddings"].seconds == pytest.approx(
         found.tokens / 100 * 276 / 1300 + 4 * encoder.dim * 276 / 1e6, abs=0.1
     )
+    half = load_encoder(stories, store_dtype="float16")
+    with pytest.raises(StaleArtefact, match="was begun with store_dtype null, now float16"):
+        plan.begin(Job(dataclasses.replace(dataset, docs_count=1300), half, SYSTEMS, 100, indexes))
     shutil.rmtree(corpus.folder)
     assert steps(plan.plan(Job(dataset, encoder, SYSTEMS, 100, indexes)))["embeddings"].reused == ""
 
