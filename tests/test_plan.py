@@ -319,6 +319,19 @@ def test_engines_are_planned_to_hold_what_they_have_whether_they_are_here_or_not
         plan.begin(dataclasses.replace(job, systems=SYSTEMS[:1]))  # from disk
 
 
+@pytest.mark.parametrize("name", ["milvus:dense", "qdrant:dense:hnsw,8", "qdrant:sparse:8"])
+def test_nothing_is_tried_on_a_server(name: str, tmp_path: Path, stories: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tried(*_: object) -> None:
+        raise AssertionError("something was built")
+
+    monkeypatch.setenv(f"RARITYIR_{name.partition(':')[0].upper()}", "http://host:1")
+    monkeypatch.setattr(calibration, "flat", tried)
+    monkeypatch.setattr(calibration, "reading", tried)
+    dataset = load_dataset(str(write_beir(tmp_path / "d")))
+    job = Job(dataset, load_encoder(stories), [System.parse(name)], 10, tmp_path / "i", until="index")
+    assert "assumed" in steps(plan.plan(job))[name].basis
+
+
 def test_a_judged_sub_collection_is_planned_by_its_own_size(tmp_path: Path, stories: str) -> None:
     from rarityir.retrieval import Retriever
 

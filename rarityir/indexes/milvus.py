@@ -33,7 +33,7 @@ _opened: Counter[str] = Counter()  # Lite serves a file once in a process, whoev
 class Milvus:
     """Milvus behind `engines.Engine`."""
 
-    name, most = "milvus", 16384
+    name, most, server = "milvus", 16384, SERVER
 
     def version(self) -> str:
         """Returns the releases, and the server where there is one."""

@@ -33,7 +33,7 @@ _WAIT = 0.2  # seconds between two looks at whether a server has indexed
 class Qdrant:
     """Qdrant behind `engines.Engine`."""
 
-    name, most = "qdrant", 2**32 - 1
+    name, most, server = "qdrant", 2**32 - 1, SERVER
 
     def version(self) -> str:
         """Returns the release, and the server where there is one."""
