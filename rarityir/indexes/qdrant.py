@@ -51,10 +51,10 @@ class Qdrant:
             (folder / _EDGE).mkdir(parents=True)
             return Edge.create(folder / _EDGE, form)
         earlier, name = kept_name(folder), "rarityir_" + uuid.uuid4().hex
-        keep_name(folder, name)
         found = Collection(folder, name, form)
         if earlier:
             found.drop(earlier)
+        keep_name(folder, name)  # not before the earlier one is gone, which nothing else names
         found.begin()
         return found
 

@@ -372,8 +372,10 @@ def test_a_server_that_does_not_answer_is_one_line(name, monkeypatch, tmp_path) 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv(f"RARITYIR_{name.upper()}", f"http://127.0.0.1:{port}")
+    engines.keep_name(tmp_path, "earlier")
     with pytest.raises(RarityError, match=rf"^(Milvus|Qdrant) [^\n]*127.0.0.1:{port}[^\n]*$"):
         registry.resolve("indexes", f"{name}:dense").build("", [np.ones((1, 2), np.float32)], tmp_path)
+    assert engines.kept_name(tmp_path) == "earlier"  # is still to be dropped
 
 
 @pytest.mark.parametrize("name", ["milvus", "qdrant"])
