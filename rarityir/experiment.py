@@ -138,6 +138,8 @@ def perform(experiment: Experiment) -> Report:
     `.tex`, `.csv`, `.json`, `topics.json` (every measure of every topic) and `provenance.json`.
     """
     systems = experiment.check()
+    for name in sorted({leaf.index.name for system in systems for leaf in leaves(system) if leaf.index}):
+        registry.resolve("indexes", name).version()  # a package that is missing is told of now, not after hours
     dataset = load_dataset(experiment.dataset)
     if not dataset.qrels:
         raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured; use rarityir search for runs")

@@ -412,6 +412,18 @@ def test_where_it_is_not_installed_one_line_names_the_extra(name, monkeypatch, t
             call()
 
 
+def test_an_evaluation_without_its_engine_does_no_work(beir, stories, monkeypatch, tmp_path) -> None:
+    def gone(package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.delenv("RARITYIR_QDRANT", raising=False)
+    monkeypatch.setattr(importlib.import_module("rarityir.indexes.qdrant"), "installed", gone)
+    systems, places = ["dense", "rrf(dense,qdrant:sparse:8)"], {"indexes": str(tmp_path / "i"), "out": str(tmp_path / "o")}
+    with pytest.raises(MissingExtra, match="qdrant needs"):
+        ri.perform(ri.Experiment(dataset=str(beir), encoder=stories, systems=systems, baseline="dense", **places))
+    assert not (tmp_path / "i").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "arg", "words"),
     [
