@@ -61,7 +61,7 @@ class Unfinished:
     @property
     def journal(self) -> Path:
         """Where the unfinished window is kept."""
-        return self.paths[0].with_suffix(".unfinished.npz")
+        return _journal(self.paths)
 
     def take(self, rows: list[int], x_BD: Floats) -> int:
         """Takes some rows and returns how many of them are new; `RarityError` for a value too large for the store."""
@@ -211,7 +211,7 @@ def _encode(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], count: 
     there = min(count, sum(path.exists() for path in paths) * BLOCK)
     if there:
         log.info("resuming: %d of %d documents are encoded", there, count)
-    started, speed, halved = time.monotonic(), Speed(), 0
+    started, speed, halved, new = time.monotonic(), Speed(), 0, 0
     opened: dict[int, Unfinished] = {}
     with _reading(encoder, count - there, speed) as read:
         try:
@@ -219,7 +219,9 @@ def _encode(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], count: 
                 for piece in read(_windows(dataset, encoder, paths, opened)):
                     speed.tokens += piece.tokens
                     halved += piece.halved
-                    advance(opened[piece.window].take(piece.rows, piece.embeddings))
+                    taken = opened[piece.window].take(piece.rows, piece.embeddings)
+                    new += taken
+                    advance(taken)
                     if opened[piece.window].done.all():
                         opened.pop(piece.window).finish()
         finally:
@@ -227,7 +229,7 @@ def _encode(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], count: 
                 unfinished.keep()
     if halved:
         log.warning("batches did not fit in memory and were halved %d times; a lower --batch-tokens saves that", halved)
-    log.info("encoded %d documents in %.1f s (%s)", count - there, time.monotonic() - started, speed.said())
+    log.info("encoded %d documents in %.1f s (%s)", new, time.monotonic() - started, speed.said())
 
 
 def _windows(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], opened: dict[int, Unfinished]) -> Iterator[Window]:
@@ -237,9 +239,15 @@ def _windows(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], opened
     for number, first in enumerate(range(0, len(paths), WINDOW)):
         texts = [doc.text for doc in islice(docs, WINDOW * BLOCK)]
         blocks = paths[first : first + WINDOW]
-        if not all(path.exists() for path in blocks):
-            opened[number] = Unfinished.found(blocks, BLOCK, (len(texts), encoder.dim), dtype)
-            yield Window(number, texts, ~opened[number].done)
+        if all(path.exists() for path in blocks):
+            _journal(blocks).unlink(missing_ok=True)  # a kill fell between the last block and this
+            continue
+        opened[number] = Unfinished.found(blocks, BLOCK, (len(texts), encoder.dim), dtype)
+        yield Window(number, texts, ~opened[number].done)
+
+
+def _journal(paths: tuple[Path, ...]) -> Path:
+    return paths[0].with_suffix(".unfinished.npz")
 
 
 @contextmanager

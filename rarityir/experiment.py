@@ -87,7 +87,7 @@ class Experiment:
                 raise UnknownName(f"{where}: unknown key {key!r}; known: {', '.join(kinds)}")
             if kinds[key] is tuple and (not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value)):
                 raise BadInput(f"{where}: {key} must be a list of names")
-            if kinds[key] in (bool, int, str) and not isinstance(value, kinds[key]):
+            if kinds[key] in (bool, int, str) and type(value) is not kinds[key]:  # to isinstance a truth value is a number
                 raise BadInput(f"{where}: {key} must be {kinds[key].__name__}, not {type(value).__name__}")
         return dataclasses.replace(self, **values)
 
@@ -138,6 +138,8 @@ def perform(experiment: Experiment) -> Report:
     `.tex`, `.csv`, `.json`, `topics.json` (every measure of every topic) and `provenance.json`.
     """
     systems = experiment.check()
+    for name in sorted({leaf.index.name for system in systems for leaf in leaves(system) if leaf.index}):
+        registry.resolve("indexes", name).version()  # a package that is missing is told of now, not after hours
     dataset = load_dataset(experiment.dataset)
     if not dataset.qrels:
         raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured; use rarityir search for runs")

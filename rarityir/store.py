@@ -75,6 +75,14 @@ def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | No
     return found
 
 
+def check_begun(folder: Path, identity: Mapping[str, Json]) -> None:
+    """Raises `StaleArtefact` for a partial folder of another identity: its work is not thrown away unasked."""
+    wanted, begun = json.loads(json.dumps(identity)), _read(folder / PARTIAL)
+    if begun not in (None, wanted) and _files(folder, checksums=False):
+        difference = differing(begun, wanted)
+        raise StaleArtefact(f"{folder} was begun with {difference}; repeat that command, or remove it: rm -r {folder}")
+
+
 def verify(folder: Path) -> None:
     """Checks every file of a complete folder against its checksum; raises `StaleArtefact` at the first that differs."""
     found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -95,7 +103,7 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
 
     Holds the folder's lock meanwhile; a second process waits up to `wait` seconds, then gets `Busy`. When the block
     ends well the manifest is written: identity, `facts` (which the caller may fill meanwhile), size and SHA-256 of
-    every file. A partial folder of another identity is a `StaleArtefact`: its work is not thrown away unasked.
+    every file. A partial folder of another identity is a `StaleArtefact`, as `check_begun` says.
     """
     if manifest(folder, identity) is not None:
         yield False
@@ -105,11 +113,8 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
         if manifest(folder, identity) is not None:  # another process finished it while we waited
             yield False
             return
-        wanted = json.loads(json.dumps(identity))
-        begun = _read(folder / PARTIAL)
-        if begun not in (None, wanted) and _files(folder, checksums=False):
-            difference = differing(begun, wanted)
-            raise StaleArtefact(f"{folder} was begun with {difference}; repeat that command, or remove it: rm -r {folder}")
+        wanted, begun = json.loads(json.dumps(identity)), _read(folder / PARTIAL)
+        check_begun(folder, identity)
         if begun is None and any(path.name != LOCK for path in folder.iterdir()):
             raise StaleArtefact(f"{folder} holds files that were not built here, and they are left alone; choose another folder")
         if begun != wanted:

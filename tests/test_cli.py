@@ -108,6 +108,7 @@ def test_an_experiment_file_with_an_unknown_key_or_a_wrong_type_is_one_line(caps
         ('encoders = ["demo"]', "unknown key 'encoders'"),
         ('systems = "bm25"', "systems must be a list"),
         ('cutoff = "many"', "cutoff must be int"),
+        ("seed = true", "seed must be int, not bool"),
         ("systems = [", "is not TOML"),
     ):
         Path("e.toml").write_text(text)

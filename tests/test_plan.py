@@ -31,7 +31,7 @@ from rarityir.planning.plan import Job
 from rarityir.report.plan import Plan, Step, duration, size
 from rarityir.subcollection import Pool, Sample, expected, narrow
 from rarityir.systems import Part, System
-from rarityir.types import RarityError
+from rarityir.types import RarityError, StaleArtefact
 
 SYSTEMS = [System.parse("dense"), System.parse("sparse:8")]
 
@@ -199,6 +199,9 @@ def test_what_is_there_is_reused(tmp_path: Path, stories: str) -> None:
     assert steps(found)["embeddings"].seconds == pytest.approx(
         found.tokens / 100 * 276 / 1300 + 4 * encoder.dim * 276 / 1e6, abs=0.1
     )
+    half = load_encoder(stories, store_dtype="float16")
+    with pytest.raises(StaleArtefact, match="was begun with store_dtype null, now float16"):
+        plan.begin(Job(dataclasses.replace(dataset, docs_count=1300), half, SYSTEMS, 100, indexes))
     shutil.rmtree(corpus.folder)
     assert steps(plan.plan(Job(dataset, encoder, SYSTEMS, 100, indexes)))["embeddings"].reused == ""
 
@@ -314,6 +317,19 @@ def test_engines_are_planned_to_hold_what_they_have_whether_they_are_here_or_not
         plan.begin(job)
     if "dense" in name:
         plan.begin(dataclasses.replace(job, systems=SYSTEMS[:1]))  # from disk
+
+
+@pytest.mark.parametrize("name", ["milvus:dense", "qdrant:dense:hnsw,8", "qdrant:sparse:8"])
+def test_nothing_is_tried_on_a_server(name: str, tmp_path: Path, stories: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tried(*_: object) -> None:
+        raise AssertionError("something was built")
+
+    monkeypatch.setenv(f"RARITYIR_{name.partition(':')[0].upper()}", "http://host:1")
+    monkeypatch.setattr(calibration, "flat", tried)
+    monkeypatch.setattr(calibration, "reading", tried)
+    dataset = load_dataset(str(write_beir(tmp_path / "d")))
+    job = Job(dataset, load_encoder(stories), [System.parse(name)], 10, tmp_path / "i", until="index")
+    assert "assumed" in steps(plan.plan(job))[name].basis
 
 
 def test_a_judged_sub_collection_is_planned_by_its_own_size(tmp_path: Path, stories: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import shutil
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 from tiny import write_beir
 
-from rarityir import embeddings
+from rarityir import embeddings, store
 from rarityir.corpus import prepare
 from rarityir.datasets import load_dataset
 from rarityir.encoders.batching import Execution
@@ -208,7 +209,9 @@ class Interrupted:
         return np.array([[len(text), 0.1, self.largest] for text in texts], np.float32)
 
 
-def test_what_was_read_of_a_window_is_kept_when_reading_stops(dataset: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_what_was_read_of_a_window_is_kept_when_reading_stops(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(embeddings, "BLOCK", 64)
     data = load_dataset(str(dataset))
     corpus = prepare(data, tmp_path)
@@ -217,10 +220,26 @@ def test_what_was_read_of_a_window_is_kept_when_reading_stops(dataset: Path, tmp
     folder = tmp_path / corpus.folder.name / "counted" / "embeddings"
     assert len(list(folder.glob("??????.npy"))) == 8  # the first window; three blocks of the second are kept beside it
     again = Interrupted(None)
-    found = np.concatenate(list(embeddings.embed(data, corpus, again)))
+    with caplog.at_level(logging.INFO, "rarityir"):
+        found = np.concatenate(list(embeddings.embed(data, corpus, again)))
     assert again.read == BLOCKS - 11
+    assert f"encoded {DOCUMENTS - 11 * 64} documents" in caplog.text
     assert found[:, 0].tolist() == [len(doc.text) for doc in data.docs()]
     assert not list(folder.glob("*.npz"))
+
+
+def test_what_was_kept_of_a_window_that_is_whole_goes(dataset: Path, tmp_path: Path) -> None:
+    data = load_dataset(str(dataset))
+    corpus = prepare(data, tmp_path)
+    folder = embeddings.embed(data, corpus, Interrupted(None)).folder
+    whole = contents(folder)
+    (folder / store.MANIFEST).unlink()  # as a kill leaves it that falls between the last block and what was kept
+    store.write_json(folder / store.PARTIAL, embeddings.identify(corpus, Interrupted(None)))
+    (folder / "000000.unfinished.npz").touch()
+    again = Interrupted(None)
+    embeddings.embed(data, corpus, again)
+    assert again.read == 0
+    assert contents(folder) == whole
 
 
 def test_embeddings_stored_as_float16_are_read_as_float32_and_are_another_store(dataset: Path, tmp_path: Path) -> None:

@@ -72,11 +72,15 @@ def export(
 
 
 def _system(name: str, kind: str, out: Path, how: dict[str, Any], options: dict[str, Any], *, as_json: bool) -> None:
-    from rarityir.integrations import corpora
+    from rarityir.integrations import corpora, impacts
     from rarityir.systems import System
 
     system = System.parse(name)
     corpora.check(kind, system, out)
+    if how["levels"] and (kind not in impacts.KINDS or not (system.index and system.index.name == "sparse")):
+        raise click.UsageError(f"--levels is for impacts in whole numbers, which {kind} does not get of {system}")
+    if how["cutoff"] and kind not in impacts.FORMS:
+        raise click.UsageError(f"--cutoff is for requests, and {kind} gets none")
     if options.get("dataset") is None:
         raise click.UsageError("a system reads documents; give --dataset")
     facts = corpora.export(kind, retriever(options), system, out, **given(how))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rarityir import embeddings, store
 from rarityir.cluster.on_ray import connected, search
+from rarityir.cluster.recipe import ENCODED
 from rarityir.cluster.shards import Encoded
 from rarityir.indexes.topk import pad
 from rarityir.retrieval import Retriever, tagged, without_own
@@ -24,8 +25,8 @@ def answer(source: Retriever, system: System, found: Encoded, cutoff: int, clust
     if str(system).replace("dense:flat", "dense") != held:
         raise RarityError(f"{found.folder} holds vectors of {held}, not of {system}; search {held}, or encode with that filter")
     wanted = embeddings.identify(source.corpus, source.encoder)
-    difference = store.differing({key: found.identity.get(key) for key in wanted}, wanted)
-    if difference:
+    made = {key: value for key, value in found.identity.items() if key not in ENCODED}
+    if difference := store.differing(made, wanted):
         raise StaleArtefact(f"{found.folder} was made of something else: {difference}")
     own = source.dataset.drops_query_document
     q_QD = source.encoder.encode_query(list(source.dataset.topics.values()))

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+ENCODED = ("corpus", "window", "emb", "filter", "filter_sha256", "sparse")  # what an identity says beside the embeddings'
+
+
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """An encoder, a filter or none, and tokens or none, for a corpus of so many documents; sent to every process.

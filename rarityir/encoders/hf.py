@@ -229,7 +229,9 @@ class HFEncoder:
         if self.execution.compile:
             return torch.compile(self._lm.base_model, dynamic=True)
         base = self._lm.base_model
-        return packing.packed(base, self._lm.get_output_embeddings()) if self._packs else base
+        if not self._packs:
+            return base
+        return packing.packed(base, lambda: base(input_ids=_few(self._lm), use_cache=False), self._lm.get_output_embeddings())
 
     @cached_property
     def _packs(self) -> bool:
@@ -351,7 +353,7 @@ def _check_space(model: Any, name: str) -> None:
     head = model.get_output_embeddings()
     if head is None:
         raise RarityError(f"{name} has no output head, so its embeddings cannot be read as tokens")
-    ids = torch.arange(1, 9, device=model.device)[None] % model.config.get_text_config().vocab_size
+    ids = _few(model)
     with torch.inference_mode():
         logits = model(input_ids=ids, use_cache=False).logits[0, -1].float()
         ours = head(model.base_model(input_ids=ids, use_cache=False).last_hidden_state)[0, -1].float()
@@ -363,3 +365,10 @@ def _check_space(model: Any, name: str) -> None:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+
+
+def _few(model: Any) -> Any:
+    """A few tokens (1, T) that the model is tried on."""
+    import torch
+
+    return torch.arange(1, 9, device=model.device)[None] % model.config.get_text_config().vocab_size

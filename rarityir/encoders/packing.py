@@ -29,18 +29,36 @@ def serves() -> bool:
     return bool(torch.allclose(found_BK, x_BD @ weight_KD.T, rtol=1e-5))
 
 
-def packed(model: Any, head: Any = None) -> Any:
-    """Makes every linear layer of a float32 model on the CPU, but its head, multiply by its packed weight; returns the model.
+def packed(model: Any, run: Callable[[], Any], head: Any = None) -> Any:
+    """Makes the linear layers of a float32 model on the CPU multiply by their packed weights; returns the model.
 
-    The weights themselves are given up, so that memory holds them once: zeros of their shape, which take no memory, remain.
+    Those are packed that `run` calls, but for the head: a layer whose weight the model takes by itself, as Mamba its step's
+    and LongCat its router's, stays as it is. The weights themselves are given up, so that memory holds them once: NaN of
+    their shape, which take no memory, remain, so that a model that takes one all the same gives no embedding.
     """
     import torch
 
-    for layer in model.modules():
-        if type(layer) is torch.nn.Linear and layer is not head and layer.weight.dtype == torch.float32:
+    for layer in _called(model, run):
+        if layer is not head and layer.weight.dtype == torch.float32:
             layer.forward = product(layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
-            layer.weight = torch.nn.Parameter(torch.zeros(1, 1).expand(layer.weight.shape), requires_grad=False)
+            layer.weight = torch.nn.Parameter(torch.full((1, 1), torch.nan).expand(layer.weight.shape), requires_grad=False)
     return model
+
+
+def _called(model: Any, run: Callable[[], Any]) -> list[Any]:
+    """The linear layers that are called while `run` does its work."""
+    import torch
+
+    found: dict[Any, None] = {}
+    layers = [layer for layer in model.modules() if type(layer) is torch.nn.Linear]
+    hooks = [layer.register_forward_hook(lambda layer, *_: found.setdefault(layer)) for layer in layers]
+    try:
+        with torch.inference_mode():
+            run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return list(found)
 
 
 def product(weight_KD: Any, bias_K: Any) -> Callable[[Any], Any]:

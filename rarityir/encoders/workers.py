@@ -155,7 +155,7 @@ def _start(encoder: HFEncoder, i: int, workers: list[tuple[Any, Connection]]) ->
 
 
 def _crew(encoder: HFEncoder, given: Iterator[Batch], workers: list[tuple[Any, Connection]]) -> Iterator[Piece]:
-    pipes = {pipe: process for process, pipe in workers}
+    pipes = [pipe for _, pipe in workers]
     under_way = dict.fromkeys(pipes, 0)
     try:
         for _ in range(AHEAD):
@@ -170,10 +170,8 @@ def _crew(encoder: HFEncoder, given: Iterator[Batch], workers: list[tuple[Any, C
                 under_way[pipe] += _give(pipe, given) - 1
                 yield found
     except (EOFError, ConnectionError):
-        ended = next(process for pipe, process in pipes.items() if _gone(process))
-        how = f"signal {-ended.exitcode}" if (ended.exitcode or 0) < 0 else f"status {ended.exitcode}"
         raise RarityError(
-            f"a worker of {encoder.name} ended with {how} (9 is often a lack of memory); what is encoded stays: "
+            f"a worker of {encoder.name} ended{_how([process for process, _ in workers])}; what is encoded stays: "
             "give the command again, with fewer --workers"
         ) from None
 
@@ -184,9 +182,15 @@ def _give(pipe: Connection, given: Iterator[Batch]) -> int:
     return batch is not None
 
 
-def _gone(process: Any) -> bool:
-    process.join(1)
-    return process.exitcode is not None
+def _how(processes: list[Any]) -> str:
+    """How the first of them that is gone within a second ended; nothing where none is."""
+    gone = wait([process.sentinel for process in processes], 1)
+    ended = next((process for process in processes if process.sentinel in gone), None)
+    if ended is None:
+        return ""
+    ended.join(1)
+    code = ended.exitcode or 0
+    return f" with {f'signal {-code}' if code < 0 else f'status {code}'} (9 is often a lack of memory)"
 
 
 def _serve(encoder: HFEncoder, pipe: Connection, inherited: list[Connection]) -> None:

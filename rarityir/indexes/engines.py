@@ -56,10 +56,14 @@ class Held(Protocol):
 
 
 class Engine(Protocol):
-    """Makes and opens what a folder holds or names. `most` is how many documents the engine finds for a query at most."""
+    """Makes and opens what a folder holds or names. `most` is how many documents the engine finds for a query at most.
+
+    `server` is the environment variable that names one.
+    """
 
     name: str
     most: int
+    server: str
 
     def version(self) -> str:
         """Returns the engine's release, and the server where there is one; `MissingExtra` where it is not installed."""
@@ -86,6 +90,11 @@ class SparseEngine:
     def version(self) -> str:
         """Returns what else the stored form depends on: how impacts are made, the engine's release, and its server."""
         return f"canonical tokens, 8 bits, {self._engine.version()}"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a server holds what is built, and keeps it when the folder is removed."""
+        return bool(address(self._engine.server))
 
     def settings(self, arg: str) -> ImpactSettings:
         """Returns how documents and queries become impacts."""
@@ -174,6 +183,11 @@ class DenseEngine:
     def exact(self, arg: str) -> str:
         """Returns the index that holds the same vectors, whose results the engine's are measured against."""
         return "dense"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a server holds what is built, and keeps it when the folder is removed."""
+        return bool(address(self._engine.server))
 
     def _kind(self, arg: str) -> Kind | None:
         """The graph that an argument names; None where every vector is looked at."""

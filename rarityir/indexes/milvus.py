@@ -33,7 +33,7 @@ _opened: Counter[str] = Counter()  # Lite serves a file once in a process, whoev
 class Milvus:
     """Milvus behind `engines.Engine`."""
 
-    name, most = "milvus", 16384
+    name, most, server = "milvus", 16384, SERVER
 
     def version(self) -> str:
         """Returns the releases, and the server where there is one."""
@@ -49,11 +49,12 @@ class Milvus:
         earlier = kept_name(folder)
         if not address(SERVER):
             shutil.rmtree(folder / _FILE, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
         name = "rarityir_" + uuid.uuid4().hex
-        keep_name(folder, name)
         found = Collection(folder, name, form)
         if earlier:
             found.drop(earlier)
+        keep_name(folder, name)  # not before the earlier one is gone, which nothing else names
         found.begin()
         return found
 

@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
@@ -88,7 +89,8 @@ def take(corpus: str, doc_ids: Sequence[str], probes: Callable[[], Mapping[int, 
             raise RarityError(f"it holds {chosen.documents:,} documents, the corpus {len(doc_ids):,}")
         with _offered(chosen, folder) as files:
             target = folder / "lucene"
-            target.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)  # an index that was begun here
+            target.mkdir(parents=True)
             for name, file in files:
                 with (target / name).open("wb") as out:
                     shutil.copyfileobj(file, out, 1 << 20)
@@ -166,7 +168,7 @@ def _download(chosen: Prebuilt, archive: Path) -> None:
                         digest.update(block)
                         out.write(block)
                         advance(len(block))
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             reason = str(error)
             continue
         if digest.hexdigest() == chosen.md5:

@@ -33,7 +33,7 @@ _WAIT = 0.2  # seconds between two looks at whether a server has indexed
 class Qdrant:
     """Qdrant behind `engines.Engine`."""
 
-    name, most = "qdrant", 2**32 - 1
+    name, most, server = "qdrant", 2**32 - 1, SERVER
 
     def version(self) -> str:
         """Returns the release, and the server where there is one."""
@@ -51,10 +51,10 @@ class Qdrant:
             (folder / _EDGE).mkdir(parents=True)
             return Edge.create(folder / _EDGE, form)
         earlier, name = kept_name(folder), "rarityir_" + uuid.uuid4().hex
-        keep_name(folder, name)
         found = Collection(folder, name, form)
         if earlier:
             found.drop(earlier)
+        keep_name(folder, name)  # not before the earlier one is gone, which nothing else names
         found.begin()
         return found
 

@@ -101,5 +101,6 @@ class Outlay:
             each = mean / rate.each + mean * vocabulary * dim / self.rates.multiplying
         else:
             each = self.rates.lens(kind, part.arg, self.count)
+        told = self.rates.measured(kind)
         met = self.topics * QUERY * settings.keep * self.count / max(1, vocabulary)
-        return Made(each * self.count, met / POSTINGS, *held, f"{basis}; {1e3 * each:.2f} ms a document, {self.rates.measured}")
+        return Made(each * self.count, met / POSTINGS, *held, f"{basis}; {1e3 * each:.2f} ms a document, {told}")

@@ -204,9 +204,10 @@ class _Planning:
         """The documents that are encoded already."""
         if not self._corpus:
             return 0
-        folder = self._home / "embeddings"
-        if store.manifest(folder, identify(self._corpus, self.job.encoder)):
+        folder, identity = self._home / "embeddings", identify(self._corpus, self.job.encoder)
+        if store.manifest(folder, identity):
             return self._count
+        store.check_begun(folder, identity)
         return min(self._count, BLOCK * len(list(folder.glob("[0-9]*.npy"))))
 
     @property

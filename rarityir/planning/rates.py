@@ -100,13 +100,13 @@ class Rates:
         if key not in self._dense:
             each = 8 * width / self.multiplying + 4 * width / self.writing
             known = Tried(0.0, each, 4.0 * width, width / self.multiplying, "assumed", 1)
-            self._dense[key] = known if self.brief else calibration.flat(width, kind, arg)
+            self._dense[key] = known if self.brief or _elsewhere(kind) else calibration.flat(width, kind, arg)
         return self._dense[key]
 
     def lens(self, kind: Any, arg: str, documents: int) -> float:
         """Returns the seconds in which an embedding is read as its best tokens and those are indexed."""
         settings, key = kind.settings(arg), kind.key(arg)
-        if self.brief:
+        if self.brief or _elsewhere(kind):
             return 4 * len(self.encoder.tokens()) * self.encoder.dim / self.multiplying
         if key not in self._lenses:
             self.encoding(documents)
@@ -116,10 +116,9 @@ class Rates:
             self._lenses[key] = calibration.reading(self._encoded[1], lens, kind, arg)
         return self._lenses[key]
 
-    @property
-    def measured(self) -> str:
-        """What says where the rates come from."""
-        return "assumed" if self.brief else "measured"
+    def measured(self, kind: Any) -> str:
+        """What says where the rates of an index come from."""
+        return "assumed" if self.brief or _elsewhere(kind) else "measured"
 
     def answering(self, measures: Sequence[str]) -> tuple[float, float]:
         """Returns the seconds before runs are measured, and of a hit."""
@@ -127,3 +126,8 @@ class Rates:
         if key not in self._answering:
             self._answering[key] = (0.0, HIT) if self.brief else calibration.answering(measures)
         return self._answering[key]
+
+
+def _elsewhere(kind: Any) -> bool:
+    """Whether an index is built on a server, where a plan tries nothing: what it tried would stay there."""
+    return getattr(kind, "elsewhere", False) is True

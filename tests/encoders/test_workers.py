@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import connection
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,19 @@ def test_a_worker_that_dies_is_one_line_and_no_process_is_left():
             list(pieces)
     assert "\n" not in str(caught.value)
     assert children() == before
+
+
+@linux
+def test_a_worker_that_hangs_up_and_has_not_ended_is_one_line_too(monkeypatch):
+    monkeypatch.setattr(workers, "wait", lambda given, timeout=None: [] if timeout else connection.wait(given))
+    encoder = load_encoder(str(STORIES), device="cpu", batch_tokens=64, workers=2)
+    before = children()
+    with encoder.reading(len(TEXTS)) as read:
+        pieces = read(windows(TEXTS * 30))
+        next(pieces)
+        os.kill(min(children() - before), signal.SIGKILL)
+        with pytest.raises(RarityError, match=r"^a worker of stories260K ended; what is encoded stays"):
+            list(pieces)
 
 
 @linux

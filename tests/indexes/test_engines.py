@@ -372,8 +372,10 @@ def test_a_server_that_does_not_answer_is_one_line(name, monkeypatch, tmp_path) 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv(f"RARITYIR_{name.upper()}", f"http://127.0.0.1:{port}")
+    engines.keep_name(tmp_path, "earlier")
     with pytest.raises(RarityError, match=rf"^(Milvus|Qdrant) [^\n]*127.0.0.1:{port}[^\n]*$"):
         registry.resolve("indexes", f"{name}:dense").build("", [np.ones((1, 2), np.float32)], tmp_path)
+    assert engines.kept_name(tmp_path) == "earlier"  # is still to be dropped
 
 
 @pytest.mark.parametrize("name", ["milvus", "qdrant"])
@@ -408,6 +410,18 @@ def test_where_it_is_not_installed_one_line_names_the_extra(name, monkeypatch, t
     for call in (module.SPARSE.version, lambda: module.DENSE.build("", [np.ones((1, 2), np.float32)], tmp_path)):
         with pytest.raises(MissingExtra, match=line):
             call()
+
+
+def test_an_evaluation_without_its_engine_does_no_work(beir, stories, monkeypatch, tmp_path) -> None:
+    def gone(package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.delenv("RARITYIR_QDRANT", raising=False)
+    monkeypatch.setattr(importlib.import_module("rarityir.indexes.qdrant"), "installed", gone)
+    systems, places = ["dense", "rrf(dense,qdrant:sparse:8)"], {"indexes": str(tmp_path / "i"), "out": str(tmp_path / "o")}
+    with pytest.raises(MissingExtra, match="qdrant needs"):
+        ri.perform(ri.Experiment(dataset=str(beir), encoder=stories, systems=systems, baseline="dense", **places))
+    assert not (tmp_path / "i").exists()
 
 
 @pytest.mark.parametrize(

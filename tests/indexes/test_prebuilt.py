@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import http.client
 import io
 import json
 import logging
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 from tiny import write_beir
 
+from rarityir import store
 from rarityir.datasets import load_dataset
 from rarityir.indexes import java, prebuilt
+from rarityir.indexes.bm25 import BM25Index
 from rarityir.indexes.prebuilt import Prebuilt
 from rarityir.retrieval import Retriever
 from rarityir.subcollection import narrow
@@ -73,8 +76,16 @@ def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Retriever:
     return Retriever(dataclasses.replace(dataset, corpus="msmarco-passage"), NoEncoder(), tmp_path / "indexes")
 
 
+def cut_off(*_: object, **__: object) -> None:
+    raise http.client.IncompleteRead(b"some")
+
+
 def offer(monkeypatch: pytest.MonkeyPatch, *choices: Prebuilt) -> None:
     monkeypatch.setattr(prebuilt, "known", lambda corpus: list(choices) if corpus == "msmarco-passage" else [])
+
+
+def identity(whole: Retriever) -> dict[str, str]:
+    return {"index": "bm25", "form": BM25Index.version(), "documents": whole.corpus.digest}
 
 
 def rows(retriever: Retriever, cutoff: int) -> list[list[int]]:
@@ -99,10 +110,15 @@ def test_a_prebuilt_index_ranks_as_one_built_here_at_every_cutoff(
         ),
     )
     monkeypatch.setattr(prebuilt, "TIES", 2)
+    home = tmp_path / "indexes" / "msmarco-passage" / "bm25"
+    begun = home / "lucene" / "_9.cfs"  # of an index that was begun here, and stopped
+    begun.parent.mkdir(parents=True)
+    begun.touch()
+    store.write_json(home / store.PARTIAL, identity(whole))
     with caplog.at_level(logging.WARNING, "rarityir"):
         found = {cutoff: rows(whole, cutoff) for cutoff in (1, 2, 7, 40, 100, 1000)}
     assert caplog.messages == []
-    home = tmp_path / "indexes" / "msmarco-passage" / "bm25"
+    assert not begun.exists()
     facts = json.loads((home / "manifest.json").read_text())["facts"]
     assert facts["prebuilt"]["name"] == "fake-slim"
     assert whole.search(BM25, 7).cost["prebuilt"] == facts["prebuilt"]
@@ -129,7 +145,8 @@ def test_the_cache_is_used_without_a_network(tmp_path: Path, whole: Retriever, m
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("checksum", "the checksum of file://"), ("nowhere", "nowhere"), ("offline", "HF_HUB_OFFLINE is set"),
+        ("checksum", "the checksum of file://"), ("nowhere", "nowhere"), ("cut", "IncompleteRead"),
+        ("offline", "HF_HUB_OFFLINE is set"),
         ("texts", "it was made"), ("stems", "it was made"), ("stops", "stop word"), ("count", "it holds 239 documents"),
         ("shuffled", "it was made of other texts"), ("part", "it holds 200 documents"), ("ids", "not in the order of their ids"),
     ],
@@ -153,6 +170,8 @@ def test_what_is_not_this_corpus_is_not_used_and_the_corpus_is_indexed(
         one = dataclasses.replace(one, md5="0" * 32)
     if wrong == "nowhere":
         one = dataclasses.replace(one, urls=("file:///nowhere",))
+    if wrong == "cut":
+        monkeypatch.setattr(prebuilt.urllib.request, "urlopen", cut_off)
     if wrong == "offline":
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     if wrong == "ids":

@@ -338,6 +338,9 @@ def test_the_command_writes_what_it_says_and_replaces_its_own(beir, stories, tmp
         (["--to", "faiss", "--filter", "edge:2", "--system", "dense"], "--filter is part of the system's name"),
         (["--to", "faiss", "--filter", "edge:2", "--cutoff", "3"], "--levels and --cutoff are for --system"),
         (["--to", "qdrant", "--system", "dense"], "a system reads documents; give --dataset"),
+        (["--to", "vespa", "--system", "dense+edge:2", "--levels", "9"], "which vespa does not get of dense+edge:2"),
+        (["--to", "parquet", "--system", "sparse:8", "--levels", "9"], "which parquet does not get of sparse:8"),
+        (["--to", "anserini", "--system", "sparse:8", "--cutoff", "9"], "--cutoff is for requests, and anserini gets none"),
     ],
 )
 def test_options_that_do_not_go_together_are_told_of(args, words, tmp_path) -> None:

@@ -1,0 +1,33 @@
+"""What a folder of a cluster is searched for, and what is refused before anything is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rarityir.cluster import Recipe
+from rarityir.cluster.answers import answer
+from rarityir.cluster.recipe import ENCODED
+from rarityir.embeddings import identify
+from rarityir.systems import System
+from rarityir.types import StaleArtefact
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"store_dtype": "float16"}, "store_dtype float16, now null"),
+        ({"encoder.attention": "eager"}, "encoder.attention eager, now null"),
+        ({"encoder.pooling": "last"}, "encoder.pooling last, now mean"),
+        ({"documents": "0" * 64}, "documents 0000000000000000…, now"),
+    ],
+)
+def test_embeddings_that_one_machine_would_not_have_are_refused(one: Any, other: dict[str, str], told: str) -> None:
+    identity = Recipe.of(one.corpus, one.encoder).identity
+    assert {*identity} == {*identify(one.corpus, one.encoder), *ENCODED}
+    found: Any = SimpleNamespace(folder=Path("out"), identity={**identity, **other})
+    with pytest.raises(StaleArtefact, match=f"out was made of something else: {told}"):
+        answer(one.source, System.parse("dense"), found, 10)
