@@ -103,5 +103,6 @@ def options(text: str, known: Mapping[str, Callable[[str], Any]], where: str) ->
         try:
             values[key] = known[key](value)
         except ValueError:
-            raise RarityError(f"{where}: {key}={value!r} is not a {getattr(known[key], '__name__', 'value')}") from None
+            wanted = {int: "whole number", float: "number"}.get(known[key], getattr(known[key], "__name__", "value"))  # type: ignore[call-overload]
+            raise RarityError(f"{where}: {key}={value!r} is not a {wanted}") from None
     return values

@@ -28,7 +28,7 @@ from rarityir.settings import FOREIGN, IdfSettings, ImpactSettings
 from rarityir.systems import Part, System, slug
 from rarityir.tokens import TokenLens, Vocabulary, ask
 from rarityir.tokens.queries import inverse_document_frequencies
-from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Ints, Json
+from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Ints, Json, RarityError
 
 INDEXES = Path("indexes")
 CUTOFF = 1000
@@ -95,6 +95,8 @@ class Retriever:
     def search(self, system: System, cutoff: int = CUTOFF) -> Retrieved:
         """Returns the system's hits and costs; what was already searched here is not searched again."""
         check(system)
+        if cutoff < 1:
+            raise RarityError(f"cutoff is {cutoff}; at least one document must be retrieved")
         key = (str(system), cutoff)
         if key not in self._done:
             self._done[key] = self._fuse(system, cutoff) if system.fusion else self._leaf(system, cutoff)

@@ -108,3 +108,10 @@ def test_recall_is_of_all_exact_rows_whatever_their_order():
     assert recall(np.array([[3, 9, 1], [-1, -1, -1]]), exact) == 2 / 5
     assert recall(np.array([[3, 2, 1], [5, 4, -1]]), exact) == 1
     assert recall(np.array([[-1], [-1]]), np.array([[-1], [-1]])) == 1
+
+
+@pytest.mark.parametrize("system", ["bm25", "dense", "rrf(bm25,dense)"])
+def test_a_cutoff_of_nothing_is_one_line_before_any_work(system, dataset, stories, tmp_path):
+    with pytest.raises(ri.RarityError, match=r"^cutoff is 0; at least one document must be retrieved$"):
+        ri.retrieve(system, ri.load_dataset(dataset), ri.load_encoder(stories), cutoff=0, indexes=tmp_path / "i")
+    assert not (tmp_path / "i").exists()

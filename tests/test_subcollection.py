@@ -129,7 +129,7 @@ def test_a_pool_is_written_as_it_is_read(text):
         ("rrf(bm25,bm25:k1=2):10", "", "would need every document encoded"),
         ("", "-1", "no number of documents"),
         ("", "seed=1", "no number of documents"),
-        ("", "many", "documents='many' is not a int"),
+        ("", "many", "documents='many' is not a whole number"),
         ("bm25:10", "10", "two ways"),
     ],
 )

@@ -91,7 +91,7 @@ class Recipe:
         return pa.schema(fields + tokens)
 
     def check_process(self) -> None:
-        """Raises `RarityError` where this process would give other vectors: other weights, other releases, another device."""
+        """Raises `RarityError` where this process would give other vectors: other weights, other releases, other arithmetic."""
         expected = {name[8:]: value for name, value in self.identity.items() if name.startswith("encoder.")}
         difference = store.differing(expected, self.encoder.identity())
         if difference:

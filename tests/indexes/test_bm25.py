@@ -125,7 +125,7 @@ def test_k1_and_b_change_scores_but_share_one_index(beir: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arg", "words"),
     [
-        ("k1=high", "k1='high' is not a float"),
+        ("k1=high", "k1='high' is not a number"),
         ("k2=1", "unknown option of bm25 'k2'"),
         ("k1=-1", "k1 must be at least 0"),
         ("b=1.5", "b between 0 and 1"),
