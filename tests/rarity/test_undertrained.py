@@ -182,9 +182,8 @@ def test_spreads_are_of_a_normal_distribution_and_judged_in_their_band():
 
 
 def test_bands_hold_enough_tokens_and_never_part_the_rare():
-    cf = np.concatenate(
-        [np.zeros(500), np.full(300, 1), np.full(40, 64), np.full(5, 128), np.full(30, 1000), [10**6] * 3]
-    ).astype(int)
+    rare = [np.zeros(500), np.full(150, 1), np.full(250, 8)]
+    cf = np.concatenate([*rare, np.full(40, 64), np.full(5, 128), np.full(30, 1000), [10**6] * 3]).astype(int)
     usual = np.ones(len(cf), bool)
     found = bands_of(cf, usual)
     assert set(found[:900]) == {0}
