@@ -218,7 +218,7 @@ def test_unused_rows_are_known_by_what_they_are():
         "<0xC0>",
         "<0xC2>",
         "<0xFF>",
-        "[the]",
+        "the[unused1]",
     ]
     forms = Forms.of(vocabulary(pieces, special), rows=18)
     found = unused(forms)
