@@ -12,6 +12,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import StandardScaler
 
 from rarityir.rarity import RarityProbe
+from rarityir.rarity.crossfit import Permutations
 from rarityir.rarity.folds import TEST, grouped, hashes, orders, parted
 from rarityir.rarity.grams import Moments, Plain
 from rarityir.rarity.ridge import best, generalised, generalised_components, rotate, standard
@@ -86,6 +87,20 @@ def test_permutations_move_groups_whole_and_leave_the_test_rows(rng: np.random.G
         ones = [g for g in size if size[g] != 2]
         assert set(groups[found[np.isin(groups, ones), p]].tolist()) <= set(ones)
     assert moved > 500
+
+
+def test_a_permuted_target_brings_its_weight_along(rng: np.random.Generator) -> None:
+    y, counts = rng.standard_normal((30, 2)), rng.integers(0, 9, 30).astype(float)
+    found = Permutations(np.stack([rng.permutation(30) for _ in range(3)], axis=1).astype(np.int32), y, counts)
+    rows = np.array([3, 17, 4])
+    predicted = rng.standard_normal((3, 6))
+    errors = found.errors(rows, predicted)
+    for p in range(3):
+        for t in range(2):
+            source = found.orders[rows, p]
+            squared = (y[source, t] - predicted[:, 2 * p + t]) ** 2
+            assert errors[0, 2 * p + t] == pytest.approx(squared.sum())
+            assert errors[1, 2 * p + t] == pytest.approx(counts[source] @ squared)
 
 
 def test_scores_are_those_of_definition(rng: np.random.Generator) -> None:
