@@ -15,6 +15,7 @@ from rarityir.rarity import RarityProbe
 from rarityir.rarity.crossfit import Permutations
 from rarityir.rarity.folds import TEST, grouped, hashes, orders, parted
 from rarityir.rarity.grams import Moments, Plain
+from rarityir.rarity.increment import joint, surface_rotation
 from rarityir.rarity.ridge import best, generalised, generalised_components, rotate, standard
 from rarityir.rarity.scores import NAMES, describe, frequency_bands, intervals, r2
 from rarityir.types import BadInput, RarityError
@@ -174,6 +175,26 @@ def test_generalised_cross_validation_is_its_formula(rng: np.random.Generator) -
     assert best(np.array([[2.0, np.inf], [1.0, np.inf], [1.0, np.inf]])).tolist() == [2, 2]
 
 
+def test_the_rows_penalty_beside_features_is_chosen_as_by_definition(rng: np.random.Generator) -> None:
+    n, targets = 60, 12
+    x, s = rng.standard_normal((n, 30)), rng.standard_normal((n, 3))
+    y = 0.3 * (x @ rng.standard_normal((30, targets))) + s @ rng.standard_normal((3, targets)) + rng.standard_normal((n, targets))
+    x, s, y = (part - part.mean(axis=0) for part in (x, s, y))
+    columns = np.concatenate([y, s], axis=1)
+    moments = Moments.zeros(30, targets + 3, targets + 3).plus(x, columns, None)
+    surface = surface_rotation(moments, targets, 3, np.zeros(targets + 3))
+    rows = rotate(moments, np.zeros(30))
+    kept, alphas = np.full(targets, 5.0), 10.0 ** np.arange(-2, 6)
+    mixed = rows.columns(targets, targets + 3).cross @ surface.turn
+    found = joint(rows.columns(0, targets), surface, mixed, kept, alphas)
+    z = np.concatenate([x / x.std(axis=0), s / s.std(axis=0)], axis=1)
+    errors = []
+    for alpha in alphas:
+        hat = z @ np.linalg.solve(z.T @ z + np.diag(np.r_[np.full(30, alpha), np.full(3, 5.0)]), z.T)
+        errors.append(((y - hat @ y) ** 2).sum(axis=0) / (1 - (1 + np.trace(hat)) / n) ** 2)
+    assert found.chosen.tolist() == alphas[np.argmin(errors, axis=0)].tolist()
+
+
 def test_a_column_that_rounding_alone_moves_is_constant(rng: np.random.Generator) -> None:
     x = np.stack([rng.standard_normal(50), 1e6 + 1e-10 * rng.standard_normal(50), 1e-12 * rng.standard_normal(50)], axis=1)
     mean = x.mean(axis=0)
@@ -223,6 +244,8 @@ class Short(Plain):
         ({"alphas": [-1.0]}, {}, "alphas"),
         ({"precision": "half"}, {}, "precision"),
         ({"bands": [[4]]}, {}, "components outside"),
+        ({"bands": 0}, {}, "bands 1 or more"),
+        ({"permutations": -1}, {}, "permutations are 0 or more"),
         ({"subspaces": {"a": np.ones((2, 4))}}, {}, "not independent"),
         ({"subspaces": {"a": np.ones((1, 3))}}, {}, "give"),
         ({"targets": ["a", "b"]}, {"y": np.stack([Y, Y, Y], axis=1)}, "2 names for 3"),
