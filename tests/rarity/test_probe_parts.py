@@ -16,6 +16,7 @@ from rarityir.rarity.crossfit import Permutations
 from rarityir.rarity.folds import TEST, grouped, hashes, orders, parted
 from rarityir.rarity.grams import Moments, Plain
 from rarityir.rarity.increment import joint, surface_rotation
+from rarityir.rarity.repair import tried
 from rarityir.rarity.ridge import best, generalised, generalised_components, rotate, standard
 from rarityir.rarity.scores import NAMES, describe, frequency_bands, intervals, r2
 from rarityir.types import BadInput, RarityError
@@ -193,6 +194,14 @@ def test_the_rows_penalty_beside_features_is_chosen_as_by_definition(rng: np.ran
         hat = z @ np.linalg.solve(z.T @ z + np.diag(np.r_[np.full(30, alpha), np.full(3, 5.0)]), z.T)
         errors.append(((y - hat @ y) ** 2).sum(axis=0) / (1 - (1 + np.trace(hat)) / n) ** 2)
     assert found.chosen.tolist() == alphas[np.argmin(errors, axis=0)].tolist()
+
+
+def test_an_isotonic_map_is_taken_only_where_it_serves_rows_it_has_not_seen(rng: np.random.Generator) -> None:
+    y, weights, folds = rng.standard_normal(200), rng.integers(1, 9, 200).astype(float), np.arange(200) % 5
+    assert tried(y, y, weights, folds) == (0.0, False)
+    error, mapped = tried(y**3, y, weights, folds)
+    assert mapped
+    assert error < 0.05 * (weights @ (y - y**3) ** 2)
 
 
 def test_a_column_that_rounding_alone_moves_is_constant(rng: np.random.Generator) -> None:

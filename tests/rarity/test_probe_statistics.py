@@ -156,6 +156,25 @@ def test_the_head_that_r2_over_types_hides_is_named_and_repaired(rng: np.random.
     assert min(straight.r2_type.value, straight.r2_occurrence.value) > 0.9
 
 
+@pytest.mark.parametrize("purpose", ["balanced", "occurrence"])
+def test_what_a_fold_holds_has_no_say_in_its_own_predictions(purpose: str, rng: np.random.Generator) -> None:
+    x, y, counts = collapse(rng, 1500, 100, 0.65)
+    surface = rng.standard_normal((1500, 2))
+    settings = {"repair": purpose, "replicates": 5, "permutations": 2}
+    first = RarityProbe(**settings).fit(x, y, counts=counts, surface=surface).result
+    for k in (-1, 0, 3):
+        mine = first.folds == k
+        other = np.where(mine, y[::-1] * 5 + rng.standard_normal(1500), y)
+        second = RarityProbe(**settings).fit(x, other, counts=counts, surface=surface).result
+        assert (second.folds == first.folds).all()
+        assert first.repaired is not None
+        assert second.repaired is not None
+        for before, after in ((first.predicted, second.predicted), (first.repaired.predicted, second.repaired.predicted)):
+            assert np.abs(before[mine] - after[mine]).max() < 1e-8
+            assert k == -1 or np.abs(before[~mine] - after[~mine]).max() > 0.01
+        assert second.repaired.chosen[k] == first.repaired.chosen[k]
+
+
 def test_repair_of_noise_promises_nothing(rng: np.random.Generator) -> None:
     counts = np.maximum(np.round(1e4 / np.arange(1, 801)), 1.0)
     found = []
