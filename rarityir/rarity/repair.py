@@ -199,15 +199,8 @@ def repaired(
         targets,
     )
     places, best = _penalties(bench)
-    count, last = bench.folds, len(bench.remedies)
-    fits = []
-    for j in range(count):
-        outer = [bench.fit(bench.remedies[r], places[r][j], (j,)) for r in range(last)]
-        here = {f"out{r}": fit for r, fit in enumerate(outer)}
-        for k, r in ((k, r) for k in range(count) for r in range(last)):
-            here[f"in{r}-{k}"] = bench.fit(bench.remedies[r], places[r][k], (k, j)) if k != j else outer[r]
-        fits.append(here)
-    of_all = [bench.fit(bench.remedies[r], places[r][count], ()) for r in range(last)]
+    count = bench.folds
+    fits, of_all = _fits(bench, places)
     final = {name: of_all[int(name.removeprefix("out").removeprefix("in").partition("-")[0])] for name in fits[0]}
     found, _ = predictions(wide, folds_V, fits, final, x_mean, block=block)
     predicted, choices, maps = _chosen(found, y_VT, counts_V / counts_V[used].mean(), folds_V, bench)
@@ -270,6 +263,19 @@ def _penalties(bench: _Bench) -> tuple[list[list[Ints]], dict[str, Vectors]]:
         found.append([np.argmin(np.einsum("wat,wt->at", errors, bench.shares(k)), axis=0) for k, errors in enumerate(total)])
         by_name[remedy.name] = total[count][:, found[-1][count], np.arange(bench.targets)] / bench.totals[count]
     return found, by_name
+
+
+def _fits(bench: _Bench, places: list[list[Ints]]) -> tuple[list[dict[str, Linear]], list[Linear]]:
+    """Returns, for the rows of each fold j, every remedy's fit without j (`out`), without j and k (`in`); and those of all."""
+    count, last = bench.folds, len(bench.remedies)
+    fits = []
+    for j in range(count):
+        outer = [bench.fit(bench.remedies[r], places[r][j], (j,)) for r in range(last)]
+        here = {f"out{r}": fit for r, fit in enumerate(outer)}
+        for k, r in ((k, r) for k in range(count) for r in range(last)):
+            here[f"in{r}-{k}"] = bench.fit(bench.remedies[r], places[r][k], (k, j)) if k != j else outer[r]
+        fits.append(here)
+    return fits, [bench.fit(bench.remedies[r], places[r][count], ()) for r in range(last)]
 
 
 def _chosen(
