@@ -16,7 +16,7 @@ from rarityir.rarity.crossfit import Permutations
 from rarityir.rarity.folds import TEST, grouped, hashes, orders, parted
 from rarityir.rarity.grams import Moments, Plain
 from rarityir.rarity.increment import joint, surface_rotation
-from rarityir.rarity.repair import tried
+from rarityir.rarity.repair import Widened, tried
 from rarityir.rarity.ridge import best, generalised, generalised_components, rotate, standard
 from rarityir.rarity.scores import NAMES, describe, frequency_bands, intervals, r2
 from rarityir.types import BadInput, RarityError
@@ -194,6 +194,21 @@ def test_the_rows_penalty_beside_features_is_chosen_as_by_definition(rng: np.ran
         hat = z @ np.linalg.solve(z.T @ z + np.diag(np.r_[np.full(30, alpha), np.full(3, 5.0)]), z.T)
         errors.append(((y - hat @ y) ** 2).sum(axis=0) / (1 - (1 + np.trace(hat)) / n) ** 2)
     assert found.chosen.tolist() == alphas[np.argmin(errors, axis=0)].tolist()
+
+
+def test_widened_rows_have_norm_cosine_and_squares_behind_them(rng: np.random.Generator) -> None:
+    x, turn = rng.standard_normal((9, 4)) + 1, np.linalg.qr(rng.standard_normal((4, 2)))[0]
+    x[3] = 0
+    wide = Widened(Plain(x.astype(np.float32)), x.mean(axis=0), turn)
+    found = np.concatenate(list(wide.blocks(4)))
+    assert found.shape == wide.shape == (9, 8)
+    x = x.astype(np.float32).astype(np.float64)
+    assert (found[:, :4] == x).all()
+    norms = np.linalg.norm(x, axis=1)
+    assert np.abs(found[:, 4] - norms).max() < 1e-12
+    cosines = np.where(norms > 0, x @ wide.mean / np.maximum(norms, 1e-9) / np.linalg.norm(wide.mean), 0)
+    assert np.abs(found[:, 5] - cosines).max() < 1e-12
+    assert np.abs(found[:, 6:] - ((x - wide.mean) @ turn) ** 2).max() < 1e-12
 
 
 def test_an_isotonic_map_is_taken_only_where_it_serves_rows_it_has_not_seen(rng: np.random.Generator) -> None:
