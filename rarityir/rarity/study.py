@@ -100,9 +100,11 @@ class Study:
         return (shares[1], shares[0]) if self.sample.x.contextual else shares
 
     def table(self, target: int = 0) -> tuple[scores.Band, ...]:
-        """Returns the table of bias by frequency; in context of each type's mean prediction."""
+        """Returns the table of bias by frequency; in context of each type's mean prediction. `first` are token ids."""
         if not self.sample.x.contextual:
-            return self.result.targets[target].table
+            of = self.sample.types
+            found = self.result.targets[target].table
+            return tuple(band._replace(first=tuple(int(of[row]) for row in band.first)) for band in found)
         used = self.result.folds >= 0
         types, place = np.unique(self.sample.types[used], return_inverse=True)
         size = np.bincount(place)

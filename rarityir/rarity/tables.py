@@ -81,9 +81,8 @@ def bias(found: Study, place: int = 0) -> list[str]:
     """Returns the table of bias by frequency of one target."""
     rows = []
     for band in found.table(place):
-        of = [found.sample.types[i] for i in band.first[:4]] if not found.sample.x.contextual else list(band.first[:4])
         forms = found.sample.forms
-        words = "  ".join(shown(forms.texts[i], forms.pieces[i]) for i in of)
+        words = "  ".join(shown(forms.texts[i], forms.pieces[i]) for i in band.first[:4])
         rows.append(
             (
                 band.name, f"{band.rows:,}", f"{100 * band.share:.1f} %", f"{band.actual:.2f}", f"{band.predicted:.2f}",

@@ -56,6 +56,9 @@ def test_both_r2_stand_side_by_side_with_their_controls(capsys, stories, kept, t
     bands = facts["bands_by_frequency"]["log_idf"]
     assert bands[0]["name"] == "head"
     assert sum(band["share"] for band in bands) == pytest.approx(1)
+    listed = [token for band in bands for token in band["first"]]
+    assert stats.cf[bands[0]["first"]].min() >= stats.cf[bands[1]["first"]].max(), "token ids, the commonest first"
+    assert set(listed) <= set(sample.types)
 
     lines = text.splitlines()
     assert "by type" in text
