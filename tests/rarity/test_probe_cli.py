@@ -45,6 +45,9 @@ def test_both_r2_stand_side_by_side_with_their_controls(capsys, stories, kept, t
     for pairs in facts["r2"].values():
         assert {"ridge", "ols", "surface", "both", "increment", "pca:64"} <= set(pairs)
         assert all(set(pair) == {"type", "occurrence"} for pair in pairs.values())
+    of_all = facts["r2"]["log_idf"]["pca:64"]
+    for way, least in facts["r2"]["log_idf"]["ols"].items():
+        assert of_all[way]["value"] == pytest.approx(least["value"], abs=1e-6), "all components are least squares"
     n, p = (facts["rows"] - facts["probe"]["test_rows"]) * 0.8, 64
     assert facts["noise_least_squares_expected"] == pytest.approx(-p / (n - p - 1), abs=1e-5)
     label = facts["labels"]["stop_word"]
