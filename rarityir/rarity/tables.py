@@ -36,7 +36,7 @@ def pairs(found: Study) -> list[str]:
     """Returns R² out of fold of every target: over types and over occurrences."""
     rows = []
     for target in found.result.targets:
-        chance = "" if target.chance is None else f"{target.chance.p_type:.3g} / {target.chance.p_occurrence:.3g}"
+        chance = " / ".join(f"{value:.3g}" for value in found.p_values(target) or ())
         for place, (name, pair) in enumerate(_kinds(found, target).items()):
             rows.append((target.name if not place else "", name, *_both(pair), chance if not place else ""))
         if target.name == CONTROLS[0] and not math.isnan(found.chance):
