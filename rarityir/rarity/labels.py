@@ -133,11 +133,9 @@ def _punctuation(form: str | None) -> bool:
 
 
 def _singular(word: str) -> str:
-    """Harman's S stemmer ("How effective is suffixing?", JASIS 1991), for words of more than three letters."""
+    """After Harman's S stemmer ("How effective is suffixing?", JASIS 1991), for words of more than three letters."""
     if len(word) <= 3 or not word.isalpha():
         return word
     if word.endswith("ies") and word[-4] not in "ea":
         return word[:-3] + "y"
-    if word.endswith("es") and word[-3] not in "aeo":
-        return word[:-1]
     return word[:-1] if word.endswith("s") and word[-2] not in "us" else word
