@@ -288,12 +288,15 @@ def test_shuffled_is_the_probe_in_another_order(encoder, tmp_path):
     [
         ("nowhere-to-be-found", "neither english, a folder of rarity stats nor a dataset"),
         ("TOO-MANY", "600 tokens, stories260K has 512"),
+        ("ANOTHER", "tokens of another model than stories260K"),
     ],
 )
 def test_a_source_that_cannot_be_used_is_one_line(encoder, tiny, tmp_path, source, message):
     if source == "TOO-MANY":
         many = np.ones(600, np.int64)
         source = TokenStats(3, many, many, many, many * 0, "many").save(tmp_path / "many")
+    if source == "ANOTHER":
+        source = TokenStats.from_dataset(tiny, "demo", vocabulary=512).save(tmp_path / "another")
     with pytest.raises(RarityError, match=message) as raised:
         retrieval.retrieve(f"bm25-idf:transfer,source={source}", tiny, encoder, indexes=tmp_path / "indexes")
     assert "\n" not in str(raised.value)
