@@ -246,6 +246,7 @@ def test_a_source_that_is_the_corpus_is_marked_whatever_it_is_called(tiny, encod
     assert [marked(source) for source in (tmp_path / "tiny", copy, own, nameless)] == [True] * 4
     assert [marked("english"), marked(other, ("transfer",))] == [False, False]
     assert "in_domain" not in retriever.search(System.parse("bm25-idf:uniform")).cost
+    assert retriever.search(System.parse(f"sparse:8,weights=transfer,source={copy}")).cost["in_domain"]  # by its digest alone
 
 
 def test_in_domain_statistics_at_full_knowledge_are_nearly_the_oracle(tiny, encoder, tmp_path):
