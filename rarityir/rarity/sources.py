@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,7 @@ class Rarities:
                 raise UnknownName(f"source={source}: neither english, a folder of rarity stats nor a dataset ({error})") from None
             folder = self.indexes / slug(dataset.corpus) / slug(self.encoder.name) / "statistics"
             found = TokenStats.from_dataset(dataset, self.encoder.tokenize, folder=folder, vocabulary=size)
+            found = replace(found, source=f"{dataset.corpus} in tokens of {self.encoder.name}")
         return Statistics.of(found.over(size), length)
 
     def _check(self, found: TokenStats, source: str) -> None:
