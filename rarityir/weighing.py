@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rarityir.corpus import check_judged
 from rarityir.measures import compare, evaluate
+from rarityir.measures.significance import ALPHA, randomisation
 from rarityir.rarity.recovered import Gap, recovered
 from rarityir.report.weighing import Against, Line, Ratio, Supposition, Table, Weighing
 from rarityir.retrieval import CUTOFF, Retriever
@@ -176,18 +177,19 @@ def _supposed(measured: Sequence[_Measured], asked: Asked) -> list[Supposition]:
                 found.append(
                     Supposition(text, f"{measure}: {np.mean(means[0]):.4f} against {np.mean(means[1]):.4f}", lost <= MOST)
                 )
-                found.append(_strangers(measured, idf, level, measure, where))
+                found.append(_strangers(measured, idf, level, measure, where, asked.seed))
     return found
 
 
-def _strangers(measured: Sequence[_Measured], idf: str, level: str, measure: str, where: str) -> Supposition:
-    """Whether a probe is better than transfer where a topic has tokens that the source has not."""
+def _strangers(measured: Sequence[_Measured], idf: str, level: str, measure: str, where: str, seed: int) -> Supposition:
+    """Whether a probe is better than transfer where a topic has tokens that the source has not: beyond doubt, or not told."""
     pairs = [
         [one.scores[name, level].values[measure][one.unseen] for name in (idf, TRANSFER)] for one in measured if one.unseen.any()
     ]
     text = f"{where}: better than `transfer` on topics {UNSEEN}"
     if not pairs:
         return Supposition(text, "No topic has such a token", None)
-    ours, theirs = (float(np.concatenate([pair[i] for pair in pairs]).mean()) for i in range(2))
-    count = sum(len(pair[0]) for pair in pairs)
-    return Supposition(text, f"{measure} over {count} topics: {ours:.4f} against {theirs:.4f}", ours > theirs)
+    ours, theirs = (np.concatenate([pair[i] for pair in pairs]).astype(np.float64) for i in range(2))
+    p = randomisation(ours - theirs, seed=seed)
+    found = f"{measure} over {len(ours)} topics: {ours.mean():.4f} against {theirs.mean():.4f}, p = {p:.3f}"
+    return Supposition(text, found, bool(ours.mean() > theirs.mean()) if p < ALPHA else None)

@@ -179,7 +179,7 @@ def test_an_encoder_without_states_cannot_be_read_state_by_state(retriever, tmp_
         ("sparse:8,scale=2", RarityError, "scale is unit"),
         ("sparse:8,stem=klingon", UnknownName, "unknown stemmer"),
         ("sparse:8,query=all", RarityError, "literal, aligned:M or both:M"),
-        ("sparse:8,weights=/no/file", RarityError, "weights are 1, logit, idf or a file"),
+        ("sparse:8,weights=/no/file", RarityError, "weights are 1, logit, idf, id-zipf, .* or a file"),
         ("sparse:8,wieghts=idf", UnknownName, "did you mean weights"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rarityir.counts import TokenCounts
 from rarityir.datasets import load_dataset
 from rarityir.rarity import idf, predictions
 from rarityir.rarity.stats import TokenStats
+from rarityir.rarity.tokenizing import Tokenizing
 from rarityir.settings import IdfSettings
 from rarityir.systems import slug
 from rarityir.types import Encoder, Ints, Json, RarityError, UnknownName
@@ -122,6 +123,7 @@ class Rarities:
             return Statistics.of(TokenStats(0, none, counts.counts, none, none, "running English"), length)
         if (Path(source) / store.MANIFEST).is_file():
             found = TokenStats.load(source)
+            self._check(found, source)
         else:
             try:
                 dataset = load_dataset(source)
@@ -129,12 +131,19 @@ class Rarities:
                 raise UnknownName(f"source={source}: neither english, a folder of rarity stats nor a dataset ({error})") from None
             folder = self.indexes / slug(dataset.corpus) / slug(self.encoder.name) / "statistics"
             found = TokenStats.from_dataset(dataset, self.encoder.tokenize, folder=folder, vocabulary=size)
-        if found.vocabulary > size:
-            raise RarityError(f"source={source} counts {found.vocabulary} tokens, {self.encoder.name} has {size}: count with it")
-        if found.vocabulary < size:  # rows beyond the tokenizer's own
-            rows = {name: np.pad(getattr(found, name), (0, size - found.vocabulary)) for name in ("df", "cf", "squares", "df2")}
-            found = TokenStats(found.documents, **rows, source=found.source, identity=found.identity)
-        return Statistics.of(found, length)
+            found = replace(found, source=f"{dataset.corpus} in tokens of {self.encoder.name}")
+        return Statistics.of(found.over(size), length)
+
+    def _check(self, found: TokenStats, source: str) -> None:
+        """Raises where saved statistics are of other tokens than the encoder's."""
+        size, name = self.vocabulary, self.encoder.name
+        if found.cf[size:].any():
+            raise RarityError(f"source={source} counts {found.vocabulary} tokens, {name} has {size}; count with its tokenizer")
+        parts = found.identity.get("parts", [found.identity])
+        theirs = {str(part["tokenizer"]) for part in parts if "tokenizer" in part}
+        named = bool(theirs) and not any(digest.startswith("function ") for digest in theirs)
+        if named and theirs != {str(Tokenizing.of(self.encoder.model).identity["tokenizer"])}:
+            raise RarityError(f"source={source} counts tokens of another model than {name}; count with its tokenizer")
 
     def _surprise(self, settings: IdfSettings) -> Doubles:
         if settings.idf == "id-zipf":

@@ -124,7 +124,7 @@ class Weighing:
     def markdown(self) -> str:
         """Returns the tables, what their marks mean, and what was supposed."""
         told = [
-            f"- {'Held' if one.held else 'Failed' if one.held is False else 'Not tested'}: {one.text}. {one.found}."
+            f"- {'Held' if one.held else 'Failed' if one.held is False else 'Undecided'}: {one.text}. {one.found}."
             for one in self.suppositions
         ]
         marks = (

@@ -112,6 +112,7 @@ def test_the_gap_is_a_ratio_of_mean_gains():
     assert gap.sound
     two = recovered([(found, uniform, oracle), (uniform[:9] + 0.5, uniform[:9], uniform[:9] + 1)])
     gains = [0.3 * (oracle - uniform).mean(), 0.5], [(oracle - uniform).mean(), 1]
+    assert two.low <= two.value <= two.high
     assert two.value == pytest.approx(sum(gains[0]) / sum(gains[1]))  # datasets weigh the same, however many topics they have
 
 
@@ -246,6 +247,7 @@ def test_a_source_that_is_the_corpus_is_marked_whatever_it_is_called(tiny, encod
     assert [marked(source) for source in (tmp_path / "tiny", copy, own, nameless)] == [True] * 4
     assert [marked("english"), marked(other, ("transfer",))] == [False, False]
     assert "in_domain" not in retriever.search(System.parse("bm25-idf:uniform")).cost
+    assert retriever.search(System.parse(f"sparse:8,weights=transfer,source={copy}")).cost["in_domain"]  # by its digest alone
 
 
 def test_in_domain_statistics_at_full_knowledge_are_nearly_the_oracle(tiny, encoder, tmp_path):
@@ -288,12 +290,15 @@ def test_shuffled_is_the_probe_in_another_order(encoder, tmp_path):
     [
         ("nowhere-to-be-found", "neither english, a folder of rarity stats nor a dataset"),
         ("TOO-MANY", "600 tokens, stories260K has 512"),
+        ("ANOTHER", "tokens of another model than stories260K"),
     ],
 )
 def test_a_source_that_cannot_be_used_is_one_line(encoder, tiny, tmp_path, source, message):
     if source == "TOO-MANY":
         many = np.ones(600, np.int64)
         source = TokenStats(3, many, many, many, many * 0, "many").save(tmp_path / "many")
+    if source == "ANOTHER":
+        source = TokenStats.from_dataset(tiny, "demo", vocabulary=512).save(tmp_path / "another")
     with pytest.raises(RarityError, match=message) as raised:
         retrieval.retrieve(f"bm25-idf:transfer,source={source}", tiny, encoder, indexes=tmp_path / "indexes")
     assert "\n" not in str(raised.value)
