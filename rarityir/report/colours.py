@@ -10,6 +10,7 @@ orange above, straight lines in OKLab from #5b3da8 over #ececec to #a84a00, and 
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 Colour = tuple[int, int, int]
 
@@ -25,19 +26,20 @@ _TERMINAL = {
     "red": (16, 52, 88, 124, 160, 196),
     "blue": (16, 17, 18, 19, 20, 21),
 }
+_STEPS = 16
 _CUBE = (0, 95, 135, 175, 215, 255)  # the steps of a terminal's colours 16 to 231
 
 
 @cache
 def table(palette: str, *, dark: bool = False) -> tuple[Colour, ...]:
-    """Returns a palette's colours from low to high: 256, or 255 for `error`, so that zero has one of its own."""
+    """Returns a palette's colours from low to high: 257, so that zero has one of its own; 256 of `red` and `blue`."""
     if palette == "red":
         return tuple((i, 0, 0) for i in range(256))
     if palette == "blue":
         return tuple((0, 0, i) for i in range(256))
     if palette == "error":
-        return _between(_ERROR_DARK if dark else _ERROR, 255)
-    found = _between(_RARITY, 256)
+        return _between(_ERROR_DARK if dark else _ERROR)
+    found = _between(_RARITY)
     return found[::-1] if dark else found
 
 
@@ -66,13 +68,13 @@ def of_terminal(number: int) -> Colour:
     return _CUBE[red], _CUBE[rest // 6], _CUBE[rest % 6]
 
 
-def _between(places: str, count: int) -> tuple[Colour, ...]:
-    """So many colours on the straight lines between places at equal distances."""
+def _between(places: str) -> tuple[Colour, ...]:
+    """The colours of 17 places, and 15 on the straight line from each to the next."""
     known = [tuple(bytes.fromhex(place)) for place in places.split()]
     found: list[Colour] = []
-    for i in range(count):
-        at = i / (count - 1) * (len(known) - 1)
-        left = min(int(at), len(known) - 2)
-        red, green, blue = (round(a + (at - left) * (b - a)) for a, b in zip(known[left], known[left + 1]))
-        found.append((red, green, blue))
-    return tuple(found)
+    for one, other in pairwise(known):
+        for i in range(_STEPS):
+            red, green, blue = (round(a + i / _STEPS * (b - a)) for a, b in zip(one, other))
+            found.append((red, green, blue))
+    red, green, blue = known[-1]
+    return (*found, (red, green, blue))

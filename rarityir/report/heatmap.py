@@ -1,7 +1,7 @@
 """A text as its tokens with a value or more for each, laid out once: pages, terminals and pictures draw the same map.
 
 A map's cells are the text itself, cut and put side by side: nothing is left out and nothing is there twice, so that what no
-token covers is a cell without values. Tokens that share a character are one cell, as are those of one glyph of several characters.
+token covers is a cell without values. Tokens that share a character are one cell, and so are those that share a glyph.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def _cells(text: str, spans: Sequence[tuple[int, int]], pieces: Sequence[Piece])
 
 
 def one_glyph(before: str, after: str) -> bool:
-    """Says whether two characters are drawn as one: accents, variation selectors, skin tones, joined emoji, a line's end, a flag."""
+    """Says whether two characters are drawn as one: an accent, a selector, a skin tone, a joined emoji, a flag, a line's end."""
     if unicodedata.category(after) in ("Mn", "Mc", "Me") or "\U0001f3fb" <= after <= "\U0001f3ff":
         return not before.isspace()
     flags = all("\U0001f1e6" <= c <= "\U0001f1ff" for c in (before, after))

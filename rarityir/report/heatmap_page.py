@@ -45,7 +45,8 @@ font-variant-numeric:tabular-nums;background:var(--ink);color:var(--ground);bord
 .t[data-said]:hover::after,.t[data-said]:focus::after{inset:auto;position-area:bottom;position-try-fallbacks:flip-block;
 margin:.3rem .5rem;width:max-content;max-width:min(22rem,calc(100vw - 1rem))}
 }
-.key{display:grid;grid-template-columns:auto 1fr;gap:.25rem .8rem;align-items:center;font-size:.9rem;margin:.8rem 0;max-width:36rem}
+.key{display:grid;grid-template-columns:auto 1fr;gap:.25rem .8rem;align-items:center;font-size:.9rem;margin:.8rem 0}
+.key{max-width:36rem}
 .key p{margin:0;display:flex;gap:.5rem;align-items:center;font-variant-numeric:tabular-nums}
 .strip{flex:1;min-width:4rem;height:.8rem;background:var(--light)}.sample{display:inline-block;width:2.4rem;height:.8rem}
 @media (prefers-color-scheme:dark){.strip{background:var(--dark)}}
@@ -160,8 +161,7 @@ def _key(found: Sequence[HeatMap]) -> str:
     for rows in kinds.values():
         row, names = rows[0], [row.label for row in rows]
         shown = ", ".join(names) if len(names) < 5 else f"{', '.join(names[:3])} … {names[-1]}"
-        places = [row.scale.value(i, _STOPS) for i in range(_STOPS)]
-        ramps = [",".join(_colour(row, place, dark=dark) for place in places) for dark in (False, True)]
+        ramps = [_ramp(row.palette, dark=dark) for dark in (False, True)]
         style = ";".join(f"--{name}:linear-gradient(to right,{ramp})" for name, ramp in zip(("light", "dark"), ramps))
         error = row.palette == "error"
         low, high = (f"{end:{'+' if error else ''}g}".replace("-", "−") for end in (row.scale.low, row.scale.high))
@@ -170,6 +170,14 @@ def _key(found: Sequence[HeatMap]) -> str:
     if any(one.seen for one in found):
         parts.append('<span>hatched</span><p><span class="sample"></span>a token that the fit saw</p>')
     return f'<div class="key">{"".join(parts)}</div>'
+
+
+def _ramp(palette: str, *, dark: bool) -> str:
+    """A table's colours as the stops of a gradient, each exactly where it belongs: between them a browser draws the table."""
+    table = colours.table(palette, dark=dark)
+    last = len(table) - 1
+    levels = [round(i * last / (_STOPS - 1)) for i in range(_STOPS)]
+    return ",".join(f"{colours.hexed(table[at])} {100 * at / last:.3f}%" for at in levels)
 
 
 def _lanes(rows: Sequence[Row]) -> str:
@@ -185,7 +193,8 @@ def _lanes(rows: Sequence[Row]) -> str:
     light, dark = (";".join(f"--c{i}:var(--{name}{i},transparent)" for i in range(count)) for name in "ld")
     return (
         f".t{{{light}}}@media (prefers-color-scheme:dark){{.t{{{dark}}}}}\n"
-        f".text,.names{{line-height:{depth + 2.1:.2f}rem;margin-top:-{depth / 2:.2f}rem}}.text{{padding-bottom:{depth / 2 + 0.3:.2f}rem}}\n"
+        f".text,.names{{line-height:{depth + 2.1:.2f}rem;margin-top:-{depth / 2:.2f}rem}}\n"
+        f".text{{padding-bottom:{depth / 2 + 0.3:.2f}rem}}\n"
         f".w{{padding-bottom:{depth + 0.1:.2f}rem;background-size:100% {_LANE}rem}}\n"
         f".t>.w{{background-image:{','.join(ramps)};background-position:{','.join(drawn)}}}\n"
         f".seen>.w{{background-image:{hatch},{','.join(ramps)};background-position:{','.join([drawn[second], *drawn])}}}\n"

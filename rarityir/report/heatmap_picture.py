@@ -14,7 +14,7 @@ from typing import Any
 from rarityir.report import colours
 from rarityir.report.heatmap import HeatMap, Row
 from rarityir.report.lines import Fragment, lines
-from rarityir.report.matching import escaped, visible
+from rarityir.report.matching import visible
 from rarityir.report.variation import check_picture
 
 _INK, _QUIET, _GROUND = "#1b1b1b", "#595959", "#ffffff"
@@ -178,7 +178,7 @@ def _key(axis: Any, found: Sequence[HeatMap], top: float) -> None:
         axis.text(start + _STRIP + 4, top + 7, said, fontsize=_LABEL, color=_QUIET)
         top += 14
     beyond = sum(one.beyond for one in found)
-    said = ["hatched: the fit saw the token"] * any(one.seen for one in found)
-    said += [f"{beyond} values lie beyond a scale's end and are drawn as that end"] * bool(beyond)
-    if said:
-        axis.text(left, top + 7, "; ".join(said), fontsize=_LABEL, color=_QUIET)
+    notes = ["hatched: the fit saw the token"] * any(one.seen for one in found)
+    notes += [f"{beyond} values lie beyond a scale's end and are drawn as that end"] * bool(beyond)
+    if notes:
+        axis.text(left, top + 7, "; ".join(notes), fontsize=_LABEL, color=_QUIET)

@@ -43,7 +43,7 @@ def render(found: HeatMap, *, width: int = 100, depth: Depth = "none", ascii: bo
         if found.seen:
             marks = [_padded(f, "/" if found.cells[f.cell].seen else " ") for f in line]
             parts.append(f"{_TRAINING:<{gutter}}" + "".join(marks).rstrip())
-    return "\n".join([*parts, "", *_legend(found, depth, ascii=ascii)]) + "\n"
+    return "\n".join([*parts, "", *_legend(found, width, depth, ascii=ascii)]) + "\n"
 
 
 def columns(text: str) -> int:
@@ -112,7 +112,7 @@ def _ramp(row: Row, *, ascii: bool) -> str:
     return _ASCII if ascii else _BARS
 
 
-def _legend(found: HeatMap, depth: Depth, *, ascii: bool) -> list[str]:
+def _legend(found: HeatMap, width: int, depth: Depth, *, ascii: bool) -> list[str]:
     """A line for each scale: the rows it is of, and its colours between its ends."""
     kinds: dict[tuple[str, float, float], list[Row]] = {}
     for row in found.rows:
@@ -127,10 +127,14 @@ def _legend(found: HeatMap, depth: Depth, *, ascii: bool) -> list[str]:
         else:
             places = [scale.value(i, _LEGEND) for i in range(_LEGEND)]
             strip = "".join(_coloured(row, place, " ", depth) for place in places)
-        sign = "+" if row.palette == "error" else ""
-        ends = f"{scale.low:g} {strip} {scale.high:{sign}g} {scale.units}"
-        more = ", predicted less actual" if row.palette == "error" else ""
-        parts.append(_printed(f"{name:<{gutter}}", ascii=ascii) + (ends if ascii else ends.replace("-", "−", 1)) + more)
+        error = row.palette == "error"
+        low, high = (f"{end:{'+' if error else ''}g}" for end in (scale.low, scale.high))
+        low = low if ascii else low.replace("-", "−")
+        parts.append(_printed(f"{name:<{gutter}}", ascii=ascii) + f"{low} {strip} {high} {scale.units}")
+        if error:
+            short = gutter + len(low + high + scale.units) + (_LEGEND if depth != "none" else len(strip)) + 3
+            more = "predicted less actual"
+            parts[-1:] = [f"{parts[-1]}, {more}"] if short + len(more) + 2 <= width else [parts[-1], f"{'':<{gutter}}{more}"]
     if found.beyond:
         parts.append(f"{found.beyond} of the values lie beyond a scale's end and are drawn as that end")
     if found.seen:

@@ -1,0 +1,347 @@
+"""What a probe of rarity found, as pictures: how R² grows with components, where in the spectrum it is, layers, errors, models.
+
+Each part is plain arrays. R² comes in pairs: of types, each token counting once, and of occurrences, each counting as often as it
+is written. A curve without its null, or one of the two without the other, says less than it seems to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir.report import colours
+from rarityir.report.variation import check_picture
+from rarityir.types import RarityError
+
+Vector = NDArray[np.float64]
+
+# Okabe and Ito's blue and vermilion, told apart by all: of types, and of occurrences. The other greys are of what is no result.
+INK, QUIET, LINE, GROUND, TYPES, OCCURRENCES = "#1b1b1b", "#595959", "#d4d4d4", "#ffffff", "#0072b2", "#d55e00"
+_BIAS_BANDS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Out-of-fold R² (K,) of regressions on the first `components` (K,) principal components of `rows` training rows.
+
+    `low` and `high` bound it, `null_low` and `null_high` the R² of permuted targets; `occurrences` weighs tokens by how often
+    they are written. Each is (K,), None where it was not computed.
+    """
+
+    components: NDArray[np.int64]
+    types: Vector
+    rows: int
+    low: Vector | None = None
+    high: Vector | None = None
+    null_low: Vector | None = None
+    null_high: Vector | None = None
+    occurrences: Vector | None = None
+    name: str = "curve"
+    title: str = "R² against components"
+
+    @property
+    def null(self) -> Vector:
+        """What least squares reach on targets that are noise, −k / (n − k − 1), NaN where there are no more rows than that."""
+        k = self.components.astype(np.float64)
+        room = self.rows - k - 1
+        return np.asarray(np.where(room > 0, -k / np.where(room > 0, room, 1.0), np.nan))
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """R² (B,) of regressions on one band of components alone, `edges` (B + 1,) from 0, beside the singular values (D,)."""
+
+    edges: NDArray[np.int64]
+    types: Vector
+    values: Vector
+    occurrences: Vector | None = None
+    name: str = "bands"
+    title: str = "R² of each band of the spectrum alone"
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """R² (L,) of each matrix or layer by its label, with bounds, and that of a control task where one was run."""
+
+    labels: tuple[str, ...]
+    types: Vector
+    low: Vector | None = None
+    high: Vector | None = None
+    occurrences: Vector | None = None
+    control: Vector | None = None
+    name: str = "layers"
+    title: str = "R² by layer"
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """Actual and predicted values (V,) of tokens the fit had not seen, and how often each is written."""
+
+    actual: Vector
+    predicted: Vector
+    counts: NDArray[np.int64] | None = None
+    units: str = "nats"
+    name: str = "scatter"
+    title: str = "Predicted against actual"
+
+    def bias(self) -> tuple[Vector, Vector, Vector, Vector]:
+        """Returns bands of the actual value: edges (B + 1,), mean error of types and of occurrences (B,), share of occurrences.
+
+        A band without tokens has NaN. Without counts each token counts once.
+        """
+        edges = np.linspace(self.actual.min(), self.actual.max(), _BIAS_BANDS + 1)
+        band = np.clip(np.searchsorted(edges, self.actual, "right") - 1, 0, _BIAS_BANDS - 1)
+        weights = np.ones(len(self.actual)) if self.counts is None else self.counts.astype(np.float64)
+        error = self.predicted - self.actual
+        types, mass = (np.bincount(band, w, _BIAS_BANDS) for w in (np.ones(len(error)), weights))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            by_type = np.bincount(band, error, _BIAS_BANDS) / types
+            by_occurrence = np.bincount(band, error * weights, _BIAS_BANDS) / mass
+        return edges, by_type, by_occurrence, mass / max(mass.sum(), 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """R² of M models or matrices by T targets, (M, T), of types and of occurrences; NaN where there is none."""
+
+    models: tuple[str, ...]
+    targets: tuple[str, ...]
+    types: Vector
+    occurrences: Vector | None = None
+    name: str = "models"
+    title: str = "R² by model and target"
+
+
+Part = Curve | Bands | Layers | Scatter | Grid
+
+
+def picture(part: Part, path: Path) -> Path:
+    """Draws one part as SVG, PNG or PDF; the same part gives the same bytes."""
+    check_picture(path)
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(
+        {
+            "svg.hashsalt": f"rarityir {part.name}",
+            "font.family": "DejaVu Sans",
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+        }
+    ):
+        figure = Figure(figsize=_size(part), layout="constrained", facecolor=GROUND)
+        _draw(figure, part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
+        figure.savefig(path, dpi=150, metadata=metadata)
+    return path
+
+
+def said(part: Part) -> str:
+    """Returns what a picture shows in a sentence or two."""
+    match part:
+        case Curve():
+            where = f"{int(part.components[-1])} components"
+            return f"With {where} R² is {_pair(part, -1)}; least squares on noise would have {_r2(part.null[-1])}."
+        case Bands():
+            i = int(np.nanargmax(part.types))
+            where = f"components {part.edges[i] + 1} to {part.edges[i + 1]}"
+            return f"The best band, {where}, has R² {_pair(part, i)}. Bands are fitted alone, so their R² need not add up."
+        case Layers():
+            i = int(np.nanargmax(part.types))
+            control = "" if part.control is None else f" A control task has {_r2(part.control[i])} there."
+            return f"The best is {part.labels[i]} with R² {_pair(part, i)}.{control}"
+        case Scatter():
+            return _said_of_errors(part)
+        case Grid():
+            return "R² below 0 has the colour of 0: predictions that are worse than the mean."
+
+
+def _said_of_errors(part: Scatter) -> str:
+    edges, _, errors, share = part.bias()
+    i = int(np.nanargmax(np.abs(errors) * share))
+    of = "tokens" if part.counts is None else "what is written"
+    ends = f"{edges[i]:.1f} to {edges[i + 1]:.1f} {part.units}"
+    wrong = f"{abs(errors[i]):.1f} {part.units} too {'rare' if errors[i] > 0 else 'common'}"
+    return f"Most is lost on tokens of {ends}, {share[i]:.0%} of {of}: they are predicted {wrong} on the mean."
+
+
+def _pair(part: Curve | Bands | Layers, i: int) -> str:
+    if part.occurrences is None:
+        return _r2(part.types[i])
+    return f"{_r2(part.types[i])} by types and {_r2(part.occurrences[i])} by occurrences"
+
+
+def _r2(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
+def pictures(parts: Sequence[Part], folder: Path, kinds: Sequence[str] = (".svg", ".png")) -> list[Path]:
+    """Draws every part into a folder, under its name; two parts of one name are a `RarityError`."""
+    names = [part.name for part in parts]
+    if len(set(names)) < len(names):
+        raise RarityError(f"two of the pictures {', '.join(names)} have one name, and would be one file; name them apart")
+    return [picture(part, folder / f"{part.name}{kind}") for part in parts for kind in kinds]
+
+
+def _size(part: Part) -> tuple[float, float]:
+    match part:
+        case Bands():
+            return 7, 4
+        case Scatter():
+            return 7, 6
+        case Grid():
+            return max(5.0, 2.2 + 1.1 * len(part.targets)), 1.2 + 0.45 * len(part.models)
+        case _:
+            return 7, 3.6
+
+
+def _draw(figure: Any, part: Part) -> None:
+    match part:
+        case Curve():
+            _curve(figure, part)
+        case Bands():
+            _bands(figure, part)
+        case Layers():
+            _layers(figure, part)
+        case Scatter():
+            _scatter(figure, part)
+        case Grid():
+            _grid(figure, part)
+
+
+def _curve(figure: Any, part: Curve) -> None:
+    axis = figure.subplots()
+    k = part.components
+    if part.null_low is not None and part.null_high is not None:
+        axis.fill_between(k, part.null_low, part.null_high, color=QUIET, alpha=0.25, linewidth=0, label="permuted targets, 95 %")
+    axis.plot(k, part.null, color=QUIET, linestyle=(0, (4, 2)), linewidth=1, label="noise: −k / (n − k − 1)")
+    if part.low is not None and part.high is not None:
+        axis.fill_between(k, part.low, part.high, color=TYPES, alpha=0.2, linewidth=0)
+    axis.plot(k, part.types, color=TYPES, linewidth=1.5, label="types")
+    if part.occurrences is not None:
+        axis.plot(k, part.occurrences, color=OCCURRENCES, linewidth=1.5, label="occurrences")
+    axis.axhline(0, color=INK, linewidth=0.5)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlim(k.min() * 0.9, k.max() * 1.5)
+    for values, colour in ((part.types, TYPES), (part.occurrences, OCCURRENCES)):
+        if values is not None and values[-1] > -1:
+            axis.text(k.max() * 1.06, values[-1], f"{values[-1]:.2f}".replace("-", "−"), color=colour, va="center", fontsize=8)
+    _bounded(axis, [part.types, part.occurrences, part.null_low])
+    axis.set_xlabel(f"principal components, of {part.rows} training rows")
+    _labelled(axis, part.title)
+
+
+def _bands(figure: Any, part: Bands) -> None:
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
+    ranks = np.arange(1, len(part.values) + 1)
+    above.plot(ranks, np.maximum(part.values, part.values[part.values > 0].min(initial=1e-12)), color=INK, linewidth=1)
+    above.set_yscale("log")
+    above.yaxis.set_major_formatter("{x:g}")
+    above.yaxis.set_minor_formatter("")
+    above.set_ylabel("singular value")
+    above.set_title(part.title, loc="left", fontsize=10)
+    left, wide = part.edges[:-1] + 0.5, np.diff(part.edges)
+    share = 0.42 if part.occurrences is not None else 0.9
+    below.bar(left + 0.05 * wide, part.types, share * wide, align="edge", color=TYPES, label="types")
+    if part.occurrences is not None:
+        below.bar(left + 0.5 * wide, part.occurrences, share * wide, align="edge", color=OCCURRENCES, label="occurrences")
+    below.axhline(0, color=INK, linewidth=0.5)
+    below.set_xlim(0.5, part.edges[-1] + 0.5)
+    _bounded(below, [part.types, part.occurrences])
+    below.set_xlabel("component, by falling singular value")
+    _labelled(below, "")
+
+
+def _layers(figure: Any, part: Layers) -> None:
+    axis = figure.subplots()
+    at = np.arange(len(part.labels))
+    if part.low is not None and part.high is not None:
+        axis.vlines(at, part.low, part.high, color=TYPES, linewidth=1)
+    axis.plot(at, part.types, "o-", color=TYPES, markersize=4, linewidth=1.2, label="types")
+    if part.occurrences is not None:
+        axis.plot(at, part.occurrences, "s-", color=OCCURRENCES, markersize=4, linewidth=1.2, label="occurrences")
+    if part.control is not None:
+        axis.plot(at, part.control, "^--", color=QUIET, markersize=4, linewidth=1, label="control task")
+    axis.axhline(0, color=INK, linewidth=0.5)
+    axis.set_xticks(at, part.labels, rotation=0 if sum(map(len, part.labels)) < 70 else 45)
+    axis.margins(x=0.04)
+    _bounded(axis, [part.types, part.occurrences, part.control, part.low])
+    _labelled(axis, part.title)
+
+
+def _scatter(figure: Any, part: Scatter) -> None:
+    from matplotlib.colors import ListedColormap
+
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    both = np.concatenate([part.actual, part.predicted])
+    low, high = float(both.min()), float(both.max())
+    steps = ListedColormap([colours.hexed(c) for c in colours.table("rarity")][24:])
+    drawn = above.hexbin(part.actual, part.predicted, gridsize=44, bins="log", mincnt=1, cmap=steps, linewidths=0.1)
+    figure.colorbar(drawn, ax=above, label="types", pad=0.01)
+    above.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
+    edges, by_type, by_occurrence, share = part.bias()
+    middle, wide = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
+    if part.counts is not None:
+        size = 400 * share + 4
+        label = "occurrences: mean error, size by share"
+        above.scatter(middle, middle + by_occurrence, s=size, facecolor="none", edgecolor=OCCURRENCES, linewidth=1.6, label=label)
+        above.legend(frameon=False, loc="upper left")
+    above.set_ylabel(f"predicted, {part.units}")
+    above.set_title(part.title, loc="left", fontsize=10)
+    thin = 0.42 if part.counts is not None else 0.9
+    below.bar(edges[:-1] + 0.05 * wide, by_type, thin * wide, align="edge", color=TYPES, label="types")
+    if part.counts is not None:
+        below.bar(edges[:-1] + 0.5 * wide, by_occurrence, thin * wide, align="edge", color=OCCURRENCES, label="occurrences")
+    below.axhline(0, color=INK, linewidth=0.5)
+    below.set_ylabel("mean error")
+    below.legend(frameon=False, ncols=2)
+    below.set_xlabel(f"actual, {part.units}")
+
+
+def _grid(figure: Any, part: Grid) -> None:
+    axis = figure.subplots()
+    from matplotlib.colors import ListedColormap
+
+    steps = ListedColormap([colours.hexed(c) for c in colours.table("rarity")])
+    axis.imshow(np.clip(part.types, 0, 1), cmap=steps, vmin=0, vmax=1, aspect="auto")
+    for i in range(len(part.models)):
+        for j in range(len(part.targets)):
+            value = part.types[i, j]
+            if np.isnan(value):
+                continue
+            shown = f"{value:.2f}"
+            if part.occurrences is not None:
+                shown += f" | {part.occurrences[i, j]:.2f}"
+            ground = colours.table("rarity")[round(256 * float(np.clip(value, 0, 1)))]
+            ink = colours.hexed(colours.ink(ground))
+            axis.text(j, i, shown.replace("-", "−"), ha="center", va="center", fontsize=8, color=ink)
+    axis.set_xticks(range(len(part.targets)), part.targets)
+    axis.set_yticks(range(len(part.models)), part.models)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    pair = "" if part.occurrences is None else ", types | occurrences"
+    axis.set_title(f"{part.title}{pair}; colour of types", loc="left", fontsize=10)
+
+
+def _bounded(axis: Any, shown: Sequence[Vector | None]) -> None:
+    """Shows R² up to 1 and down to what there is, but no lower than −1: below that only how bad it is differs."""
+    least = min((float(np.nanmin(v)) for v in shown if v is not None and np.isfinite(v).any()), default=0.0)
+    axis.set_ylim(max(-1.0, min(-0.05, 1.1 * least)), 1.0 if least > -1 else 1.02)
+
+
+def _labelled(axis: Any, title: str) -> None:
+    axis.set_ylabel("R²")
+    if title:
+        axis.set_title(title, loc="left", fontsize=10)
+    axis.grid(axis="y", color=LINE, linewidth=0.5)
+    axis.set_axisbelow(True)
+    axis.legend(frameon=False, ncols=2, fontsize=8)
