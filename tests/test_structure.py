@@ -57,7 +57,7 @@ OWNERS = {
     "ray": {"cluster.on_ray"},
     "rich": {"cli.evaluation", "progress", "report.render", "report.terminal"},
     "safetensors": {"checkpoints"},
-    "scipy": {"filters.frequent", "measures.significance"},
+    "scipy": {"filters.frequent", "measures.significance", "rarity.grams", "rarity.probe", "rarity.ridge", "rarity.scores"},
     "seismic": {"indexes.seismic"},
     "sentence_transformers": {"encoders.sentence_transformers"},
     "threadpoolctl": {"cluster.recipe", "indexes.flat"},
