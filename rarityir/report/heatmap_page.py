@@ -25,14 +25,13 @@ _STYLE = """
 main{max-width:60rem}
 .map{position:relative;overflow:hidden;padding-left:5.2rem;margin:.6rem 0}
 .text{white-space:pre-wrap;font-size:1.2rem;overflow-wrap:anywhere;unicode-bidi:plaintext}
-.names{position:absolute;inset:0 auto 0 0;overflow:hidden;color:var(--quiet);user-select:none;font-size:1.2rem}
+.names{position:absolute;inset:0 auto 0 0;width:5rem;overflow:hidden;color:var(--quiet);user-select:none;font-size:1.2rem}
 .names i{position:relative;font-style:normal;display:inline}
 .names b{position:absolute;left:0;white-space:pre;font-weight:400;font-size:.72rem}
 .t{outline-offset:1px}.w{background-repeat:no-repeat;box-decoration-break:clone;-webkit-box-decoration-break:clone}
-.t+.t .w,.w{box-shadow:inset 1px 0 var(--ground)}
 .w,.strip,.sample{print-color-adjust:exact;-webkit-print-color-adjust:exact;forced-color-adjust:none}
-.nl::before,.tab::before{content:"↵";color:var(--quiet);font-size:.8em}.tab::before{content:"⇥"}
-.code::before{content:attr(data-code);font:.7em ui-monospace,monospace;border:1px solid var(--line);border-radius:.2rem}
+.nl::before,.tab::before{content:"↵";color:var(--quiet);font-size:.8em;line-height:0}.tab::before{content:"⇥"}
+.code::before{content:attr(data-code);font:.7em/0 ui-monospace,monospace;border:1px solid var(--line);border-radius:.2rem}
 .code>span{display:none}
 .t:focus{outline:2px solid var(--blue);border-radius:2px}
 .t[data-said]:hover::after,.t[data-said]:focus::after{content:attr(data-said);position:fixed;left:.5rem;right:.5rem;bottom:.5rem;
@@ -42,15 +41,20 @@ font-variant-numeric:tabular-nums;background:var(--ink);color:var(--ground);bord
 @supports (position-area:bottom){
 .t:focus{anchor-name:--focused}.t:hover{anchor-name:--pointed}
 .t[data-said]:focus::after{position-anchor:--focused}.t[data-said]:hover::after{position-anchor:--pointed}
-.t[data-said]:hover::after,.t[data-said]:focus::after{inset:auto;position-area:bottom;position-try-fallbacks:flip-block;
+.t[data-said]:hover::after,.t[data-said]:focus::after{inset:auto;position-area:top;position-try-fallbacks:flip-block;
 margin:.3rem .5rem;width:max-content;max-width:min(22rem,calc(100vw - 1rem))}
 }
 .key{display:grid;grid-template-columns:auto 1fr;gap:.25rem .8rem;align-items:center;font-size:.9rem;margin:.8rem 0}
 .key{max-width:36rem}
 .key p{margin:0;display:flex;gap:.5rem;align-items:center;font-variant-numeric:tabular-nums}
+.key em{font-style:normal;min-width:1.8rem;text-align:right}
 .strip{flex:1;min-width:4rem;height:.8rem;background:var(--light)}.sample{display:inline-block;width:2.4rem;height:.8rem}
 @media (prefers-color-scheme:dark){.strip{background:var(--dark)}}
-@media (max-width:30rem){.map{padding-left:0}.names{display:none}}
+.narrow{display:none!important}
+@media (max-width:30rem){
+.map{padding-left:0}.names{display:none}.key{grid-template-columns:1fr;gap:.1rem}.key p{margin-bottom:.5rem;white-space:nowrap}
+.narrow{display:revert!important}.key .narrow{white-space:normal}
+}
 """
 
 
@@ -88,7 +92,7 @@ def summary(found: HeatMap) -> str:
     if errors:
         size, mean = sum(abs(e) for e, _ in errors) / len(errors), sum(e for e, _ in errors) / len(errors)
         worst, cell = max(errors, key=lambda pair: abs(pair[0]))
-        parts.append(f"mean error {_signed(mean)}, mean size of it {size:.2f} {found.rows[0].scale.units}")
+        parts.append(f"mean error {_signed(mean)}, mean absolute error {size:.2f} {found.rows[0].scale.units}")
         parts.append(f"furthest off {escaped(cell.text).strip()!r} by {_signed(worst)}")
     if found.beyond:
         parts.append(f"{found.beyond} values lie beyond a scale's end and are drawn as that end")
@@ -157,7 +161,8 @@ def _key(found: Sequence[HeatMap]) -> str:
         for row in one.rows:
             rows = kinds.setdefault((row.palette, row.scale.low, row.scale.high), [])
             rows += [row] * (row.label not in [other.label for other in rows])
-    parts = []
+    order = ", ".join(escape(row.label) for row in found[0].rows)
+    parts = [f'<span class="narrow">bars, from the top</span><p class="narrow">{order}</p>']
     for rows in kinds.values():
         row, names = rows[0], [row.label for row in rows]
         shown = ", ".join(names) if len(names) < 5 else f"{', '.join(names[:3])} … {names[-1]}"
@@ -165,7 +170,7 @@ def _key(found: Sequence[HeatMap]) -> str:
         style = ";".join(f"--{name}:linear-gradient(to right,{ramp})" for name, ramp in zip(("light", "dark"), ramps))
         error = row.palette == "error"
         low, high = (f"{end:{'+' if error else ''}g}".replace("-", "−") for end in (row.scale.low, row.scale.high))
-        ends = f'{low}<span class="strip" style="{style}"></span>{high} {escape(row.scale.units)}'
+        ends = f'<em>{low}</em><span class="strip" style="{style}"></span>{high} {escape(row.scale.units)}'
         parts.append(f"<span>{escape(shown)}{', predicted − actual' * error}</span><p>{ends}</p>")
     if any(one.seen for one in found):
         parts.append('<span>hatched</span><p><span class="sample"></span>a token that the fit saw</p>')
@@ -187,19 +192,25 @@ def _lanes(rows: Sequence[Row]) -> str:
     below = [(count - 1 - i) * (_LANE + _GAP) for i in range(count)]
     ramps = [f"linear-gradient(var(--c{i}),var(--c{i}))" for i in range(count)]
     hatch = "repeating-linear-gradient(135deg,var(--ground) 0 1.5px,transparent 1.5px 5px)"
-    places = [f"0 bottom {bottom:.2f}rem" for bottom in below]
-    drawn = [f"left {place}" for place in places]
+    drawn = [f"left 0 bottom {bottom:.2f}rem" for bottom in below]
     second = min(1, count - 1)
+    edge = "linear-gradient(to right,var(--ground) 1px,transparent 1px)"  # parts the tokens of a word, and leaves letters alone
+    layers = {"t": [edge, *ramps], "seen": [edge, hatch, *ramps]}
+    at = {"t": ["left bottom", *drawn], "seen": ["left bottom", drawn[second], *drawn]}
     light, dark = (";".join(f"--c{i}:var(--{name}{i},transparent)" for i in range(count)) for name in "ld")
-    return (
-        f".t{{{light}}}@media (prefers-color-scheme:dark){{.t{{{dark}}}}}\n"
-        f".text,.names{{line-height:{depth + 2.1:.2f}rem;margin-top:-{depth / 2:.2f}rem}}\n"
-        f".text{{padding-bottom:{depth / 2 + 0.3:.2f}rem}}\n"
-        f".w{{padding-bottom:{depth + 0.1:.2f}rem;background-size:100% {_LANE}rem}}\n"
-        f".t>.w{{background-image:{','.join(ramps)};background-position:{','.join(drawn)}}}\n"
-        f".seen>.w{{background-image:{hatch},{','.join(ramps)};background-position:{','.join([drawn[second], *drawn])}}}\n"
-        f".sample{{background:{hatch},var(--quiet)}}.names b{{bottom:0;line-height:{_LANE + _GAP:.2f}rem}}\n"
-    )
+    rules = [
+        f".t{{{light}}}@media (prefers-color-scheme:dark){{.t{{{dark}}}}}",
+        f".text,.names{{line-height:{depth + 2.1:.2f}rem;margin-top:-{depth / 2:.2f}rem}}",
+        f".text{{padding-bottom:{depth / 2 + 0.3:.2f}rem}}",
+        f".w{{padding-bottom:{depth + 0.1:.2f}rem}}",
+        f".sample{{background:{hatch},var(--quiet)}}.names b{{bottom:0;line-height:{_LANE + _GAP:.2f}rem}}",
+    ]
+    for kind, drawing in layers.items():
+        size = ",".join([f"100% {depth:.2f}rem", *[f"100% {_LANE}rem"] * (len(drawing) - 1)])
+        rules.append(
+            f".{kind}>.w{{background-image:{','.join(drawing)};background-position:{','.join(at[kind])};background-size:{size}}}"
+        )
+    return "\n".join(rules) + "\n"
 
 
 def _table(found: HeatMap) -> str:

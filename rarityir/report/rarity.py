@@ -22,6 +22,14 @@ Vector = NDArray[np.float64]
 
 # Okabe and Ito's blue and vermilion, told apart by all: of types, and of occurrences. The other greys are of what is no result.
 INK, QUIET, LINE, GROUND, TYPES, OCCURRENCES = "#1b1b1b", "#595959", "#d4d4d4", "#ffffff", "#0072b2", "#d55e00"
+# What is written on a colour of a table, in a light and in a dark place, in colours that are told apart when they are replaced.
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+INKS = {
+    (_BLACK, _BLACK): "#000001",
+    (_BLACK, _WHITE): "#000002",
+    (_WHITE, _BLACK): "#fffffd",
+    (_WHITE, _WHITE): "#fffffe",
+}
 _BIAS_BANDS = 10
 
 
@@ -30,7 +38,8 @@ class Curve:
     """Out-of-fold R² (K,) of regressions on the first `components` (K,) principal components of `rows` training rows.
 
     `low` and `high` bound it, `null_low` and `null_high` the R² of permuted targets; `occurrences` weighs tokens by how often
-    they are written. Each is (K,), None where it was not computed.
+    they are written. Each is (K,), None where it was not computed. `ridge` is the tuned ridge on all components, of types and of
+    occurrences: value, lower and upper bound.
     """
 
     components: NDArray[np.int64]
@@ -41,6 +50,7 @@ class Curve:
     null_low: Vector | None = None
     null_high: Vector | None = None
     occurrences: Vector | None = None
+    ridge: tuple[tuple[float, float, float], ...] = ()
     name: str = "curve"
     title: str = "R² against components"
 
@@ -120,8 +130,8 @@ class Grid:
 Part = Curve | Bands | Layers | Scatter | Grid
 
 
-def picture(part: Part, path: Path) -> Path:
-    """Draws one part as SVG, PNG or PDF; the same part gives the same bytes."""
+def picture(part: Part, path: Path, *, titled: bool = True) -> Path:
+    """Draws one part as SVG, PNG or PDF, under its title or without; the same part gives the same bytes."""
     check_picture(path)
     import matplotlib
     from matplotlib.figure import Figure
@@ -137,7 +147,9 @@ def picture(part: Part, path: Path) -> Path:
         }
     ):
         figure = Figure(figsize=_size(part), layout="constrained", facecolor=GROUND)
-        _draw(figure, part)
+        axis = _draw(figure, part)
+        if titled:
+            axis.set_title(part.title, loc="left", fontsize=10)
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=150, metadata=metadata)
@@ -203,21 +215,22 @@ def _size(part: Part) -> tuple[float, float]:
             return 7, 3.6
 
 
-def _draw(figure: Any, part: Part) -> None:
+def _draw(figure: Any, part: Part) -> Any:
+    """Draws a part and returns the axis that a title stands over."""
     match part:
         case Curve():
-            _curve(figure, part)
+            return _curve(figure, part)
         case Bands():
-            _bands(figure, part)
+            return _bands(figure, part)
         case Layers():
-            _layers(figure, part)
+            return _layers(figure, part)
         case Scatter():
-            _scatter(figure, part)
+            return _scatter(figure, part)
         case Grid():
-            _grid(figure, part)
+            return _grid(figure, part)
 
 
-def _curve(figure: Any, part: Curve) -> None:
+def _curve(figure: Any, part: Curve) -> Any:
     axis = figure.subplots()
     k = part.components
     if part.null_low is not None and part.null_high is not None:
@@ -231,16 +244,24 @@ def _curve(figure: Any, part: Curve) -> None:
     axis.axhline(0, color=INK, linewidth=0.5)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.set_xlim(k.min() * 0.9, k.max() * 1.5)
-    for values, colour in ((part.types, TYPES), (part.occurrences, OCCURRENCES)):
-        if values is not None and values[-1] > -1:
-            axis.text(k.max() * 1.06, values[-1], f"{values[-1]:.2f}".replace("-", "−"), color=colour, va="center", fontsize=8)
+    axis.set_xlim(k.min() * 0.9, k.max() * 1.7)
+    ends = [
+        (k.max(), values[-1:], c) for values, c in ((part.types, TYPES), (part.occurrences, OCCURRENCES)) if values is not None
+    ]
+    for (value, low, high), colour in zip(part.ridge, (TYPES, OCCURRENCES)):
+        axis.vlines(k.max() * 1.15, low, high, color=colour, linewidth=1.5)
+        label = "ridge, all components, 95 %" if colour == TYPES else None
+        axis.plot([k.max() * 1.15], [value], "D", color=colour, markersize=4, label=label, linestyle="")
+    for at, (value,), colour in [(k.max() * 1.15, r[:1], e[2]) for r, e in zip(part.ridge, ends)] or ends:
+        if value > -1:
+            axis.text(at * 1.06, value, f"{value:.2f}".replace("-", "−"), color=colour, va="center", fontsize=8)
     _bounded(axis, [part.types, part.occurrences, part.null_low])
     axis.set_xlabel(f"principal components, of {part.rows} training rows")
-    _labelled(axis, part.title)
+    _labelled(axis)
+    return axis
 
 
-def _bands(figure: Any, part: Bands) -> None:
+def _bands(figure: Any, part: Bands) -> Any:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
     ranks = np.arange(1, len(part.values) + 1)
     above.plot(ranks, np.maximum(part.values, part.values[part.values > 0].min(initial=1e-12)), color=INK, linewidth=1)
@@ -248,7 +269,6 @@ def _bands(figure: Any, part: Bands) -> None:
     above.yaxis.set_major_formatter("{x:g}")
     above.yaxis.set_minor_formatter("")
     above.set_ylabel("singular value")
-    above.set_title(part.title, loc="left", fontsize=10)
     left, wide = part.edges[:-1] + 0.5, np.diff(part.edges)
     share = 0.42 if part.occurrences is not None else 0.9
     below.bar(left + 0.05 * wide, part.types, share * wide, align="edge", color=TYPES, label="types")
@@ -258,10 +278,11 @@ def _bands(figure: Any, part: Bands) -> None:
     below.set_xlim(0.5, part.edges[-1] + 0.5)
     _bounded(below, [part.types, part.occurrences])
     below.set_xlabel("component, by falling singular value")
-    _labelled(below, "")
+    _labelled(below)
+    return above
 
 
-def _layers(figure: Any, part: Layers) -> None:
+def _layers(figure: Any, part: Layers) -> Any:
     axis = figure.subplots()
     at = np.arange(len(part.labels))
     if part.low is not None and part.high is not None:
@@ -275,16 +296,17 @@ def _layers(figure: Any, part: Layers) -> None:
     axis.set_xticks(at, part.labels, rotation=0 if sum(map(len, part.labels)) < 70 else 45)
     axis.margins(x=0.04)
     _bounded(axis, [part.types, part.occurrences, part.control, part.low])
-    _labelled(axis, part.title)
+    _labelled(axis)
+    return axis
 
 
-def _scatter(figure: Any, part: Scatter) -> None:
+def _scatter(figure: Any, part: Scatter) -> Any:
     from matplotlib.colors import ListedColormap
 
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     both = np.concatenate([part.actual, part.predicted])
     low, high = float(both.min()), float(both.max())
-    steps = ListedColormap([colours.hexed(c) for c in colours.table("rarity")][24:])
+    steps = ListedColormap([colours.hexed(c) for c in colours.table("rarity")[24::8]])
     drawn = above.hexbin(part.actual, part.predicted, gridsize=44, bins="log", mincnt=1, cmap=steps, linewidths=0.1)
     figure.colorbar(drawn, ax=above, label="types", pad=0.01)
     above.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
@@ -296,7 +318,6 @@ def _scatter(figure: Any, part: Scatter) -> None:
         above.scatter(middle, middle + by_occurrence, s=size, facecolor="none", edgecolor=OCCURRENCES, linewidth=1.6, label=label)
         above.legend(frameon=False, loc="upper left")
     above.set_ylabel(f"predicted, {part.units}")
-    above.set_title(part.title, loc="left", fontsize=10)
     thin = 0.42 if part.counts is not None else 0.9
     below.bar(edges[:-1] + 0.05 * wide, by_type, thin * wide, align="edge", color=TYPES, label="types")
     if part.counts is not None:
@@ -305,31 +326,30 @@ def _scatter(figure: Any, part: Scatter) -> None:
     below.set_ylabel("mean error")
     below.legend(frameon=False, ncols=2)
     below.set_xlabel(f"actual, {part.units}")
+    return above
 
 
-def _grid(figure: Any, part: Grid) -> None:
+def _grid(figure: Any, part: Grid) -> Any:
+    from matplotlib.patches import Rectangle
+
     axis = figure.subplots()
-    from matplotlib.colors import ListedColormap
-
-    steps = ListedColormap([colours.hexed(c) for c in colours.table("rarity")])
-    axis.imshow(np.clip(part.types, 0, 1), cmap=steps, vmin=0, vmax=1, aspect="auto")
-    for i in range(len(part.models)):
-        for j in range(len(part.targets)):
-            value = part.types[i, j]
-            if np.isnan(value):
-                continue
-            shown = f"{value:.2f}"
-            if part.occurrences is not None:
-                shown += f" | {part.occurrences[i, j]:.2f}"
-            ground = colours.table("rarity")[round(256 * float(np.clip(value, 0, 1)))]
-            ink = colours.hexed(colours.ink(ground))
-            axis.text(j, i, shown.replace("-", "−"), ha="center", va="center", fontsize=8, color=ink)
+    light, dark = colours.table("rarity"), colours.table("rarity", dark=True)
+    for i, j in np.argwhere(np.isfinite(part.types)):
+        value = float(part.types[i, j])
+        level = round((len(light) - 1) * min(max(value, 0.0), 1.0))
+        axis.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colours.hexed(light[level]), edgecolor=GROUND))
+        shown = f"{value:.2f}" if part.occurrences is None else f"{value:.2f} | {part.occurrences[i, j]:.2f}"
+        ink = INKS[colours.ink(light[level]), colours.ink(dark[level])]
+        axis.text(j, i, shown.replace("-", "−"), ha="center", va="center", fontsize=8, color=ink)
+    axis.set_xlim(-0.5, len(part.targets) - 0.5)
+    axis.set_ylim(len(part.models) - 0.5, -0.5)
     axis.set_xticks(range(len(part.targets)), part.targets)
     axis.set_yticks(range(len(part.models)), part.models)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    pair = "" if part.occurrences is None else ", types | occurrences"
-    axis.set_title(f"{part.title}{pair}; colour of types", loc="left", fontsize=10)
+    if part.occurrences is not None:
+        axis.set_xlabel("types | occurrences; colour of types", fontsize=8)
+    return axis
 
 
 def _bounded(axis: Any, shown: Sequence[Vector | None]) -> None:
@@ -338,10 +358,8 @@ def _bounded(axis: Any, shown: Sequence[Vector | None]) -> None:
     axis.set_ylim(max(-1.0, min(-0.05, 1.1 * least)), 1.0 if least > -1 else 1.02)
 
 
-def _labelled(axis: Any, title: str) -> None:
+def _labelled(axis: Any) -> None:
     axis.set_ylabel("R²")
-    if title:
-        axis.set_title(title, loc="left", fontsize=10)
     axis.grid(axis="y", color=LINE, linewidth=0.5)
     axis.set_axisbelow(True)
     axis.legend(frameon=False, ncols=2, fontsize=8)

@@ -17,6 +17,7 @@ from rarityir.report.page import document, grid
 from rarityir.report.rarity import (
     GROUND,
     INK,
+    INKS,
     LINE,
     OCCURRENCES,
     QUIET,
@@ -41,6 +42,9 @@ main{max-width:60rem}figure{margin:.5rem 0}figure svg{width:100%;height:auto;max
 # What follows the reader's light or dark.
 _NAMED = {INK: "ink", QUIET: "quiet", LINE: "line", GROUND: "ground", TYPES: "types", OCCURRENCES: "occurrences"}
 
+_TABLE = [colours.hexed(c) for c in colours.table("rarity")]
+_DARK = dict(zip(_TABLE, reversed(_TABLE))) | {shown: colours.hexed(dark) for (_, dark), shown in INKS.items()}
+
 
 def render(parts: Sequence[Part], title: str, notes: Iterable[str] = ()) -> str:
     """Returns the page of a probe's pictures: each drawn inline, with a sentence that says what it shows and its numbers."""
@@ -62,7 +66,7 @@ def _section(part: Part, number: int) -> str:
 def inline(part: Part, prefix: str) -> str:
     """Returns a part's picture as SVG to stand in a page: names apart from other pictures', colours that follow the page's."""
     with tempfile.TemporaryDirectory(prefix="rarityir-") as folder:
-        drawn = picture(part, Path(folder) / "part.svg").read_text(encoding="utf-8")
+        drawn = picture(part, Path(folder) / "part.svg", titled=False).read_text(encoding="utf-8")
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"\s*<metadata>.*?</metadata>|\s*<defs>\s*<style.*?</style>\s*</defs>", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{prefix}-", drawn)
@@ -75,10 +79,9 @@ def _themed(what: str, colour: str) -> str:
     """A colour as the page has it: by name, or a table's, which is read from its other end on a dark ground."""
     if colour in _NAMED:
         return f"var(--{_NAMED[colour]})"
-    table = [colours.hexed(c) for c in colours.table("rarity")]
-    if colour not in table:
-        return colour
-    return f"{colour}; {what}: light-dark({colour},{table[-1 - table.index(colour)]})"
+    if colour in _DARK:
+        return f"{colour}; {what}: light-dark({colour},{_DARK[colour]})"
+    return colour
 
 
 def _row(cells: Sequence[str]) -> str:

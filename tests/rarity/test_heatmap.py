@@ -230,7 +230,7 @@ def read(html: str) -> list[tuple[dict[str, str], str]]:
 
 def keys(html: str, theme: str) -> list[tuple[float, float, list[tuple[float, ...]]]]:
     """Each scale of the key as a reader has it: its ends, and the colours between them."""
-    found = re.findall(r'<p>([−\d.]+)<span class="strip" style="([^"]*)"></span>(\+?[\d.]+) nats</p>', html)
+    found = re.findall(r'<em>([−\d.]+)</em><span class="strip" style="([^"]*)"></span>(\+?[\d.]+) nats</p>', html)
     ramps = [re.search(rf"--{theme}:linear-gradient\(to right,([^)]*)\)", style)[1].split(",") for _, style, _ in found]
     ends = [(float(low.replace("−", "-")), float(high)) for low, _, high in found]
     return [
