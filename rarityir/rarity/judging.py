@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir.rarity import crossfit, scores
+from rarityir.rarity import crossfit, leakage, scores
+from rarityir.rarity.binary import Ranking, ranking
 from rarityir.rarity.crossfit import Design, Fold, Linear, Permutations
 from rarityir.rarity.folds import TEST
 from rarityir.rarity.grams import FoldGrams, Moments, Source, Vectors
+from rarityir.rarity.leakage import Leakage
 from rarityir.rarity.result import Bands, Chance, Curve, Fit, Penalties, ProbeResult, Target
 from rarityir.rarity.scores import NOTHING, Pair
 from rarityir.types import Ints
 
 _LEAST_TEST = 10  # test rows to say anything of
+_GAINS = (("increment", "both", "surface"), ("leakage", "random", "ridge"))  # R² of one fit above another's
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Settings:
     seed: int
     replicates: int
     precision: str
+    leakage: bool
     block: int
 
 
@@ -64,6 +68,8 @@ def judged(given: Material, sums: Sequence[FoldGrams], permutations: Permutation
         settings.block,
     )
     used = given.folds != TEST
+    if settings.leakage and len(np.unique(given.groups[used])) < used.sum():
+        predicted["random"] = _random(given, sums[0], final, settings)
     intervals = _pairs(given, predicted, used, settings)
     tested = given.folds == TEST
     tests = _pairs(given, {"ridge": predicted["ridge"]}, tested, settings) if tested.sum() >= _LEAST_TEST else None
@@ -71,7 +77,7 @@ def judged(given: Material, sums: Sequence[FoldGrams], permutations: Permutation
     targets = tuple(
         Target(
             name=name,
-            fits={fit: _fit(given, fits, predicted, intervals, fit, t) for fit in predicted},
+            fits={fit: _fit(given, fits, predicted, intervals, fit, t) for fit in final.fits if fit != "permuted"},
             type=scores.describe(given.y[used, t], predicted["ridge"][used, t]),
             occurrence=_weighted(given, predicted["ridge"], used, t),
             test=None if tests is None else tests["ridge"][t],
@@ -80,6 +86,8 @@ def judged(given: Material, sums: Sequence[FoldGrams], permutations: Permutation
             bands=_bands(fits, totals[:, t], t, design, given.rows.shape[1]),
             table=_table(given, predicted["ridge"], used, t),
             chance=None if permutations is None else _chance(intervals["ridge"][t], errors, totals[:, t], t, given.y.shape[1]),
+            leakage=Leakage(intervals["random"][t], intervals["leakage"][t]) if "random" in intervals else None,
+            ranking=_ranking(given, predicted["ridge"], used, settings, t),
             increment=intervals["increment"][t] if "increment" in intervals else None,
             direction=final.fits["ridge"].slopes[:, t],
             intercept=_intercept(final.fits["ridge"], sums[0].x_mean, t),
@@ -104,6 +112,7 @@ def judged(given: Material, sums: Sequence[FoldGrams], permutations: Permutation
 def _pairs(given: Material, predicted: dict[str, Vectors], used: NDArray[np.bool_], settings: Settings) -> dict[str, list[Pair]]:
     """R² of every fit and target with intervals, all from the same resamples of groups."""
     names, targets = list(predicted), given.y.shape[1]
+    gains = [gain for gain in _GAINS if gain[1] in names]
     y = given.y[used] - given.y[used].mean(axis=0)
     errors = [(given.y[used] - predicted[name][used]) ** 2 for name in names]
     columns = []
@@ -122,12 +131,11 @@ def _pairs(given: Material, predicted: dict[str, Vectors], used: NDArray[np.bool
                 spread = np.tile(square - mean**2 / mass, len(names))
                 values = 1 - part[..., 1 + 2 * targets :] / np.where(spread > 0, spread, np.nan)
             found.append(values)
-            if "both" in names:
-                found.append(_of(values, names, "both", targets) - _of(values, names, "surface", targets))
+            found += [_of(values, names, a, targets) - _of(values, names, b, targets) for _, a, b in gains]
         return np.concatenate(found, axis=-1)
 
     found = scores.intervals(sums, statistics, replicates=settings.replicates, seed=settings.seed)
-    told = [*names, "increment"] if "both" in names else names
+    told = [*names, *(name for name, *_ in gains)]
     half = targets * len(told)
     return {
         name: [
@@ -169,6 +177,29 @@ def _weighted(given: Material, predicted: Vectors, used: NDArray[np.bool_], t: i
     if given.counts is None:
         return None
     return scores.describe(given.y[used, t], predicted[used, t], given.counts[used])
+
+
+def _ranking(given: Material, predicted: Vectors, used: NDArray[np.bool_], settings: Settings, t: int) -> Ranking | None:
+    y = given.y[used, t]
+    if len(np.unique(y)) != 2:
+        return None
+    weights = [w[used] for w in given.weights]
+    return ranking(
+        y == y.max(), predicted[used, t], weights, given.groups[used], replicates=settings.replicates, seed=settings.seed
+    )
+
+
+def _random(given: Material, sums: FoldGrams, final: Fold, settings: Settings) -> Vectors:
+    return leakage.predicted(
+        given.rows,
+        given.y,
+        given.folds,
+        sums,
+        final.fits["ridge"],
+        standardise=given.design.standardise,
+        seed=settings.seed,
+        block=settings.block,
+    )
 
 
 def _table(given: Material, predicted: Vectors, used: NDArray[np.bool_], t: int) -> tuple[scores.Band, ...]:

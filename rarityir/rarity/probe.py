@@ -39,6 +39,7 @@ class RarityProbe:
         standardise: whether columns are brought to one standard deviation in each training fold.
         precision: `exact` (float64), or `fast`: products in float32.
         replicates: of the bootstrap that intervals come from.
+        leakage: whether the ridge is judged in folds dealt row by row too, where groups have more than one row.
         block: how many rows are read at a time (0: about 64 MB).
         allow_leaky: rows in context without groups are refused, since occurrences of one type in several folds are learnt
             by heart; this takes them.
@@ -58,6 +59,7 @@ class RarityProbe:
         standardise: bool = True,
         precision: str = "exact",
         replicates: int = REPLICATES,
+        leakage: bool = True,
         block: int = 0,
         allow_leaky: bool = False,
     ) -> None:
@@ -67,7 +69,7 @@ class RarityProbe:
         self.bands_asked, self.permutations = bands, permutations
         self.subspaces = {} if subspaces is None else dict(subspaces)
         self.standardise, self.precision, self.replicates = standardise, precision, replicates
-        self.block, self.allow_leaky = block, allow_leaky
+        self.leakage, self.block, self.allow_leaky = leakage, block, allow_leaky
         self._result: ProbeResult | None = None
         if folds < 2:
             raise RarityError(f"{folds} folds leave nothing to fit on; take at least 2")
@@ -111,7 +113,7 @@ class RarityProbe:
         given = judging.Material(
             rows, y_VT, names, counts_V, surface_VF, np.unique(groups_V, return_inverse=True)[1], folds_V, design
         )
-        settings = judging.Settings(self.seed, self.replicates, self.precision, self.block)
+        settings = judging.Settings(self.seed, self.replicates, self.precision, self.leakage, self.block)
         self._result = judging.judged(given, sums, permutations, settings)
         return self
 

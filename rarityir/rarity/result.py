@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.rarity.binary import Ranking
+from rarityir.rarity.leakage import Leakage
 from rarityir.rarity.scores import Band, Pair, Scores
 from rarityir.types import Ints, Json
 
@@ -68,6 +70,7 @@ class Target:
     """What was found of one target. `fits` has `ridge` (the probe itself), `ols`, `pcr`, each subspace by its name; with surface
     features, `surface` (them alone) and `both` (them and the rows). `increment` is R² of `both` − R² of `surface`.
 
+    `leakage` is there where groups have more than one row, `ranking` where a target has two values.
     `test` is of the test rows, which the final ridge has not seen; None where there are fewer than ten. `direction` and
     `intercept` are of that ridge on raw rows: a prediction is `x @ direction + intercept`.
     """
@@ -83,6 +86,8 @@ class Target:
     table: tuple[Band, ...]
     chance: Chance | None
     increment: Pair | None
+    leakage: Leakage | None
+    ranking: Ranking | None
     direction: Vectors
     intercept: float
 

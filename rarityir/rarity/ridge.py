@@ -69,15 +69,9 @@ def rotate(train: Moments, x_mean_D: Vectors, *, standardise: bool = True) -> Ro
 
     mean = train.sums / train.mass
     y_mean = train.y_sums / train.mass
-    gram = train.gram
     cross = train.cross - np.outer(train.sums, y_mean)
-    _less(gram, train.sums, mean)
-    inverse = _inverse_scales(np.diagonal(gram) / train.mass, mean + x_mean_D, train.mass)
-    if not standardise:
-        inverse = (inverse > 0).astype(np.float64)
-    gram *= inverse[:, None]
-    gram *= inverse
-    squares, turn = eigh(gram, lower=True, overwrite_a=True, check_finite=False, driver="evd")
+    inverse = standard(train, x_mean_D, standardise=standardise)
+    squares, turn = eigh(train.gram, lower=True, overwrite_a=True, check_finite=False, driver="evd")
     first = int(np.searchsorted(squares, max(len(squares) * np.finfo(np.float64).eps * squares[-1], 0.0), side="right"))
     if first == len(squares):
         raise RarityError("all rows of a training fold are the same; there is nothing to regress on")
@@ -86,6 +80,18 @@ def rotate(train: Moments, x_mean_D: Vectors, *, standardise: bool = True) -> Ro
     turn = turn[:, : len(squares) - first]
     total = np.maximum(train.y_squares - train.y_sums * y_mean, 0.0)
     return Rotation(train.mass, turn, squares[first:][::-1].copy(), turn.T @ cross, total, mean, y_mean)
+
+
+def standard(train: Moments, x_mean_D: Vectors, *, standardise: bool) -> Vectors:
+    """Centres and standardises a Gram matrix in place; returns 1/sd (D,), 0 for constant columns, else 1 where not wanted."""
+    mean = train.sums / train.mass
+    _less(train.gram, train.sums, mean)
+    inverse = _inverse_scales(np.diagonal(train.gram) / train.mass, mean + x_mean_D, train.mass)
+    if not standardise:
+        inverse = (inverse > 0).astype(np.float64)
+    np.multiply(train.gram, inverse[:, None], out=train.gram)
+    np.multiply(train.gram, inverse, out=train.gram)
+    return inverse
 
 
 def _reverse(turn_DD: Vectors) -> None:

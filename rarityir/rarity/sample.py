@@ -104,14 +104,10 @@ class Sample:
 def _sized(stats: TokenStats, size: int) -> TokenStats:
     """Statistics of as many ids as there are rows: rows beyond a vocabulary are of no token and never occur."""
     missing = size - stats.vocabulary
-    if missing == 0:
-        return stats
-    if missing < 0:
-        if stats.cf[size:].any():
-            raise RarityError(
-                f"{stats.source} has {stats.vocabulary} ids, the model {size} rows; count with the model's tokenizer"
-            )
-        cut = {name: getattr(stats, name)[:size] for name in ("df", "cf", "squares", "df2")}
-        return replace(stats, **cut)
-    padded = {name: np.pad(getattr(stats, name), (0, missing)) for name in ("df", "cf", "squares", "df2")}
-    return replace(stats, **padded)
+    if missing < 0 and stats.cf[size:].any():
+        raise RarityError(f"{stats.source} has {stats.vocabulary} ids, the model {size} rows; count with the model's tokenizer")
+
+    def fit(row_V: Ints) -> Ints:
+        return np.pad(row_V[:size], (0, max(missing, 0)))
+
+    return replace(stats, df=fit(stats.df), cf=fit(stats.cf), squares=fit(stats.squares), df2=fit(stats.df2))

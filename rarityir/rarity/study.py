@@ -175,13 +175,15 @@ def _angles(result: ProbeResult, filters: Sequence[EmbedFilter], spectrum: Spect
 
 
 def _told(sample: Sample, asked: Asked, result: ProbeResult) -> dict[str, tuple[Told, Told]]:
-    """How well labels and the coin are told by their out-of-fold predictions; what all or no rows are is left out."""
+    """How well labels and the coin are told by their out-of-fold predictions."""
     used, found = result.folds >= 0, {}
     ways = [np.ones(int(used.sum())), sample.counts[used]]
     for place, target in enumerate(result.targets):
         if target.name not in (*LABELS, CONTROLS[1]):
             continue
         labels = sample.target(target.name, asked.seed)[used] > 0.5
+        if labels.all() or not labels.any():  # all in the rows kept apart
+            continue
         told = [
             tell(result.predicted[used, place], labels, weights=way, groups=sample.groups[used], seed=asked.seed) for way in ways
         ]

@@ -105,7 +105,8 @@ def test_query_and_key_rows_are_what_the_running_model_projects(models, family, 
     assert found.shape == expected.shape
     assert not found.stream
     assert np.abs(found.array() - expected).max() <= 1e-5 * np.abs(expected).max()
-    assert np.array_equal(np.concatenate(list(found.blocks(100))), found.array())
+    by_hundreds = np.concatenate(list(found.blocks(100)))
+    np.testing.assert_allclose(by_hundreds, found.array(), atol=1e-6 * np.abs(expected).max())
     assert expected.std() > 0.1, "flat rows would prove nothing"
 
 
@@ -123,7 +124,7 @@ def test_gain_makes_rows_what_multiplies_the_normalised_state(models, family):
     model, path = models[family]
     found = rows(path, "output", gain=True).array().astype(np.float64)
     norm = next(m for name, m in model.named_modules() if name.endswith((".norm", "ln_f")) and name.count(".") == 1)
-    state = torch.randn(5, D)
+    state = 1000 * torch.randn(5, D)  # beside which the norm's ε is nothing
     whole = (norm(state) @ model.get_output_embeddings().weight.T).detach().numpy()
     bias = getattr(norm, "bias", None)
     if bias is not None:
