@@ -20,8 +20,9 @@ from rarityir.types import Floats, Ints, RarityError
 Vector = NDArray[np.float64]
 FARTHEST = 10.0  # spreads from the usual beyond which a row is not more untrained
 BAND = 20  # tokens that say at least what is usual for a frequency
-QUANTILE = 0.1  # of the unused rows' own scores, above which a token counts as under-trained
-LEAST = 3.0  # spreads from the usual that it needs in any case
+SHARE = 0.5  # of the unused rows' own median score, from which on a token counts as under-trained
+LEAST = 3.0  # spreads from the usual that it needs in any case, and that unused rows show in an indicator of full weight
+SIGNED = ("cosine", "distance", "surprise")  # what has one direction whatever the unused rows show
 _NORMAL = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
 
 
@@ -30,15 +31,17 @@ class Scored:
     """How under-trained each of V tokens looks.
 
     Attributes:
-        score: (V,) mean over `families`, in spreads from the usual: 0 is a token as most are.
-        families: name → (V,) the same for one kind of indicator, clipped to ±10; NaN where it says nothing of a token.
+        score: (V,) weighted mean over `families`, in spreads from the usual: 0 is a token as most are.
+        families: name → (V,) the same for one kind of indicator, at most ±10; NaN where it says nothing of a token.
+        weights: name → what the kind weighs in the mean: less where the unused rows do not differ by it.
         measured: name → (V,) the indicators themselves.
-        threshold: from which score on a token counts as under-trained: what nine in ten unused rows reach, and at least 3.
+        threshold: from which score on a token counts as under-trained: half of the unused rows' median, and at least 3.
         unused: (R,) ids of the reference rows.
     """
 
     score: Vector
     families: Mapping[str, Vector]
+    weights: Mapping[str, float]
     measured: Mapping[str, Vector]
     threshold: float
     unused: Ints
@@ -81,30 +84,52 @@ def undertrained(
     measured |= {"norm": near.norm, "distance from centroid": near.centroid}
     usual = np.ones(size, bool)
     usual[unused] = False
-    bands = None if cf is None else bands_of(cf, usual)
-    if cf is not None and (usual & (np.asarray(cf) > 0)).sum() >= BAND:
-        # What a corpus lacks may well be untrained: it does not say what is usual.
-        sized = usual & (np.asarray(cf) > 0)
-    else:
-        sized = usual
+    bands, sized = (None, usual) if cf is None else (bands_of(cf, usual), usual & (np.asarray(cf) > 0))
+    if sized.sum() < BAND:  # too few are seen to say what is usual
+        bands, sized = None, usual
     families = {
         "cosine": np.mean([spreads(near.cosine[name], usual) for name in READINGS], axis=0),
         "distance": np.mean([-spreads(_log(near.distance[name]), sized, bands) for name in READINGS], axis=0),
-        "centroid": -spreads(_log(near.centroid), sized, bands),
+        "centroid": spreads(_log(near.centroid), sized, bands),
     }
     if input is not None:
         measured["input norm"] = norms(input)
-        families["input norm"] = -spreads(_log(measured["input norm"]), sized, bands)
+        families["input norm"] = spreads(_log(measured["input norm"]), sized, bands)
     if bias is not None:
         measured["bias"] = np.asarray(bias, np.float64)
-        families["bias"] = -spreads(measured["bias"], sized, bands)
+        families["bias"] = spreads(measured["bias"], sized, bands)
     if surprise is not None:
         measured["surprise"] = np.asarray(surprise, np.float64)
         families["surprise"] = spreads(measured["surprise"], usual & np.isfinite(measured["surprise"]))
-    stacked = np.stack(list(families.values()))
+    families, weights = _turned(families, unused)
+    score = _mean(families, weights)
+    return Scored(score, families, weights, measured, max(LEAST, SHARE * float(np.median(score[unused]))), unused)
+
+
+def _turned(families: Mapping[str, Vector], unused: Ints) -> tuple[dict[str, Vector], dict[str, float]]:
+    """The indicators with the sign that makes unused rows positive, and what each weighs.
+
+    Unused rows are shorter than others where training shortens what it does not use, and longer where the softmax has pushed
+    them away from every text: the unused rows themselves say which. What does not tell them apart has no weight.
+    """
+    turned, weights = {}, {}
+    for name, values in families.items():
+        if name in SIGNED:
+            turned[name], weights[name] = values, 1.0
+            continue
+        level = float(np.median(values[unused]))
+        turned[name] = -values if level < 0 else values
+        weights[name] = min(1.0, abs(level) / LEAST)
+    return turned, weights
+
+
+def _mean(families: Mapping[str, Vector], weights: Mapping[str, float]) -> Vector:
+    """The weighted mean (V,) of what is known of each token."""
+    stacked, weight_F = np.stack(list(families.values())), np.array([weights[name] for name in families])
     known = np.isfinite(stacked)
-    score = np.where(known, stacked, 0).sum(axis=0) / known.sum(axis=0)
-    return Scored(score, families, measured, max(LEAST, float(np.quantile(score[unused], QUANTILE))), unused)
+    total = (known * weight_F[:, None]).sum(axis=0)
+    summed = (np.where(known, stacked, 0.0) * weight_F[:, None]).sum(axis=0)
+    return np.asarray(np.divide(summed, total, out=np.zeros_like(summed), where=total > 0))
 
 
 def spreads(values_V: Vector, usual: NDArray[np.bool_], bands: Ints | None = None) -> Vector:
