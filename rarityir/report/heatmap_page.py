@@ -95,7 +95,7 @@ def summary(found: HeatMap) -> str:
         parts.append(f"mean error {_signed(mean)}, mean absolute error {size:.2f} {found.rows[0].scale.units}")
         parts.append(f"furthest off {escaped(cell.text).strip()!r} by {_signed(worst)}")
     if found.beyond:
-        parts.append(f"{found.beyond} values lie beyond a scale's end and are drawn as that end")
+        parts.append(f"values beyond their scale, drawn as its end: {found.beyond}")
     return "; ".join(parts)
 
 

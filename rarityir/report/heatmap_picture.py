@@ -25,8 +25,8 @@ _STRIP, _STEPS = 110.0, 64
 _FONT = "DejaVu Sans"
 
 
-def picture(found: Sequence[HeatMap], path: Path) -> Path:
-    """Draws maps one below the other, with the key to their colours at the end; the same maps give the same bytes."""
+def picture(found: Sequence[HeatMap], path: Path, notes: Sequence[str] = ()) -> Path:
+    """Draws maps one below the other, then the key to their colours and notes; the same maps give the same bytes."""
     check_picture(path)
     import matplotlib
     from matplotlib.figure import Figure
@@ -34,7 +34,12 @@ def picture(found: Sequence[HeatMap], path: Path) -> Path:
     room = _WIDTH - 2 * _MARGIN - _GUTTER
     broken = [lines(one, room, lambda text: width(text, _TEXT), _shown) for one in found]
     rows = [(one, _heading(one), len(b), _step(one)) for one, b in zip(found, broken)]
-    height = 2 * _MARGIN + sum(h + n * step + 6 for _, h, n, step in rows) + 14 * len(_kinds(found)) + 14 * _noted(found)
+    height = (
+        2 * _MARGIN
+        + sum(h + n * step + 6 for _, h, n, step in rows)
+        + 14 * len(_kinds(found))
+        + 14 * (_noted(found) + len(notes))
+    )
     with matplotlib.rc_context(
         {"svg.hashsalt": "rarityir", "font.family": _FONT, "hatch.linewidth": 0.8, "text.parse_math": False}
     ):
@@ -46,7 +51,7 @@ def picture(found: Sequence[HeatMap], path: Path) -> Path:
         top = _MARGIN
         for i, (one, cut) in enumerate(zip(found, broken)):
             top = _map(axis, one, cut, top, f"map{i + 1}") + 6
-        _key(axis, found, top)
+        _key(axis, found, top, notes)
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=180, metadata=metadata)
@@ -158,7 +163,7 @@ def _noted(found: Sequence[HeatMap]) -> bool:
     return any(one.seen or one.beyond for one in found)
 
 
-def _key(axis: Any, found: Sequence[HeatMap], top: float) -> None:
+def _key(axis: Any, found: Sequence[HeatMap], top: float, more: Sequence[str]) -> None:
     """Draws each scale's colours between its ends, and says what hatching and ends stand for."""
     from matplotlib.patches import Rectangle
 
@@ -179,6 +184,7 @@ def _key(axis: Any, found: Sequence[HeatMap], top: float) -> None:
         top += 14
     beyond = sum(one.beyond for one in found)
     notes = ["hatched: the fit saw the token"] * any(one.seen for one in found)
-    notes += [f"{beyond} values lie beyond a scale's end and are drawn as that end"] * bool(beyond)
-    if notes:
-        axis.text(left, top + 7, "; ".join(notes), fontsize=_LABEL, color=_QUIET)
+    notes += [f"values beyond their scale, drawn as its end: {beyond}"] * bool(beyond)
+    for note in ["; ".join(notes)] * bool(notes) + list(more):
+        axis.text(left, top + 7, "".join(map(_shown, visible(note))), fontsize=_LABEL, color=_QUIET)
+        top += 14

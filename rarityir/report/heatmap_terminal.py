@@ -136,7 +136,7 @@ def _legend(found: HeatMap, width: int, depth: Depth, *, ascii: bool) -> list[st
             more = "predicted less actual"
             parts[-1:] = [f"{parts[-1]}, {more}"] if short + len(more) + 2 <= width else [parts[-1], f"{'':<{gutter}}{more}"]
     if found.beyond:
-        parts.append(f"{found.beyond} of the values lie beyond a scale's end and are drawn as that end")
+        parts.append(f"values beyond their scale, drawn as its end: {found.beyond}")
     if found.seen:
         parts.append(f"{_TRAINING}: / below tokens that the fit saw")
     return parts

@@ -129,7 +129,7 @@ def test_the_classic_map_is_a_red_and_a_blue_bar_from_black():
     html = heatmap_page.render([found], "classic")
     assert "--l0:#000000;--d0:#000000;--l1:#0000ff;--d1:#0000ff" in html  # 24 is drawn as 12
     assert "--l0:#ff0000;--d0:#ff0000;--l1:#000080;--d1:#000080" in html
-    assert "1 values lie beyond" in html
+    assert "drawn as its end: 1" in html
 
 
 # ---- colours

@@ -1,0 +1,105 @@
+"""Texts as heat maps: how rare each token is in a corpus, and how rare a model's rows say it is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir import checkpoints
+from rarityir.counts import tokenizer_of
+from rarityir.rarity.predictions import predict
+from rarityir.rarity.stats import SYNONYMS, TokenStats
+from rarityir.report.heatmap import HeatMap, Scale, heat_map
+from rarityir.types import RarityError
+
+_UNITS = {"ridf": "bits", "vmr": "", "inverse_frequency": "", "inverse_occurrences": ""}  # the others are natural logarithms
+_MOST_LAYERS = 6
+
+
+def heat_maps(
+    texts: Sequence[str],
+    model: str,
+    stats: TokenStats,
+    target: str = "log_idf",
+    matrix: str = "input",
+    *,
+    gain: bool = False,
+    layers: Sequence[int] = (),
+    clamp: float | None = None,
+    classic: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+) -> list[HeatMap]:
+    """Returns the heat maps of texts, all on the same scales: a target's actual and predicted values, and the error.
+
+    Every prediction is of a ridge that has not seen the token, nor a form of its word; so no token is marked as seen.
+
+    Args:
+        texts: what is shown, read as it stands, with no special tokens.
+        model: a short name, hub id or path.
+        stats: what the target is computed of, in the model's tokens.
+        target: a name of `TARGETS`.
+        matrix: which rows are read: `input`, `output`, `q`, `k` or `type:L`.
+        gain: of `output`, whether the final norm's gain is folded in.
+        layers: further rows below, predicted from the states after so many layers.
+        clamp: the value from which on the colour is the same; the vocabulary's greatest where nothing is said.
+        classic: red and blue bars from black, and no error.
+        seed: of the folds.
+        device: where the model computes states.
+    """
+    actual_V = _finite(stats.target(target))
+    named = {f"layer {layer}": f"type:{layer}" for layer in layers}
+    predicted_V = _finite(predict(model, stats, target, matrix, gain=gain, seed=seed, device=device))
+    more = {label: _finite(predict(model, stats, target, name, seed=seed, device=device)) for label, name in named.items()}
+    scale, tokenizer = _scale(actual_V, target, clamp), tokenizer_of(model)
+    read = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    error = max((_furthest(actual_V, predicted_V, encoding.ids) for encoding in read), default=1.0)
+    return [
+        heat_map(
+            text,
+            encoding.offsets,
+            encoding.tokens,
+            _of(actual_V, encoding.ids),
+            _of(predicted_V, encoding.ids),
+            layers={label: _of(values, encoding.ids) for label, values in more.items()},
+            scale=scale,
+            error=error,
+            classic=classic,
+        )
+        for text, encoding in zip(texts, read)
+    ]
+
+
+def spread_layers(model: str) -> list[int]:
+    """Returns up to six of a model's layers, from 0 (what goes in) to the last, evenly spread."""
+    path = checkpoints.look(checkpoints.located(model), "config.json")
+    if path is None:
+        raise RarityError(f"{model} has no config.json, which says how many layers it has; leave the layers out")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config = config.get("text_config", config)
+    count = next((int(config[key]) for key in ("num_hidden_layers", "n_layer", "num_layers") if key in config), 0)
+    return sorted({round(i * count / (_MOST_LAYERS - 1)) for i in range(_MOST_LAYERS)})
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _of(values_V: NDArray[np.float64], ids: Sequence[int]) -> list[float]:
+    """The values of ids; a token beyond the table has none."""
+    return [float(values_V[i]) if i < len(values_V) else math.nan for i in ids]
+
+
+def _scale(actual_V: NDArray[np.float64], target: str, clamp: float | None) -> Scale:
+    known = actual_V[np.isfinite(actual_V)]
+    low, high = min(0.0, math.floor(known.min(initial=0.0))), float(math.ceil(known.max(initial=1.0)))
+    return Scale(low, high if clamp is None else clamp, _UNITS.get(SYNONYMS.get(target, target), "nats"))
+
+
+def _furthest(actual_V: NDArray[np.float64], predicted_V: NDArray[np.float64], ids: Sequence[int]) -> float:
+    errors = [p - a for a, p in zip(_of(actual_V, ids), _of(predicted_V, ids))]
+    return float(max(1, math.ceil(max((abs(e) for e in errors if math.isfinite(e)), default=1.0))))
