@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rarityir import checkpoints
 from rarityir.counts import tokenizer_of
 from rarityir.rarity.predictions import predict
-from rarityir.rarity.stats import SYNONYMS, TokenStats
+from rarityir.rarity.stats import SYNONYMS, TARGETS, TokenStats
 from rarityir.report.heatmap import HeatMap, Scale, heat_map
 from rarityir.types import RarityError
 
@@ -85,6 +85,11 @@ def spread_layers(model: str) -> list[int]:
     return sorted({round(i * count / (_MOST_LAYERS - 1)) for i in range(_MOST_LAYERS)})
 
 
+def units(target: str) -> str:
+    """Returns what a target is measured in: nats, bits, or nothing."""
+    return _UNITS.get(SYNONYMS.get(target, target), "nats" if target in (*TARGETS, *SYNONYMS) else "")
+
+
 def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isfinite(values), values, np.nan)
 
@@ -97,7 +102,7 @@ def _of(values_V: NDArray[np.float64], ids: Sequence[int]) -> list[float]:
 def _scale(actual_V: NDArray[np.float64], target: str, clamp: float | None) -> Scale:
     known = actual_V[np.isfinite(actual_V)]
     low, high = min(0.0, math.floor(known.min(initial=0.0))), float(math.ceil(known.max(initial=1.0)))
-    return Scale(low, high if clamp is None else clamp, _UNITS.get(SYNONYMS.get(target, target), "nats"))
+    return Scale(low, high if clamp is None else clamp, units(target))
 
 
 def _furthest(actual_V: NDArray[np.float64], predicted_V: NDArray[np.float64], ids: Sequence[int]) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ INKS = {
     (_WHITE, _WHITE): "#fffffe",
 }
 _BIAS_BANDS = 10
+_LEAST = -1.0  # R² that is shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +66,17 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Bands:
-    """R² (B,) of regressions on one band of components alone, `edges` (B + 1,) from 0, beside the singular values (D,)."""
+    """R² (B,) of regressions on one band of components alone, `edges` (B + 1,) from 0, beside the singular values (D,).
+
+    Where only the values at both ends of each band are known, `values` are these (2B,), at `places`, ranks from 1.
+    """
 
     edges: NDArray[np.int64]
     types: Vector
     values: Vector
     occurrences: Vector | None = None
+    places: NDArray[np.int64] | None = None
+    of: str = "singular value"
     name: str = "bands"
     title: str = "R² of each band of the spectrum alone"
 
@@ -252,9 +259,11 @@ def _curve(figure: Any, part: Curve) -> Any:
         axis.vlines(k.max() * 1.15, low, high, color=colour, linewidth=1.5)
         label = "ridge, all components, 95 %" if colour == TYPES else None
         axis.plot([k.max() * 1.15], [value], "D", color=colour, markersize=4, label=label, linestyle="")
-    for at, (value,), colour in [(k.max() * 1.15, r[:1], e[2]) for r, e in zip(part.ridge, ends)] or ends:
-        if value > -1:
-            axis.text(at * 1.06, value, f"{value:.2f}".replace("-", "−"), color=colour, va="center", fontsize=8)
+    last = [(float(pair[0]), e[2]) for pair, e in zip(part.ridge, ends)] or [(float(e[1][0]), e[2]) for e in ends]
+    for (value, colour), at in zip(last, _apart([value for value, _ in last])):
+        if value > _LEAST:
+            place = k.max() * (1.22 if part.ridge else 1.06)
+            axis.text(place, at, f"{value:.2f}".replace("-", "−"), color=colour, va="center", fontsize=8)
     _bounded(axis, [part.types, part.occurrences, part.null_low])
     axis.set_xlabel(f"principal components, of {part.rows} training rows")
     _labelled(axis)
@@ -263,21 +272,26 @@ def _curve(figure: Any, part: Curve) -> Any:
 
 def _bands(figure: Any, part: Bands) -> Any:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
-    ranks = np.arange(1, len(part.values) + 1)
+    ranks = np.arange(1, len(part.values) + 1) if part.places is None else part.places
     above.plot(ranks, np.maximum(part.values, part.values[part.values > 0].min(initial=1e-12)), color=INK, linewidth=1)
     above.set_yscale("log")
     above.yaxis.set_major_formatter("{x:g}")
     above.yaxis.set_minor_formatter("")
-    above.set_ylabel("singular value")
+    above.set_ylabel(part.of)
     left, wide = part.edges[:-1] + 0.5, np.diff(part.edges)
-    share = 0.42 if part.occurrences is not None else 0.9
-    below.bar(left + 0.05 * wide, part.types, share * wide, align="edge", color=TYPES, label="types")
+    below.bar(left + 0.05 * wide, part.types, 0.9 * wide, align="edge", color=TYPES, label="types")
+    _bounded(below, [part.types, part.occurrences])
     if part.occurrences is not None:
-        below.bar(left + 0.5 * wide, part.occurrences, share * wide, align="edge", color=OCCURRENCES, label="occurrences")
+        floor, middle = below.get_ylim()[0], left + wide / 2
+        lost = part.occurrences < floor
+        below.plot(middle[~lost], part.occurrences[~lost], "o", color=OCCURRENCES, markersize=5, label="occurrences")
+        if lost.any():
+            label = f"occurrences, below {floor:.2g}".replace("-", "−")
+            at = np.full(int(lost.sum()), floor + 0.04)
+            below.plot(middle[lost], at, "v", color=OCCURRENCES, markersize=5, label=label)
     below.axhline(0, color=INK, linewidth=0.5)
     below.set_xlim(0.5, part.edges[-1] + 0.5)
-    _bounded(below, [part.types, part.occurrences])
-    below.set_xlabel("component, by falling singular value")
+    below.set_xlabel(f"component, by falling {part.of}")
     _labelled(below)
     return above
 
@@ -317,7 +331,7 @@ def _scatter(figure: Any, part: Scatter) -> Any:
         label = "occurrences: mean error, size by share"
         above.scatter(middle, middle + by_occurrence, s=size, facecolor="none", edgecolor=OCCURRENCES, linewidth=1.6, label=label)
         above.legend(frameon=False, loc="upper left")
-    above.set_ylabel(f"predicted, {part.units}")
+    above.set_ylabel(f"predicted{part.units and f', {part.units}'}")
     thin = 0.42 if part.counts is not None else 0.9
     below.bar(edges[:-1] + 0.05 * wide, by_type, thin * wide, align="edge", color=TYPES, label="types")
     if part.counts is not None:
@@ -325,7 +339,7 @@ def _scatter(figure: Any, part: Scatter) -> Any:
     below.axhline(0, color=INK, linewidth=0.5)
     below.set_ylabel("mean error")
     below.legend(frameon=False, ncols=2)
-    below.set_xlabel(f"actual, {part.units}")
+    below.set_xlabel(f"actual{part.units and f', {part.units}'}")
     return above
 
 
@@ -355,11 +369,20 @@ def _grid(figure: Any, part: Grid) -> Any:
 def _bounded(axis: Any, shown: Sequence[Vector | None]) -> None:
     """Shows R² up to 1 and down to what there is, but no lower than −1: below that only how bad it is differs."""
     least = min((float(np.nanmin(v)) for v in shown if v is not None and np.isfinite(v).any()), default=0.0)
-    axis.set_ylim(max(-1.0, min(-0.05, 1.1 * least)), 1.0 if least > -1 else 1.02)
+    axis.set_ylim(max(_LEAST, min(-0.05, 1.1 * least)), 1.02)
+    axis.set_ylabel("R², cut at −1" if least < _LEAST else "R²")
+
+
+def _apart(values: Sequence[float], room: float = 0.07) -> list[float]:
+    """Places for labels at values: no two nearer than there is room for."""
+    places = list(values)
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    for one, other in pairwise(order):
+        places[other] = max(places[other], places[one] + room)
+    return places
 
 
 def _labelled(axis: Any) -> None:
-    axis.set_ylabel("R²")
     axis.grid(axis="y", color=LINE, linewidth=0.5)
     axis.set_axisbelow(True)
     axis.legend(frameon=False, ncols=2, fontsize=8)

@@ -28,7 +28,7 @@ OPTIONS = (
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, resamples, samples."),
     click.option("--documents", type=click.IntRange(1), default=500, show_default=True, help="Documents read in context."),
     click.option("--device", default="auto", show_default=True, help="Where states are computed."),
-    click.option("--out", type=click.Path(path_type=Path), help="Folder for the JSON."),
+    click.option("--out", type=click.Path(path_type=Path), help="Folder for the JSON, pictures and one page of them."),
 )  # fmt: skip
 
 
@@ -70,10 +70,13 @@ def studied(
 
 
 def print_study(found: Study, text: str, name: str, out: Path | None, *, as_json: bool) -> None:
-    """Prints a study and keeps its JSON."""
+    """Prints a study, and keeps its JSON, its pictures and their page."""
     from rarityir import store
 
     facts = found.json()
     if out is not None:
+        from rarityir.rarity.pictures import write
+
         store.write_json(out / f"{name}.json", facts)
+        write(found, out, bands=name == "bands")
     print_facts(facts, text, as_json=as_json)
