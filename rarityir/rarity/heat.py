@@ -18,6 +18,7 @@ from rarityir.types import RarityError
 
 _UNITS = {"ridf": "bits", "vmr": "", "inverse_frequency": "", "inverse_occurrences": ""}  # the others are natural logarithms
 _MOST_LAYERS = 6
+_UNSEEN = "in none of the documents: its actual value is what the smoothing gives"
 
 
 def heat_maps(
@@ -65,6 +66,7 @@ def heat_maps(
             encoding.tokens,
             _of(actual_V, encoding.ids),
             _of(predicted_V, encoding.ids),
+            notes=["" if i < len(stats.cf) and stats.cf[i] else _UNSEEN for i in encoding.ids],
             layers={label: _of(values, encoding.ids) for label, values in more.items()},
             scale=scale,
             error=error,

@@ -56,11 +56,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Piece:
-    """A token as the vocabulary writes it, its values, one a row and None where there is none, and whether a fit saw it."""
+    """A token as the vocabulary writes it, its values, one a row and None where there is none, and whether a fit saw it.
+
+    `note` is what else there is to say of it.
+    """
 
     form: str
     values: tuple[float | None, ...]
     seen: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,7 @@ def heat_map(
     *,
     layers: Mapping[str, Sequence[float]] | None = None,
     seen: Sequence[bool] | None = None,
+    notes: Sequence[str] | None = None,
     scale: Scale | None = None,
     error: float | None = None,
     classic: bool = False,
@@ -142,6 +147,7 @@ def heat_map(
         predicted: what was predicted of each, with the signed error predicted − actual as a third row; None for no such rows.
         layers: further predictions under their labels, a row each.
         seen: which tokens the fit behind `predicted` saw.
+        notes: what else there is to say of each token, "" where there is nothing.
         scale: of all rows but the error; from 0, or the least value, to the greatest where nothing is said.
         error: the end of the error's scale on both sides; that of the greatest error where nothing is said.
         classic: a red and a blue row, black for the scale's low end, and no error.
@@ -149,7 +155,9 @@ def heat_map(
     """
     more = layers or {}
     columns = [_known(actual), *([] if predicted is None else [_known(predicted)]), *map(_known, more.values())]
-    if any(len(column) != len(spans) for column in [forms, *columns, *([] if seen is None else [seen])]):
+    said = [""] * len(spans) if notes is None else list(notes)
+    flags = [False] * len(spans) if seen is None else [bool(flag) for flag in seen]
+    if any(len(column) != len(spans) for column in (forms, said, flags, *columns)):
         raise RarityError(f"{len(spans)} tokens need so many forms and values of each row")
     scale = scale or _fitting(columns)
     rows = [Row(ACTUAL, "red" if classic else "rarity", scale)]
@@ -160,8 +168,7 @@ def heat_map(
             rows.append(Row(ERROR, "error", _balanced(found, error, scale.units)))
             columns.insert(2, found)
     rows += [Row(label, "blue" if classic else "rarity", scale) for label in more]
-    flags = [False] * len(spans) if seen is None else [bool(flag) for flag in seen]
-    pieces = [Piece(form, values, flag) for form, flag, values in zip(forms, flags, zip(*columns))]
+    pieces = [Piece(*facts) for facts in zip(forms, zip(*columns), flags, said)]
     return HeatMap(text, _cells(text, spans, pieces), tuple(rows), title)
 
 

@@ -130,8 +130,8 @@ def _colour(row: Row, value: float | None, *, dark: bool) -> str:
 def _said(found: HeatMap, cell: Cell) -> str:
     """What is said of a cell where one points at it: the token's values, and those of each piece where it has several."""
     lines = [f"“{''.join(_MARKS.get(c, escaped(c)) for c in cell.text)}”", *_numbers(found.rows, cell.values)]
-    if cell.seen:
-        lines.append("seen by the fit")
+    lines += ["seen by the fit"] * cell.seen
+    lines += [escaped(cell.shown.note)] if cell.shown and cell.shown.note else []
     if len(cell.pieces) > 1:
         lines.append(f"{len(cell.pieces)} tokens, of which the rarest is drawn:")
         for piece in cell.pieces:
@@ -217,6 +217,8 @@ def _table(found: HeatMap) -> str:
     """The numbers as a table, behind a click."""
     heads = ["token", "of the vocabulary", *(f"#{row.label}" for row in found.rows)]
     heads += ["seen"] * found.seen
+    noted = any(piece.note for cell in found.cells for piece in cell.pieces)
+    heads += ["note"] * noted
     rows = []
     for cell in found.cells:
         if not cell.values:
@@ -225,6 +227,7 @@ def _table(found: HeatMap) -> str:
         numbers = ["–" if v is None else _number(row, v) for row, v in zip(found.rows, cell.values)]
         cells = f"<td>{escape(forms)}</td>" + "".join(f'<td class="number">{n}</td>' for n in numbers)
         cells += f"<td>{'seen' if cell.seen else ''}</td>" * found.seen
+        cells += f"<td>{escape(escaped(cell.shown.note)) if cell.shown else ''}</td>" * noted
         rows.append(f'<tr><th scope="row"><bdi>{escape(escaped(cell.text)).strip()}</bdi></th>{cells}</tr>')
     return f"<details><summary>The numbers</summary>\n{grid('Each token, in the order of the text', heads, rows)}\n</details>"
 

@@ -7,12 +7,12 @@ lacks is drawn as its escape. Cells stand from left to right in the order of the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rarityir.report import colours
 from rarityir.report.heatmap import HeatMap, Row
+from rarityir.report.letters import FONT, drawable, width
 from rarityir.report.lines import Fragment, lines
 from rarityir.report.matching import visible
 from rarityir.report.variation import check_picture
@@ -22,7 +22,6 @@ _WIDTH, _MARGIN, _GUTTER = 540.0, 12.0, 52.0  # points
 _TEXT, _LABEL, _FIGURE = 11.5, 7.5, 6.5  # sizes of letters, in points
 _LANE, _GAP = 10.0, 1.5
 _STRIP, _STEPS = 110.0, 64
-_FONT = "DejaVu Sans"
 
 
 def picture(found: Sequence[HeatMap], path: Path, notes: Sequence[str] = ()) -> Path:
@@ -41,7 +40,7 @@ def picture(found: Sequence[HeatMap], path: Path, notes: Sequence[str] = ()) -> 
         + 14 * (_noted(found) + len(notes))
     )
     with matplotlib.rc_context(
-        {"svg.hashsalt": "rarityir", "font.family": _FONT, "hatch.linewidth": 0.8, "text.parse_math": False}
+        {"svg.hashsalt": "rarityir", "font.family": FONT, "hatch.linewidth": 0.8, "text.parse_math": False}
     ):
         figure = Figure(figsize=(_WIDTH / 72, height / 72), facecolor=_GROUND)
         axis: Any = figure.add_axes((0, 0, 1, 1))
@@ -58,30 +57,8 @@ def picture(found: Sequence[HeatMap], path: Path, notes: Sequence[str] = ()) -> 
     return path
 
 
-@cache
-def width(text: str, size: float) -> float:
-    """Returns how wide letters of a size are drawn, in points."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
-
-    font = FontProperties(family=_FONT, size=size)
-    # White space at an end has no outline of its own and is measured between two letters.
-    wide, *_ = text_to_path.get_text_width_height_descent(f"|{text}|", font, False)
-    edges, *_ = text_to_path.get_text_width_height_descent("||", font, False)
-    return float(wide - edges)
-
-
-@cache
 def _shown(character: str) -> str:
-    """A character as it is drawn: an escape where the font has none or it is not printed."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    font = get_font(findfont(FontProperties(family=_FONT)))
-    if character == "\n":
-        return "↵"
-    if character.isprintable() and font.get_char_index(ord(character)):
-        return character
-    return character.encode("unicode_escape").decode()
+    return "↵" if character == "\n" else drawable(character)
 
 
 def _step(found: HeatMap) -> float:
@@ -96,7 +73,7 @@ def _heading(found: HeatMap) -> float:
 def _map(axis: Any, found: HeatMap, broken: Sequence[Sequence[Fragment]], top: float, name: str) -> float:
     """Draws a map's title and lines from `top` on and returns where they end."""
     if found.title:
-        axis.text(_MARGIN, top + 9, "".join(map(_shown, visible(found.title))), fontsize=9, color=_QUIET)
+        axis.text(_MARGIN, top + 9, drawable(visible(found.title)), fontsize=9, color=_QUIET)
         top += _heading(found)
     for line in broken:
         for fragment in line:
@@ -186,5 +163,5 @@ def _key(axis: Any, found: Sequence[HeatMap], top: float, more: Sequence[str]) -
     notes = ["hatched: the fit saw the token"] * any(one.seen for one in found)
     notes += [f"values beyond their scale, drawn as its end: {beyond}"] * bool(beyond)
     for note in ["; ".join(notes)] * bool(notes) + list(more):
-        axis.text(left, top + 7, "".join(map(_shown, visible(note))), fontsize=_LABEL, color=_QUIET)
+        axis.text(left, top + 7, drawable(visible(note)), fontsize=_LABEL, color=_QUIET)
         top += 14

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir.report import colours
+from rarityir.report.letters import FONT, drawable
+from rarityir.report.matching import visible
 from rarityir.report.variation import check_picture
 from rarityir.types import RarityError
 
@@ -146,7 +148,8 @@ def picture(part: Part, path: Path, *, titled: bool = True) -> Path:
     with matplotlib.rc_context(
         {
             "svg.hashsalt": f"rarityir {part.name}",
-            "font.family": "DejaVu Sans",
+            "font.family": FONT,
+            "text.parse_math": False,
             "font.size": 9,
             "axes.spines.top": False,
             "axes.spines.right": False,
@@ -156,7 +159,7 @@ def picture(part: Part, path: Path, *, titled: bool = True) -> Path:
         figure = Figure(figsize=_size(part), layout="constrained", facecolor=GROUND)
         axis = _draw(figure, part)
         if titled:
-            axis.set_title(part.title, loc="left", fontsize=10)
+            axis.set_title(drawable(visible(part.title)), loc="left", fontsize=10)
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=150, metadata=metadata)
@@ -307,7 +310,7 @@ def _layers(figure: Any, part: Layers) -> Any:
     if part.control is not None:
         axis.plot(at, part.control, "^--", color=QUIET, markersize=4, linewidth=1, label="control task")
     axis.axhline(0, color=INK, linewidth=0.5)
-    axis.set_xticks(at, part.labels, rotation=0 if sum(map(len, part.labels)) < 70 else 45)
+    axis.set_xticks(at, _names(part.labels), rotation=0 if sum(map(len, part.labels)) < 70 else 45)
     axis.margins(x=0.04)
     _bounded(axis, [part.types, part.occurrences, part.control, part.low])
     _labelled(axis)
@@ -357,8 +360,8 @@ def _grid(figure: Any, part: Grid) -> Any:
         axis.text(j, i, shown.replace("-", "−"), ha="center", va="center", fontsize=8, color=ink)
     axis.set_xlim(-0.5, len(part.targets) - 0.5)
     axis.set_ylim(len(part.models) - 0.5, -0.5)
-    axis.set_xticks(range(len(part.targets)), part.targets)
-    axis.set_yticks(range(len(part.models)), part.models)
+    axis.set_xticks(range(len(part.targets)), _names(part.targets))
+    axis.set_yticks(range(len(part.models)), _names(part.models))
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     if part.occurrences is not None:
@@ -380,6 +383,10 @@ def _apart(values: Sequence[float], room: float = 0.07) -> list[float]:
     for one, other in pairwise(order):
         places[other] = max(places[other], places[one] + room)
     return places
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    return [drawable(visible(name)) for name in names]
 
 
 def _labelled(axis: Any) -> None:

@@ -54,11 +54,11 @@ def render(parts: Sequence[Part], title: str, notes: Iterable[str] = ()) -> str:
 
 
 def _section(part: Part, number: int) -> str:
-    sentence = escape(said(part))
+    sentence = escape(visible(said(part)))
     heads, rows = _numbers(part)
     table = grid(part.title, heads, [_row(row) for row in rows])
     return (
-        f"<section>\n<h2>{escape(part.title)}</h2>\n<figure>{inline(part, f'p{number}')}\n"
+        f"<section>\n<h2>{escape(visible(part.title))}</h2>\n<figure>{inline(part, f'p{number}')}\n"
         f"<figcaption>{sentence}</figcaption></figure>\n<details><summary>The numbers</summary>\n{table}\n</details>\n</section>"
     )
 
@@ -71,7 +71,7 @@ def inline(part: Part, prefix: str) -> str:
     drawn = re.sub(r"\s*<metadata>.*?</metadata>|\s*<defs>\s*<style.*?</style>\s*</defs>", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{prefix}-", drawn)
     drawn = re.sub(r"(fill|stroke): (#[0-9a-f]{6})", lambda found: f"{found[1]}: {_themed(found[1], found[2])}", drawn)
-    label = escape(f"{part.title}. {said(part)}")
+    label = escape(visible(f"{part.title}. {said(part)}"))
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
 
 
@@ -86,7 +86,7 @@ def _themed(what: str, colour: str) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     numbers = "".join(f'<td class="number">{escape(cell)}</td>' for cell in cells[1:])
-    return f'<tr><th scope="row">{escape(cells[0])}</th>{numbers}</tr>'
+    return f'<tr><th scope="row">{escape(visible(cells[0]))}</th>{numbers}</tr>'
 
 
 def _numbers(part: Part) -> tuple[list[str], list[list[str]]]:

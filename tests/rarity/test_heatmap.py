@@ -431,5 +431,5 @@ def test_a_browser_shows_the_text_whole_and_never_scrolls_sideways(tmp_path):
     said = json.loads(base64.b64decode(re.search(r"<title>(.*?)</title>", dom)[1]))
     assert said["text"] == text
     assert said["wide"] <= 360
-    assert said["bar"].count("linear-gradient") == 3
+    assert said["bar"].count("linear-gradient") == 4  # three rows, and what parts tokens
     assert not set(said["drawn"]) & set("\u202e\x1b")

@@ -73,7 +73,7 @@ def heatmap(
         return
     width, depth = _terminal(colours)
     maps = [heatmap_terminal.render(one, width=width, depth=depth, ascii=ascii) for one in found]
-    click.echo("\n".join([*notes, "", *maps]), nl=False)
+    click.echo("\n".join([*notes, "", *maps]), nl=False, color=depth != "none")
 
 
 def _counted(model: str, stats: Path | None, dataset: str | None, limit: int | None) -> TokenStats:
