@@ -130,14 +130,19 @@ def _within(moments: Moments, design: Design, grams: FoldGrams, basis_DK: Vector
     return Linear(basis_DK @ found.slopes, found.offsets, at, found.train)
 
 
-def solved(train: Moments, grams: FoldGrams, alphas_T: Vectors, *, standardise: bool) -> Linear:
-    """Returns ridge for penalties that are chosen already, without components: a Cholesky factor for each penalty."""
+def solved(train: Moments, grams: FoldGrams, alphas_T: Vectors, *, standardise: bool, relative: bool = False) -> Linear:
+    """Returns ridge for penalties that are chosen already, without components: a Cholesky factor for each penalty.
+
+    `relative` penalties are in units of the mean λ.
+    """
     from scipy.linalg import cho_factor, cho_solve
 
     mean, y_mean = train.sums / train.mass, train.y_sums / train.mass
     inverse = standard(train, grams.x_mean, standardise=standardise)
     cross = (train.cross - np.outer(train.sums, y_mean)) * inverse[:, None]
-    least = 1e-9 * float(np.diagonal(train.gram).mean())  # below it a matrix without full rank has no factor
+    scale = float(np.diagonal(train.gram).mean())
+    least = 1e-9 * scale  # below it a matrix without full rank has no factor
+    alphas_T = alphas_T * scale if relative else alphas_T
     slopes = np.empty_like(cross)
     diagonal = np.arange(len(mean))
     for alpha in np.unique(alphas_T):

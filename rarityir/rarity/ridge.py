@@ -125,20 +125,21 @@ def generalised(rotation: Rotation, alphas_A: Vectors) -> Vectors:
     weighed = rotation.cross**2 / squares
     for i, alpha in enumerate(alphas_A):
         residual = least + ((alpha / (squares + alpha)) ** 2 * weighed).sum(axis=0)
-        found[i] = residual / rotation.rows * _inflation((squares / (squares + alpha)).sum() + 1, rotation.rows)
+        found[i] = _inflated(residual / rotation.rows, (squares / (squares + alpha)).sum() + 1, rotation.rows)
     return found
 
 
 def generalised_components(rotation: Rotation) -> Vectors:
     """Returns generalised cross-validation's error (R, C) of regression on the first k components, k = 1 … R."""
     residual = np.maximum(rotation.total - np.cumsum(rotation.cross**2 / rotation.squares[:, None], axis=0), 0.0)
-    inflation = np.array([_inflation(k + 1, rotation.rows) for k in range(1, rotation.rank + 1)])
-    return np.asarray(residual / rotation.rows * inflation[:, None])
+    found = [_inflated(left / rotation.rows, k + 2, rotation.rows) for k, left in enumerate(residual)]
+    return np.stack(found)
 
 
-def _inflation(freedom: float, rows: float) -> float:
+def _inflated(error_C: Vectors, freedom: float, rows: float) -> Vectors:
+    """Errors of so many degrees of freedom; infinite where none is left, and no error says anything."""
     left = 1 - freedom / rows
-    return 1 / left**2 if left > 1e-9 else np.inf
+    return np.asarray(error_C / left**2 if left > 1e-9 else np.full_like(error_C, np.inf))
 
 
 def best(errors_AC: Vectors) -> NDArray[np.int64]:
