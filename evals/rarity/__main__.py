@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ NAMES = {
 }  # fmt: skip
 DATASETS = ("cranfield", "beir/nfcorpus/test", "beir/scifact/test")
 REPLICATES = 500
+DRAWS = 50  # of noise, whose mean R² is held against the closed form
+REGRESSIONS = (
+    "of", "rows", "target", "types", "ridge by type", "by occurrence", "least squares, random folds", "PCA, all", "PCA, share",
+    "surface", "increment", "head repaired",
+)  # fmt: skip
+RANKINGS = (
+    "of", "rows", "label", "positives", "AUROC by type", "by occurrence", "AP by type", "by occurrence", "share", "hard-label R²",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -77,9 +86,10 @@ def as_documents(dataset: Dataset) -> Dataset:
 def of_rows(model: str, sample: Sample, where: dict[str, str]) -> list[dict[str, Any]]:
     """Every target's cell of one matrix."""
     labels = tuple(name for name in LABELS if np.ptp(sample.target(name)) > 0)
-    found = study(model, sample, Asked((*REAL, *labels), replicates=REPLICATES))
-    parted = RarityProbe(found.asked.named, test=0.0, bands=1, replicates=2)
+    found = study(model, sample, Asked((*REAL, *labels), replicates=REPLICATES, repair="balanced"))
+    parted = RarityProbe(found.asked.named, test=0.0, bands=1, replicates=2, leakage=False)
     parted.fit(sample.x, sample.targets(found.asked.named), counts=sample.counts)
+    drawn = draws(sample)
     some = max(1, round(sample.x.shape[1] * 400 / 4096))
     cells = []
     for place, target in enumerate(found.result.targets):
@@ -87,6 +97,8 @@ def of_rows(model: str, sample: Sample, where: dict[str, str]) -> list[dict[str,
         cell |= {"width": sample.x.shape[1], "left_out": dict(sample.left_out)}
         for fit in ("ridge", "ols", "surface"):
             cell[fit] = [list(map(number, part)) for part in target.fits[fit].r2]
+        if target.head is not None:
+            cell["repaired"] = [list(map(number, part)) for part in target.head.r2]
         if target.increment is not None:
             cell["increment"] = [list(map(number, part)) for part in target.increment]
         for k in (found.components, some):
@@ -95,30 +107,37 @@ def of_rows(model: str, sample: Sample, where: dict[str, str]) -> list[dict[str,
         cell["random folds, ols"] = [number(random.r2.type.value), number(random.r2.occurrence.value)]
         cell["train, ols"] = number(random.train)
         if target.name == "noise":
-            rank, fitted = int((found.result.spectrum > 0).sum()), 0.8 * sample.rows
-            cell["expected"] = {
-                "random folds, ols": number(-rank / (fitted - rank - 1) if fitted > rank + 1 else math.nan),
-                f"pca-{found.components}": number(found.chance),
-            }
-        if target.name in found.told:
+            cell["draws"] = drawn
+            cell["expected"] = {"random folds, ols": drawn["expected"], f"pca-{found.components}": number(found.chance)}
+        if target.ranking is not None:
             cell |= told(found, sample, place)
         cell["head"] = head(found, place)
         cells.append(cell)
     return cells
 
 
+def draws(sample: Sample) -> dict[str, float | None]:
+    """The mean R² by type of least squares on many draws of noise, its standard error, and what the closed form says."""
+    names = tuple(f"noise {i}" for i in range(DRAWS))
+    noise = np.random.default_rng(0).random((sample.rows, DRAWS))
+    probe = RarityProbe(names, test=0.0, bands=1, replicates=2, leakage=False).fit(sample.x, noise)
+    r2 = np.array([target.fits["ols"].r2.type.value for target in probe.result.targets])
+    rank, fitted = int((probe.result.spectrum > 0).sum()), 0.8 * sample.rows
+    expected = -rank / (fitted - rank - 1) if fitted > rank + 1 else math.nan
+    error = r2.std(ddof=1) / np.sqrt(DRAWS)
+    return {"mean": number(float(r2.mean())), "standard_error": number(float(error)), "expected": number(expected)}
+
+
 def told(found: Study, sample: Sample, place: int) -> dict[str, Any]:
     """AUROC and average precision, and the R² of hard labels that says so little."""
-    name = found.result.targets[place].name
+    target = found.result.targets[place]
     used = found.result.folds >= 0
-    labels = sample.target(name)[used] > 0.5
+    labels = sample.target(target.name)[used] > 0.5
     wrong = (found.result.predicted[used, place] > 0.5) != labels
     hard = 1 - wrong.sum() / (len(labels) * labels.mean() * (1 - labels.mean()))
-    ways = [
-        {"auroc": list(map(number, way.auroc)), "ap": list(map(number, way.precision)), "share": number(way.share)}
-        for way in found.told[name]
-    ]
-    return {"positives": int(labels.sum()), "by_type": ways[0], "by_occurrence": ways[1], "hard_label_r2": number(hard)}
+    ranking = {name: [list(map(number, way)) for way in getattr(target.ranking, name)] for name in ("auroc", "precision")}
+    shares = list(map(number, found.shares(target)))
+    return {"positives": int(labels.sum()), **ranking, "share": shares, "hard_label_r2": number(hard)}
 
 
 def head(found: Study, place: int) -> dict[str, float | None]:
@@ -139,27 +158,24 @@ def page(cells: list[dict[str, Any]]) -> str:
     lines = [
         "# Rarity in rows: every target, every matrix, every R² beside its twin",
         "",
-        "Written by `python -m evals.rarity`. R² is out of fold, by type and by occurrence (type / occurrence where one column has",
-        "both), with 95 % intervals of a bootstrap over groups of word forms. *ridge*: the probe; its folds keep forms of a word",
-        "together. *random folds*: least squares judged as the first study did, forms of a word on both sides. *PCA*: least squares",
-        "on all components there are (at most 400) and on the first study's share of the width (400 of 4,096). *expected*:",
-        "−p / (n − p − 1), what least squares gets by type where there is nothing. *surface*: what the token's name tells alone.",
+        "Written by `python -m evals.rarity`. R² is out of fold, by type and by occurrence (type / occurrence in one column),",
+        "with 95 % intervals of a bootstrap over groups of word forms. *ridge*: the probe; its folds keep forms of a word",
+        "together. *random folds*: least squares judged as the first study did, forms of a word parted. *PCA*: least squares",
+        "on all components there are (at most 400), and on the first study's share of the width (400 of 4,096). *expected*:",
+        "−p / (n − p − 1), what least squares gets by type of nothing. *surface*: what the token's name tells alone.",
     ]
     for model, dataset in dict.fromkeys((cell["model"], cell["dataset"]) for cell in cells):
         own = [cell for cell in cells if (cell["model"], cell["dataset"]) == (model, dataset)]
         lines += ["", f"## {model}, {dataset}", ""]
-        lines += [heads("of, rows, target, types, ridge by type, by occurrence, least squares; random folds, PCA; all, PCA; share, "
-                        "surface, increment")]  # fmt: skip
+        lines.append(heads(REGRESSIONS))
         lines += [regression(cell) for cell in own if cell["target"] not in LABELS]
-        lines += ["", heads("of, rows, label, positives, AUROC by type, by occurrence, AP by type, by occurrence, share, "
-                            "hard-label R²")]  # fmt: skip
-        lines += [label(cell) for cell in own if "by_type" in cell]
+        lines += ["", heads(RANKINGS)]
+        lines += [label(cell) for cell in own if "auroc" in cell]
     return "\n".join(lines) + "\n"
 
 
-def heads(names: str) -> str:
-    found = [name.replace(";", ",") for name in names.split(", ")]
-    return f"| {' | '.join(found)} |\n|{'---|' * len(found)}"
+def heads(names: Sequence[str]) -> str:
+    return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
 
 
 def regression(cell: dict[str, Any]) -> str:
@@ -170,15 +186,15 @@ def regression(cell: dict[str, Any]) -> str:
         cell["of"], cell["rows"], NAMES[cell["target"]], f"{cell['types']:,}", *map(spanned, cell["ridge"]),
         *(both(cell[arm]) + expected.get(arm, "") for arm in ("random folds, ols", *arms)),
         both([part[0] for part in cell["surface"]]), both([part[0] for part in cell["increment"]]),
+        both([part[0] for part in cell["repaired"]]),
     ]  # fmt: skip
     return f"| {' | '.join(parts)} |"
 
 
 def label(cell: dict[str, Any]) -> str:
-    ways = (cell["by_type"], cell["by_occurrence"])
     parts = [cell["of"], cell["rows"], NAMES[cell["target"]], str(cell["positives"])]
-    parts += [spanned(way[kind]) for kind in ("auroc", "ap") for way in ways]
-    parts += [both([way["share"] for way in ways]), shown(cell["hard_label_r2"])]
+    parts += [spanned(way) for kind in ("auroc", "precision") for way in cell[kind]]
+    parts += [both(cell["share"]), shown(cell["hard_label_r2"])]
     return f"| {' | '.join(parts)} |"
 
 

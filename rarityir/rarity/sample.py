@@ -21,6 +21,7 @@ Vectors = NDArray[np.float64]
 LABELS = ("stop_word", "punctuation", "digit", "fragment")
 CONTROLS = ("noise", "coin")  # that nothing can tell: a uniform draw and a fair coin for each token
 POOLS = ("seen", "all")
+RARE = 20  # rows that must differ from the others in a surface feature
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +97,14 @@ class Sample:
         return np.stack([self.target(name, seed) for name in names], axis=1)
 
     def surface(self) -> tuple[Vectors, tuple[str, ...]]:
-        """Returns what is known of each row's token without its row (N, F), and the F names."""
+        """Returns what is known of each row's token without its row (N, F), and the F names.
+
+        A script or a case that hardly a row has is left out: no fold learns anything of it.
+        """
         found, names = surface(self.forms.texts)
-        return found[self.types], names
+        own = found[self.types]
+        kept = [i for i, column in enumerate(own.T) if len(column) - np.unique(column, return_counts=True)[1].max() >= RARE]
+        return own[:, kept], tuple(names[i] for i in kept)
 
 
 def _sized(stats: TokenStats, size: int) -> TokenStats:

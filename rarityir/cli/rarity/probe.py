@@ -22,11 +22,17 @@ from rarityir.cli.rarity.probing import FILTERS, print_study, probing_options, s
 )
 @click.option("--permutations", type=click.IntRange(0), default=0, help="Permuted targets, 199 or more for a p-value.")
 @click.option("--components", type=click.IntRange(1), default=400, show_default=True, help="Of the arm on principal components.")
+@click.option(
+    "--repair",
+    default="none",
+    show_default=True,
+    help="balanced or occurrence: also a probe whose head is repaired, for both kinds of R² or for running text alone.",
+)
 @click.option("--filters", metavar="F,G", help=f"Filters to tie to rarity; '' for none.  [default: {FILTERS}]")
 @json_option
 def probe(
-    *, model: str, matrix: str, targets: str, permutations: int, components: int, filters: str | None, out: Path | None,
-    as_json: bool, **how: Any,
+    *, model: str, matrix: str, targets: str, permutations: int, components: int, repair: str, filters: str | None,
+    out: Path | None, as_json: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Say how well MATRIX's rows tell how rare tokens are: over types, and over running text.
 
@@ -41,6 +47,6 @@ def probe(
     """
     from rarityir.rarity.tables import text
 
-    asked = {"targets": tuple(names(targets)), "permutations": permutations, "components": components}
+    asked = {"targets": tuple(names(targets)), "permutations": permutations, "components": components, "repair": repair}
     found = studied(model, matrix, asked, filters=filters, **how)
     print_study(found, text(found), "probe", out, as_json=as_json)
