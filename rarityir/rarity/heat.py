@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from rarityir.counts import tokenizer_of
 from rarityir.rarity.predictions import predict
 from rarityir.rarity.stats import SYNONYMS, TARGETS, TokenStats
 from rarityir.report.heatmap import HeatMap, Scale, heat_map
-from rarityir.types import RarityError
+from rarityir.types import Ints, RarityError
 
 _UNITS = {"ridf": "bits", "vmr": "", "inverse_frequency": "", "inverse_occurrences": ""}  # the others are natural logarithms
 _MOST_LAYERS = 6
@@ -53,27 +54,40 @@ def heat_maps(
         device: where the model computes states.
     """
     actual_V = _finite(stats.target(target))
-    named = {f"layer {layer}": f"type:{layer}" for layer in layers}
-    predicted_V = _finite(predict(model, stats, target, matrix, gain=gain, seed=seed, device=device))
-    more = {label: _finite(predict(model, stats, target, name, seed=seed, device=device)) for label, name in named.items()}
-    scale, tokenizer = _scale(actual_V, target, clamp), tokenizer_of(model)
-    read = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-    error = max((_furthest(actual_V, predicted_V, encoding.ids) for encoding in read), default=1.0)
-    return [
-        heat_map(
-            text,
-            encoding.offsets,
-            encoding.tokens,
-            _of(actual_V, encoding.ids),
-            _of(predicted_V, encoding.ids),
-            notes=["" if i < len(stats.cf) and stats.cf[i] else _UNSEEN for i in encoding.ids],
-            layers={label: _of(values, encoding.ids) for label, values in more.items()},
-            scale=scale,
-            error=error,
-            classic=classic,
-        )
-        for text, encoding in zip(texts, read)
-    ]
+    known: dict[str, Any] = {"seed": seed, "device": device}
+    predicted_V = _finite(predict(model, stats, target, matrix, gain=gain, **known))
+    more = {f"layer {layer}": _finite(predict(model, stats, target, f"type:{layer}", **known)) for layer in layers}
+    tokenizer = tokenizer_of(model)
+    read = [(text, tokenizer.encode(text, add_special_tokens=False)) for text in texts]
+    error = max((_furthest(actual_V, predicted_V, encoding.ids) for _, encoding in read), default=1.0)
+    scale = _scale(actual_V, target, clamp)
+    values = (actual_V, predicted_V, more)
+    return [_laid_out(text, encoding, values, stats.cf, scale, error, classic=classic) for text, encoding in read]
+
+
+def _laid_out(
+    text: str,
+    encoding: Any,
+    values: tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]],
+    counts_V: Ints,
+    scale: Scale,
+    error: float,
+    *,
+    classic: bool,
+) -> HeatMap:
+    ids, (actual_V, predicted_V, more) = encoding.ids, values
+    return heat_map(
+        text,
+        encoding.offsets,
+        encoding.tokens,
+        _of(actual_V, ids),
+        _of(predicted_V, ids),
+        layers={label: _of(found, ids) for label, found in more.items()},
+        notes=["" if i < len(counts_V) and counts_V[i] else _UNSEEN for i in ids],
+        scale=scale,
+        error=error,
+        classic=classic,
+    )
 
 
 def spread_layers(model: str) -> list[int]:
