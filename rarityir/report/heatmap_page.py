@@ -17,7 +17,7 @@ from rarityir.report.matching import escaped, visible
 from rarityir.report.page import document, grid
 
 _STOPS = 17  # places of a scale's colours
-_LANE, _GAP = 0.8, 0.16  # rem: how high a bar is, and what is between two
+_LANE, _GAP = 0.8125, 0.1875  # rem, together 1 and whole pixels: how high a bar is, and what is between two
 _MOST_LINES = 300  # lines that are given the rows' names
 _PLAIN = "\n\t\u200c\u200d"  # not printed by themselves, and harmless: white space, and what joins or parts letters
 _MARKS = {"\n": "↵", "\t": "⇥"}

@@ -53,7 +53,7 @@ def picture(found: Sequence[HeatMap], path: Path, notes: Sequence[str] = ()) -> 
         _key(axis, found, top, notes)
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
-        figure.savefig(path, dpi=180, metadata=metadata)
+        figure.savefig(path, dpi=150, metadata=metadata)
     return path
 
 
