@@ -30,6 +30,7 @@ def heat_maps(
     matrix: str = "input",
     *,
     gain: bool = False,
+    repair: str = "none",
     layers: Sequence[int] = (),
     clamp: float | None = None,
     classic: bool = False,
@@ -47,6 +48,7 @@ def heat_maps(
         target: a name of `TARGETS`.
         matrix: which rows are read: `input`, `output`, `q`, `k` or `type:L`.
         gain: of `output`, whether the final norm's gain is folded in.
+        repair: `balanced` or `occurrence` for a further row of a probe whose head is repaired.
         layers: further rows below, predicted from the states after so many layers.
         clamp: the value from which on the colour is the same; the vocabulary's greatest where nothing is said.
         classic: red and blue bars from black, and no error.
@@ -57,6 +59,8 @@ def heat_maps(
     known: dict[str, Any] = {"seed": seed, "device": device}
     predicted_V = _finite(predict(model, stats, target, matrix, gain=gain, **known))
     more = {f"layer {layer}": _finite(predict(model, stats, target, f"type:{layer}", **known)) for layer in layers}
+    if repair != "none":
+        more = {"repaired": _finite(predict(model, stats, target, matrix, gain=gain, repair=repair, **known)), **more}
     tokenizer = tokenizer_of(model)
     read = [(text, tokenizer.encode(text, add_special_tokens=False)) for text in texts]
     error = max((_furthest(actual_V, predicted_V, encoding.ids) for _, encoding in read), default=1.0)

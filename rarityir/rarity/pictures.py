@@ -23,8 +23,14 @@ _NORMAL = 1.959964  # 97.5 % of a normal distribution lie below
 
 
 def parts(study: Study, *, bands: bool = False) -> list[Part]:
-    """Returns the pictures of a study's first target: curve, bands, errors; with `bands`, of the unembedding's bands instead."""
-    return [_spectroscopy(study)] if bands else [curve(study), _bands(study), scatter(study)]
+    """Returns the pictures of a study's first target: curve, bands, errors, errors with the head repaired where it was.
+
+    With `bands` it is the bands of the unembedding's spectrum alone.
+    """
+    if bands:
+        return [_spectroscopy(study)]
+    repaired = [scatter(study, repaired=True)] if study.result.repaired is not None else []
+    return [curve(study), _bands(study), scatter(study), *repaired]
 
 
 def write(study: Study, folder: Path, *, bands: bool = False) -> list[Path]:
@@ -59,12 +65,16 @@ def curve(study: Study) -> Curve:
     return Curve(found.components[at], types, rows, **bounds, occurrences=occurrences, ridge=ridge, title=title)
 
 
-def scatter(study: Study) -> Scatter:
-    """Returns predictions out of fold against actual values of the first target."""
-    used, name = study.result.folds >= 0, study.result.targets[0].name
+def scatter(study: Study, *, repaired: bool = False) -> Scatter:
+    """Returns predictions out of fold against actual values of the first target, of the ridge or with its head repaired."""
+    result, name = study.result, study.result.targets[0].name
+    used, found = result.folds >= 0, result.repaired if repaired else None
+    predicted = result.predicted if found is None else found.predicted
     y = study.sample.target(name, study.asked.seed)[used]
     counts = None if study.sample.x.contextual else study.sample.counts[used].astype(np.int64)
-    return Scatter(y, study.result.predicted[used, 0], counts, units(name), title=f"Predicted against actual {name}")
+    title = f"Predicted against actual {name}{', head repaired' * (found is not None)}"
+    kind = "scatter" if found is None else "scatter-repaired"
+    return Scatter(y, predicted[used, 0], counts, units(name), kind, title)
 
 
 def layers(studies: Sequence[Study], target: int = 0) -> Layers:

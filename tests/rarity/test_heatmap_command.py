@@ -110,8 +110,12 @@ def test_layers_are_spread_and_targets_have_units(stories, beir):
     assert spread_layers(stories) == [0, 1, 2, 3, 4, 5]
     assert [units(name) for name in ("log_idf", "lif", "ridf", "vmr", "stop_word")] == ["nats", "nats", "bits", "", ""]
     stats = TokenStats.from_dataset(str(beir), stories)
-    (found,) = heat_maps(["zebra ball"], stories, stats, "ridf", layers=[2])
-    assert [row.label for row in found.rows] == ["actual", "predicted", "error", "layer 2"]
+    (found,) = heat_maps(["zebra ball"], stories, stats, "ridf", layers=[2], repair="balanced")
+    assert [row.label for row in found.rows] == ["actual", "predicted", "error", "repaired", "layer 2"]
+    ids = tokenizer_of(stories).encode("zebra ball", add_special_tokens=False).ids
+    for place, how in ((3, {"repair": "balanced"}), (4, {"matrix": "type:2"})):
+        values = predict(stories, stats, "ridf", **how)
+        assert [piece.values[place] for cell in found.cells for piece in cell.pieces] == [values[i] for i in ids]
     unseen = [cell for cell in found.cells if cell.values and cell.values[0] is None]
     assert unseen, "a token that never occurs has no residual IDF"
     assert all(cell.values[1] is not None and cell.values[2] is None for cell in unseen)

@@ -28,6 +28,7 @@ _PICTURES = (".png", ".svg", ".pdf")
 @click.option("--stats", metavar="DIR", type=click.Path(path_type=Path), help="Token statistics of `rarity stats`.")
 @click.option("--dataset", metavar="D", help="Count these documents instead.  [default: cranfield]")
 @click.option("--limit", type=click.IntRange(1), help="Count the first so many documents only.")
+@click.option("--repair", default="none", show_default=True, help="balanced or occurrence: also a row with the head repaired.")
 @click.option("--layers", is_flag=True, help="Also a row for up to six layers of the model.")
 @click.option("--clamp", type=float, help="The value from which on the colour is the same.  [default: the vocabulary's greatest]")
 @click.option("--classic", is_flag=True, help="A red bar over a blue one, from black, and no error.")
@@ -49,7 +50,7 @@ def heatmap(
     \b
     rarityir rarity heatmap "the boundary layer of a flat plate"
     rarityir rarity heatmap "Shares fell on Tuesday." --stats stats/scifact --model Qwen/Qwen2.5-0.5B --html page.html
-    rarityir rarity heatmap "the flow past a body" --layers --out maps
+    rarityir rarity heatmap "the flow past a body" --repair balanced --layers --out maps
     rarityir rarity heatmap "the flow past a body" --classic --out seed.png
 
     Actual values are counted in the dataset. Predictions are of a ridge on MATRIX's rows that has seen neither the token nor any
