@@ -374,6 +374,7 @@ def test_a_terminals_colours_and_marks_say_the_values_within_a_step(depth):
 
 def test_a_terminal_without_colour_marks_what_a_fit_saw():
     found = heat_map("ab cd", [(0, 2), (2, 5)], ["ab", " cd"], [1.0, 2.0], [2.0, 1.0], seen=[False, True])
+    assert "\x1b" not in heatmap_terminal.render(found, depth="true", ascii=True)
     assert "training      //" in heatmap_terminal.render(found)
     assert "training" not in heatmap_terminal.render(heat_map("ab", [(0, 2)], ["ab"], [1.0]))
 

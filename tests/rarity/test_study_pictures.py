@@ -1,0 +1,45 @@
+"""Pictures of a study: of its own numbers."""
+
+from __future__ import annotations
+
+import pytest
+from tiny import STORIES, write_beir
+
+from rarityir.rarity import pictures as of
+from rarityir.rarity.rows import rows
+from rarityir.rarity.sample import Sample
+from rarityir.rarity.stats import TokenStats
+from rarityir.rarity.study import Asked, Study, study
+
+
+@pytest.fixture(scope="module")
+def tiny_study(tmp_path_factory) -> Study:
+    stats = TokenStats.from_dataset(str(write_beir(tmp_path_factory.mktemp("beir"))), str(STORIES), workers=1)
+    sample = Sample.of(str(STORIES), stats, rows(str(STORIES), "input"))
+    return study("tiny", sample, Asked(("log_idf",), folds=3, permutations=9, bands=4, replicates=50, repair="balanced"))
+
+
+def test_a_studys_pictures_have_its_numbers(tiny_study, tmp_path):
+    curve, bands, scatter, repaired = of.parts(tiny_study)
+    target = tiny_study.result.targets[0]
+    assert curve.types.tolist() == [target.curve.type[k - 1] for k in curve.components]
+    assert curve.components[-1] == len(target.curve.components)
+    assert curve.ridge[0] == tuple(target.fits["ridge"].r2.type)
+    assert curve.ridge[1] == tuple(target.fits["ridge"].r2.occurrence)
+    training = (tiny_study.result.rows - tiny_study.result.test_rows) * 2 / 3
+    assert curve.rows == round(training)
+    assert (curve.null_low <= curve.null_high).all()
+    assert curve.null_high[-1] < 0.5
+    assert bands.types.tolist() == list(target.bands.type)
+    assert bands.edges.tolist() == [0, *target.bands.last.tolist()]
+    used = tiny_study.result.folds >= 0
+    assert scatter.predicted.tolist() == tiny_study.result.predicted[used, 0].tolist()
+    assert scatter.actual.tolist() == tiny_study.sample.stats.target("log_idf")[tiny_study.sample.types[used]].tolist()
+    assert repaired.predicted.tolist() == tiny_study.result.repaired.predicted[used, 0].tolist()
+    files = of.write(tiny_study, tmp_path)
+    assert {path.name for path in files} == {
+        *(f"{name}{kind}" for name in ("curve", "component-bands", "scatter", "scatter-repaired") for kind in (".svg", ".png")), "probe.html",
+    }  # fmt: skip
+    layers, grid = of.layers([tiny_study, tiny_study]), of.grid([tiny_study])
+    assert layers.control.tolist() == [tiny_study.result.targets[1].fits["ridge"].r2.type.value] * 2
+    assert grid.types[0].tolist() == [t.fits["ridge"].r2.type.value for t in tiny_study.result.targets]
