@@ -43,6 +43,17 @@ def write(study: Study, folder: Path, *, bands: bool = False) -> list[Path]:
     return [*pictures(drawn, folder), page]
 
 
+def write_layers(studies: Sequence[Study], folder: Path) -> list[Path]:
+    """Draws several matrices of a model side by side: R² of the first target by layer, of all targets as a grid; and a page."""
+    targets = [target.name for target in studies[0].result.targets]
+    drawn: list[Part] = [layers(studies), grid(studies)]
+    first, page = studies[0], folder / "layers.html"
+    notes = [f"{first.result.rows:,} tokens; {first.sample.stats.source}", "R² out of fold: forms of one word are never parted"]
+    title = f"What each layer of {first.model} knows of {', '.join(targets)}"
+    store.write_text(page, rarity_page.render(drawn, title, notes))
+    return [*pictures(drawn, folder), page]
+
+
 def curve(study: Study) -> Curve:
     """Returns R² against components of the first target.
 

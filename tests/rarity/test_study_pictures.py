@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from tiny import STORIES, write_beir
 
+from rarityir.cli import main
 from rarityir.rarity import pictures as of
 from rarityir.rarity.rows import rows
 from rarityir.rarity.sample import Sample
 from rarityir.rarity.stats import TokenStats
 from rarityir.rarity.study import Asked, Study, study
+
+KINDS, NAMES = (".svg", ".png"), ("curve", "component-bands", "scatter", "scatter-repaired")
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +44,23 @@ def test_a_studys_pictures_have_its_numbers(tiny_study, tmp_path):
     assert repaired.predicted.tolist() == tiny_study.result.repaired.predicted[used, 0].tolist()
     files = of.write(tiny_study, tmp_path)
     assert {path.name for path in files} == {
-        *(f"{name}{kind}" for name in ("curve", "component-bands", "scatter", "scatter-repaired") for kind in (".svg", ".png")), "probe.html",
+        *(f"{name}{kind}" for name in NAMES for kind in KINDS), "probe.html",
     }  # fmt: skip
     layers, grid = of.layers([tiny_study, tiny_study]), of.grid([tiny_study])
     assert layers.control.tolist() == [tiny_study.result.targets[1].fits["ridge"].r2.type.value] * 2
     assert grid.types[0].tolist() == [t.fits["ridge"].r2.type.value for t in tiny_study.result.targets]
+
+
+def test_the_command_probes_each_matrix_and_draws_them(tmp_path, capsys, beir, stories):
+    argv = ["--model", stories, "--dataset", str(beir), "--matrices", "input,output", "--targets", "log_idf", "--folds", "2"]
+    assert main(["rarity", "layers", *argv, "--out", str(tmp_path / "o"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [one["matrix"] for one in facts["matrices"]] == ["input", "output"]
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {
+        *(f"{name}{kind}" for name in ("layers", "models") for kind in KINDS), "layers.html", "layers.json",
+    }  # fmt: skip
+    html = (tmp_path / "o" / "layers.html").read_text()
+    for one in facts["matrices"]:
+        pair = one["r2"]["log_idf"]["ridge"]
+        shown = f"{pair['type']['value']:.3f}".replace("-", "−")
+        assert re.search(rf">{one['matrix']}</th>[^/]*>{shown}<", html)
