@@ -95,14 +95,14 @@ def _laid_out(
 
 
 def spread_layers(model: str) -> list[int]:
-    """Returns up to six of a model's layers, from 0 (what goes in) to the last, evenly spread."""
+    """Returns up to six of a model's layers, from the first to the last, evenly spread; 0, what goes in, is the input matrix."""
     path = checkpoints.look(checkpoints.located(model), "config.json")
     if path is None:
         raise RarityError(f"{model} has no config.json, which says how many layers it has; leave the layers out")
     config = json.loads(path.read_text(encoding="utf-8"))
     config = config.get("text_config", config)
     count = next((int(config[key]) for key in ("num_hidden_layers", "n_layer", "num_layers") if key in config), 0)
-    return sorted({round(i * count / (_MOST_LAYERS - 1)) for i in range(_MOST_LAYERS)})
+    return sorted({1 + round(i * (count - 1) / (_MOST_LAYERS - 1)) for i in range(_MOST_LAYERS)}) if count else []
 
 
 def units(target: str) -> str:

@@ -97,9 +97,10 @@ def layers(studies: Sequence[Study], target: int = 0) -> Layers:
         place = names.index(CONTROLS[0])
         control = np.array([study.pair(study.result.targets[place]).type.value for study in studies])
     labels = tuple(study.sample.x.name for study in studies)
-    low, high = (np.array([getattr(pair.type, end) for pair in pairs]) for end in ("low", "high"))
+    ends = [np.array([getattr(pair[i], end) for pair in pairs]) for i in (0, 1) for end in ("low", "high")]
     types, occurrences = (np.array([pair[i].value for pair in pairs]) for i in (0, 1))
-    return Layers(labels, types, low, high, occurrences, control, title=f"R² of {names[target]} by layer")
+    title = f"R² of {names[target]} by layer"
+    return Layers(labels, types, ends[0], ends[1], occurrences, control, ends[2], ends[3], title=title)
 
 
 def grid(studies: Sequence[Study]) -> Grid:

@@ -85,7 +85,10 @@ class Bands:
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """R² (L,) of each matrix or layer by its label, with bounds, and that of a control task where one was run."""
+    """R² (L,) of each matrix or layer by its label, with bounds, and that of a control task where one was run.
+
+    `low` and `high` bound R² of types, `least` and `most` that of occurrences.
+    """
 
     labels: tuple[str, ...]
     types: Vector
@@ -93,6 +96,8 @@ class Layers:
     high: Vector | None = None
     occurrences: Vector | None = None
     control: Vector | None = None
+    least: Vector | None = None
+    most: Vector | None = None
     name: str = "layers"
     title: str = "R² by layer"
 
@@ -220,7 +225,7 @@ def _size(part: Part) -> tuple[float, float]:
         case Scatter():
             return 7, 6
         case Grid():
-            return max(5.0, 2.2 + 1.1 * len(part.targets)), 1.2 + 0.45 * len(part.models)
+            return max(5.0, 2.2 + 1.1 * len(part.targets)), 1.1 + 0.34 * len(part.models)
         case _:
             return 7, 3.6
 
@@ -266,7 +271,7 @@ def _curve(figure: Any, part: Curve) -> Any:
     for (value, colour), at in zip(last, _apart([value for value, _ in last])):
         if value > _LEAST:
             place = k.max() * (1.22 if part.ridge else 1.06)
-            axis.text(place, at, f"{value:.2f}".replace("-", "−"), color=colour, va="center", fontsize=8)
+            axis.text(place, at, _short(value), color=colour, va="center", fontsize=8)
     _bounded(axis, [part.types, part.occurrences, part.null_low])
     axis.set_xlabel(f"principal components, of {part.rows} training rows")
     _labelled(axis)
@@ -302,8 +307,9 @@ def _bands(figure: Any, part: Bands) -> Any:
 def _layers(figure: Any, part: Layers) -> Any:
     axis = figure.subplots()
     at = np.arange(len(part.labels))
-    if part.low is not None and part.high is not None:
-        axis.vlines(at, part.low, part.high, color=TYPES, linewidth=1)
+    for low, high, colour, aside in ((part.low, part.high, TYPES, -0.03), (part.least, part.most, OCCURRENCES, 0.03)):
+        if low is not None and high is not None:
+            axis.vlines(at + aside, low, high, color=colour, linewidth=1)
     axis.plot(at, part.types, "o-", color=TYPES, markersize=4, linewidth=1.2, label="types")
     if part.occurrences is not None:
         axis.plot(at, part.occurrences, "s-", color=OCCURRENCES, markersize=4, linewidth=1.2, label="occurrences")
@@ -312,7 +318,7 @@ def _layers(figure: Any, part: Layers) -> Any:
     axis.axhline(0, color=INK, linewidth=0.5)
     axis.set_xticks(at, _names(part.labels), rotation=0 if sum(map(len, part.labels)) < 70 else 45)
     axis.margins(x=0.04)
-    _bounded(axis, [part.types, part.occurrences, part.control, part.low])
+    _bounded(axis, [part.types, part.occurrences, part.control, part.low, part.least])
     _labelled(axis)
     return axis
 
@@ -355,9 +361,9 @@ def _grid(figure: Any, part: Grid) -> Any:
         value = float(part.types[i, j])
         level = round((len(light) - 1) * min(max(value, 0.0), 1.0))
         axis.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colours.hexed(light[level]), edgecolor=GROUND))
-        shown = f"{value:.2f}" if part.occurrences is None else f"{value:.2f} | {part.occurrences[i, j]:.2f}"
+        shown = " | ".join(_short(float(v[i, j])) for v in (part.types, part.occurrences) if v is not None)
         ink = INKS[colours.ink(light[level]), colours.ink(dark[level])]
-        axis.text(j, i, shown.replace("-", "−"), ha="center", va="center", fontsize=8, color=ink)
+        axis.text(j, i, shown, ha="center", va="center", fontsize=8, color=ink)
     axis.set_xlim(-0.5, len(part.targets) - 0.5)
     axis.set_ylim(len(part.models) - 0.5, -0.5)
     axis.set_xticks(range(len(part.targets)), _names(part.targets))
@@ -383,6 +389,11 @@ def _apart(values: Sequence[float], room: float = 0.07) -> list[float]:
     for one, other in pairwise(order):
         places[other] = max(places[other], places[one] + room)
     return places
+
+
+def _short(value: float) -> str:
+    """R² in two digits, zero without a sign."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _names(names: Sequence[str]) -> list[str]:

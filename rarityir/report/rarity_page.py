@@ -103,7 +103,8 @@ def _numbers(part: Part) -> tuple[list[str], list[list[str]]]:
             return _table("components", names, {"types": part.types, "occurrences": part.occurrences})
         case Layers():
             columns = {"types": part.types, "low": part.low, "high": part.high, "occurrences": part.occurrences}
-            return _table("layer", list(part.labels), {**columns, "control task": part.control})
+            columns |= {"low, occurrences": part.least, "high, occurrences": part.most, "control task": part.control}
+            return _table("layer", list(part.labels), columns)
         case Scatter():
             edges, by_type, by_occurrence, share = part.bias()
             names = [f"{a:.2f} to {b:.2f}" for a, b in pairwise(edges)]

@@ -107,8 +107,10 @@ def test_what_cannot_be_is_said_in_a_line(capsys, tmp_path, beir, stories):
     assert "is not UTF-8" in refused(capsys, 1, "a\udcff")
 
 
-def test_layers_are_spread_and_targets_have_units(stories, beir):
-    assert spread_layers(stories) == [0, 1, 2, 3, 4, 5]
+def test_layers_are_spread_and_targets_have_units(stories, beir, tmp_path):
+    assert spread_layers(stories) == [1, 2, 3, 4, 5]
+    (tmp_path / "config.json").write_text('{"text_config": {"n_layer": 32}}')
+    assert spread_layers(str(tmp_path)) == [1, 7, 13, 20, 26, 32]
     assert [units(name) for name in ("log_idf", "lif", "ridf", "vmr", "stop_word")] == ["nats", "nats", "bits", "", ""]
     stats = TokenStats.from_dataset(str(beir), stories)
     (found,) = heat_maps(["zebra ball"], stories, stats, "ridf", layers=[2], repair="balanced")

@@ -48,6 +48,8 @@ def test_a_studys_pictures_have_its_numbers(tiny_study, tmp_path):
     }  # fmt: skip
     layers, grid = of.layers([tiny_study, tiny_study]), of.grid([tiny_study])
     assert layers.control.tolist() == [tiny_study.result.targets[1].fits["ridge"].r2.type.value] * 2
+    pair = tiny_study.result.targets[0].fits["ridge"].r2
+    assert [v[0] for v in (layers.low, layers.high, layers.least, layers.most)] == [*pair.type[1:], *pair.occurrence[1:]]
     assert grid.types[0].tolist() == [t.fits["ridge"].r2.type.value for t in tiny_study.result.targets]
 
 
