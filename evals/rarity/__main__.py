@@ -52,7 +52,7 @@ def main() -> None:
     given = parser.parse_args()
     cells = [cell for model in given.models for name in given.datasets for cell in of_dataset(model, name)]
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "table.json").write_text(json.dumps(cells, indent=1, allow_nan=False) + "\n")
+    (given.out / "table.json").write_text("[\n" + ",\n".join(json.dumps(cell, allow_nan=False) for cell in cells) + "\n]\n")
     (given.out / "table.md").write_text(page(cells))
 
 
@@ -150,7 +150,7 @@ def head(found: Study, place: int) -> dict[str, float | None]:
 
 
 def number(value: float) -> float | None:
-    return float(f"{value:.5g}") if math.isfinite(value) else None
+    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 def page(cells: list[dict[str, Any]]) -> str:

@@ -133,7 +133,7 @@ def _within(moments: Moments, design: Design, grams: FoldGrams, basis_DK: Vector
 def solved(train: Moments, grams: FoldGrams, alphas_T: Vectors, *, standardise: bool, relative: bool = False) -> Linear:
     """Returns ridge for penalties that are chosen already, without components: a Cholesky factor for each penalty.
 
-    `relative` penalties are in units of the mean λ.
+    `relative` penalties are in units of the mean λ. `train.gram` is written over.
     """
     from scipy.linalg import cho_factor, cho_solve
 
@@ -145,8 +145,8 @@ def solved(train: Moments, grams: FoldGrams, alphas_T: Vectors, *, standardise: 
     alphas_T = alphas_T * scale if relative else alphas_T
     slopes = np.empty_like(cross)
     diagonal = np.arange(len(mean))
-    for alpha in np.unique(alphas_T):
-        penalised = train.gram.copy(order="F")
+    for alpha in (each := np.unique(alphas_T)):
+        penalised = train.gram if alpha == each[-1] else train.gram.copy(order="F")
         penalised[diagonal, diagonal] += max(alpha, least)
         factor = cho_factor(penalised, lower=True, overwrite_a=True, check_finite=False)
         slopes[:, alphas_T == alpha] = cho_solve(factor, cross[:, alphas_T == alpha], check_finite=False)

@@ -25,7 +25,7 @@ class Nearness:
         cosine: reading → (V,) cosine with the mean unused row; 0 for a row of zeros.
         distance: reading → (V,) Euclidean distance from it.
         norm: (V,) length of the row as stored.
-        centroid: (V,) distance from the mean of all other rows.
+        centroid: (V,) distance from the mean of the usual rows.
     """
 
     cosine: dict[str, Vector]
@@ -34,16 +34,14 @@ class Nearness:
     centroid: Vector
 
 
-def nearness(x_VD: Any, unused: Ints) -> Nearness:
+def nearness(x_VD: Any, unused: Ints, usual: NDArray[np.bool_]) -> Nearness:
     """Returns how near rows (V, D), an array or what yields blocks of them by `.blocks()`, are to the mean of some of them.
 
-    The mean row and the first principal direction that two of the readings take away are those of the other rows.
+    The mean row and the first principal direction that two of the readings take away are those of the rows marked in `usual`.
     """
     size = int(x_VD.shape[0])
-    used = np.ones(size, bool)
-    used[unused] = False
-    mean_D, unused_RD = _means(x_VD, used, unused)
-    first_D = _first(x_VD, used, mean_D)
+    mean_D, unused_RD = _means(x_VD, usual, unused)
+    first_D = _first(x_VD, usual, mean_D)
     frames = {"raw": _Frame(), "centred": _Frame(mean_D), "without pc1": _Frame(mean_D, first_D)}
     found = {name: (np.empty(size), np.empty(size)) for name in frames}
     norm, centroid = np.empty(size), np.empty(size)
@@ -99,28 +97,30 @@ def _compare(x_BD: Vector, to: Vector) -> tuple[Vector, Vector]:
     return cosine, np.linalg.norm(x_BD - to, axis=1)
 
 
-def _means(x_VD: Any, used: NDArray[np.bool_], unused: Ints) -> tuple[Vector, Vector]:
-    """The mean used row (D,), and the unused rows themselves (R, D)."""
+def _means(x_VD: Any, usual: NDArray[np.bool_], unused: Ints) -> tuple[Vector, Vector]:
+    """The mean usual row (D,), and the unused rows themselves (R, D)."""
     total, kept, start = np.zeros(x_VD.shape[1]), [], 0
+    known = np.zeros(len(usual), bool)
+    known[unused] = True
     for block in blocks(x_VD):
-        inside = used[start : start + len(block)]
-        total += block[inside].sum(axis=0)
-        kept.append(block[~inside])
+        rows = slice(start, start + len(block))
+        total += block[usual[rows]].sum(axis=0)
+        kept.append(block[known[rows]])
         start += len(block)
-    if start != len(used) or not used.any():
-        raise RarityError(f"{start} rows were read of {len(used)}, {int(used.sum())} of them used; download the model again")
-    return total / used.sum(), np.concatenate(kept)
+    if start != len(usual) or not usual.any():
+        raise RarityError(f"{start} rows were read of {len(usual)}, {int(usual.sum())} of them usual; download the model again")
+    return total / usual.sum(), np.concatenate(kept)
 
 
-def _first(x_VD: Any, used: NDArray[np.bool_], mean_D: Vector) -> Vector:
-    """The first principal direction of the used rows, by subspace iteration: a pass a step, no D × D matrix."""
+def _first(x_VD: Any, usual: NDArray[np.bool_], mean_D: Vector) -> Vector:
+    """The first principal direction of the usual rows, by subspace iteration: a pass a step, no D × D matrix."""
     width = len(mean_D)
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((width, min(BESIDE, width))))[0]
     first = basis[:, 0]
     for _ in range(PASSES):
         product, start = np.zeros_like(basis), 0
         for block in blocks(x_VD):
-            centred = block[used[start : start + len(block)]] - mean_D
+            centred = block[usual[start : start + len(block)]] - mean_D
             product += centred.T @ (centred @ basis)
             start += len(block)
         basis, values, _ = np.linalg.svd(product, full_matrices=False)

@@ -111,6 +111,8 @@ class RarityProbe:
             raise RarityError("the head is the most frequent rows: repair needs counts; pass them to fit")
         groups_V = self._groups(X, groups, rows.shape[0])
         folds_V = folds.grouped(groups_V, self.folds, self.seed, self.test)
+        if counts_V is not None and not counts_V[folds_V != folds.TEST].any():
+            raise RarityError("no row outside the test rows occurs at all; fit without counts, or with test=0")
         surface_VF = None if surface is None else _surface(surface, rows.shape[0])
         design = self._design(rows.shape[1], y_VT.shape[1], 0 if surface_VF is None else surface_VF.shape[1])
         orders = folds.orders(groups_V, folds_V, self.permutations, self.seed)

@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir import checkpoints
+from rarityir.encoders import load_encoder
 from rarityir.rarity.counting import count
 from rarityir.rarity.forms import Forms
 from rarityir.rarity.listing import columns, share, shown
+from rarityir.rarity.repeating import BOUND, repeated
 from rarityir.rarity.rows import rows
 from rarityir.rarity.stats import TokenStats
 from rarityir.rarity.tokenizing import Tokenizing
 from rarityir.rarity.undertrained import Scored, undertrained
 from rarityir.rarity.unused import Unused, unused
-from rarityir.types import Dataset, Doc, Json
+from rarityir.types import Dataset, Doc, Encoder, Json
 
 WHO = ("usual", "unused", "flagged")
 FREQUENT = 100  # of the seen tokens, one in so many is frequent
@@ -57,6 +59,9 @@ class Suspects:
             ]
         indicators = [(name, *(_number(x[who]) for who in WHO)) for name, x in found["indicators"].items()]
         lines += ["", *columns(("indicator, median", *WHO), indicators)]
+        if "asked" in found:
+            said = [(who, str(x["asked"]), str(x["never said"]), _number(x["median"])) for who, x in found["asked"].items()]
+            lines += ["", *columns(("asked to repeat", "tokens", f"below {BOUND}", "median"), said)]
         for name, touched in found["touched"].items():
             cells = [
                 (what, f"{x['all']:,}", f"{x['touched']:,}", share(x["share"]), share(x["of_tokens"]))
@@ -77,8 +82,10 @@ def find(
     top: int = 20,
     limit: int = 0,
     workers: int = 0,
+    ask: int = 0,
+    device: str = "auto",
 ) -> Suspects:
-    """Returns the under-trained tokens of a model, by short name, hub id or path; the model itself is not loaded.
+    """Returns the under-trained tokens of a model, by short name, hub id or path; the model itself is loaded only to be asked.
 
     Args:
         dataset: whose documents and queries are looked through for them.
@@ -89,6 +96,8 @@ def find(
         top: tokens listed at each end.
         limit: documents read, 0 for all.
         workers: processes that tokenise, 0 for one a core.
+        ask: how many of the tokens found the model is asked to repeat, and as many others beside them.
+        device: where it is asked.
     """
     output, head = rows(model, "output"), checkpoints.unembedding(model)
     size = output.shape[0]
@@ -98,17 +107,36 @@ def find(
         stats = TokenStats.from_dataset(dataset, model, limit=limit, workers=workers, vocabulary=size)
     if stats is not None:
         stats = stats.over(size)
+    kinds = np.array(forms.categories())
     scored = undertrained(
-        output, known.ids, input=None if output.tied else rows(model, "input"), bias=checkpoints.bias(head),
+        output, known.ids, input=None if output.tied else rows(model, "input"), bias=checkpoints.bias(head), usual=kinds == "ok",
         cf=None if stats is None else stats.cf, surprise=_surprise(predicted, stats),
     )  # fmt: skip
     scored = scored if threshold is None else replace(scored, threshold=threshold)
-    facts = _facts(scored, forms, known, stats, top)
+    facts = _facts(scored, forms, kinds, known, stats, top)
     touched = (
         {} if dataset is None else {dataset.name: touches(dataset, forms.tokens, scored.flagged, limit=limit, workers=workers)}
     )
+    if ask:
+        _ask(load_encoder(model, device=device), scored, kinds, facts, ask)
     head_facts = {"model": checkpoints.called(model), "rows": size, "tied": bool(output.tied)}
     return Suspects(scored, {**head_facts, **facts, "touched": touched})
+
+
+def _ask(encoder: Encoder, scored: Scored, kinds: NDArray[Any], facts: dict[str, Json], count: int) -> None:
+    """Adds what the model does when it is to repeat the tokens found, and others as far apart in score as can be."""
+    flagged = np.array([row["id"] for row in facts["flagged"][:count]], np.int64)
+    others = np.flatnonzero((kinds == "ok") & ~scored.flagged & ~np.isin(np.arange(len(kinds)), scored.unused))
+    others = others[np.argsort(scored.score[others], kind="stable")]
+    others = others[np.linspace(0, len(others) - 1, min(count, len(others))).astype(int)]
+    asked = {"flagged": repeated(encoder, flagged.tolist()), "others": repeated(encoder, others.tolist())}
+    facts["asked"] = {
+        who: {"asked": len(p), "never said": int((p < BOUND).sum()), "median": _median(p)} for who, p in asked.items()
+    }
+    said = dict(zip(flagged.tolist(), asked["flagged"].tolist(), strict=True))
+    for row in facts["flagged"] + facts["most"]:
+        if row["id"] in said:
+            row["said"] = said[row["id"]]
 
 
 def touches(
@@ -149,8 +177,9 @@ def _surprise(predicted: NDArray[np.float64] | None, stats: TokenStats | None) -
     return np.asarray(np.where(stats.censored, np.nan, predicted - stats.target("log_icf")))
 
 
-def _facts(scored: Scored, forms: Forms, known: Unused, stats: TokenStats | None, top: int) -> dict[str, Json]:
-    kinds = np.array(forms.categories())
+def _facts(
+    scored: Scored, forms: Forms, kinds: NDArray[Any], known: Unused, stats: TokenStats | None, top: int
+) -> dict[str, Json]:
     ordinary = np.ones(len(forms), bool)
     ordinary[known.ids] = False
     order = np.argsort(-scored.score, kind="stable")
@@ -197,11 +226,11 @@ def _token(i: int, scored: Scored, forms: Forms, kinds: NDArray[Any], stats: Tok
 
 
 def _table(tokens: Sequence[dict[str, Json]], families: Sequence[str]) -> list[str]:
-    counted = any("cf" in token for token in tokens)
-    heads = ("token", "id", "kind", "score", *families, "norm", *(("cf",) if counted else ()))
+    counted, asked = (any(key in token for token in tokens) for key in ("cf", "said"))
+    heads = ("token", "id", "kind", "score", *families, "norm", *(("cf",) if counted else ()), *(("said",) if asked else ()))
     body = [
         (t["token"], str(t["id"]), t["kind"], f"{t['score']:.2f}", *(_number(t["parts"][name]) for name in families),
-         f"{t['norm']:.3f}", *((f"{t['cf']:,}",) if counted else ()))
+         f"{t['norm']:.3f}", *((f"{t['cf']:,}",) if counted else ()), *((_number(t.get("said")),) if asked else ()))
         for t in tokens
     ]  # fmt: skip
     return columns(heads, body, words=(0, 2))

@@ -21,6 +21,7 @@ Vector = NDArray[np.float64]
 FARTHEST = 10.0  # spreads from the usual beyond which a row is not more untrained
 BAND = 20  # tokens that say at least what is usual for a frequency
 SHARE = 0.5  # of the unused rows' own median score, from which on a token counts as under-trained
+ALONG = 0.75  # of the unused rows' median of `along`, that it needs where they share a direction
 LEAST = 3.0  # spreads from the usual that it needs in any case, and that unused rows show in an indicator of full weight
 SIGNED = ("cosine", "distance", "surprise")  # what has one direction whatever the unused rows show
 _NORMAL = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
@@ -32,6 +33,8 @@ class Scored:
 
     Attributes:
         score: (V,) weighted mean over `families`, in spreads from the usual: 0 is a token as most are.
+        along: (V,) the least of the three readings' cosine, in spreads from the usual. Less the mean, every short row points
+            away from the mean, as unused rows may: one reading is not enough.
         families: name → (V,) the same for one kind of indicator, at most ±10; NaN where it says nothing of a token.
         weights: name → what the kind weighs in the mean: less where the unused rows do not differ by it.
         measured: name → (V,) the indicators themselves.
@@ -40,6 +43,7 @@ class Scored:
     """
 
     score: Vector
+    along: Vector
     families: Mapping[str, Vector]
     weights: Mapping[str, float]
     measured: Mapping[str, Vector]
@@ -48,8 +52,13 @@ class Scored:
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Which tokens (V,) count as under-trained, reference rows left out."""
-        found = self.score >= self.threshold
+        """Which tokens (V,) count as under-trained, reference rows left out.
+
+        The score must reach the threshold and, where the unused rows share a direction, the row must point along it in every
+        reading: a row that is short or near alone is no sign, since frequent tokens have such rows too.
+        """
+        level = float(np.median(self.along[self.unused]))
+        found = (self.score >= self.threshold) & ((self.along >= ALONG * level) | (level < LEAST))
         found[self.unused] = False
         return np.asarray(found)
 
@@ -60,6 +69,7 @@ def undertrained(
     *,
     input: Any = None,
     bias: Floats | None = None,
+    usual: NDArray[np.bool_] | None = None,
     cf: Ints | None = None,
     surprise: Vector | None = None,
 ) -> Scored:
@@ -70,7 +80,9 @@ def undertrained(
         unused: ids of the reference rows, three or more.
         input: the input embeddings, where they are another matrix; their lengths are an indicator of their own.
         bias: (V,) the output head's, where it has one.
-        cf: (V,) occurrences in some corpus. Lengths, distances and bias are then judged by frequency.
+        usual: (V,) which tokens are likely to have been trained, and so say what is usual; all others where nothing is said.
+        cf: (V,) occurrences in some corpus. What is usual is then said by the tokens that occur, and for lengths, distances
+            and bias by those as frequent.
         surprise: (V,) predicted less counted rarity in nats, positive where a model takes a token for rarer than a corpus
             has it; NaN where it was not counted.
     """
@@ -78,32 +90,36 @@ def undertrained(
     for what, values in (("input rows", input), ("biases", bias), ("counts", cf), ("surprises", surprise)):
         if values is not None and int(np.shape(values)[0] if not hasattr(values, "blocks") else values.shape[0]) != size:
             raise RarityError(f"there are not as many {what} as the {size} rows of the unembedding; give those of one model")
-    near = nearness(output, unused)
+    known = np.ones(size, bool) if usual is None else usual.copy()
+    known[unused] = False
+    bands = None
+    if cf is not None and (known & (np.asarray(cf) > 0)).sum() >= BAND:
+        known &= np.asarray(cf) > 0
+        bands = bands_of(cf, known)
+    near = nearness(output, unused, known)
     measured: dict[str, Vector] = {f"cosine, {name}": near.cosine[name] for name in READINGS}
     measured |= {f"distance, {name}": near.distance[name] for name in READINGS}
     measured |= {"norm": near.norm, "distance from centroid": near.centroid}
-    usual = np.ones(size, bool)
-    usual[unused] = False
-    bands, sized = (None, usual) if cf is None else (bands_of(cf, usual), usual & (np.asarray(cf) > 0))
-    if sized.sum() < BAND:  # too few are seen to say what is usual
-        bands, sized = None, usual
+    cosines = [spreads(near.cosine[name], known) for name in READINGS]
     families = {
-        "cosine": np.mean([spreads(near.cosine[name], usual) for name in READINGS], axis=0),
-        "distance": np.mean([-spreads(_log(near.distance[name]), sized, bands) for name in READINGS], axis=0),
-        "centroid": spreads(_log(near.centroid), sized, bands),
+        "cosine": np.mean(cosines, axis=0),
+        "distance": np.mean([-spreads(_log(near.distance[name]), known, bands) for name in READINGS], axis=0),
+        "centroid": spreads(_log(near.centroid), known, bands),
     }
     if input is not None:
         measured["input norm"] = norms(input)
-        families["input norm"] = spreads(_log(measured["input norm"]), sized, bands)
+        families["input norm"] = spreads(_log(measured["input norm"]), known, bands)
     if bias is not None:
         measured["bias"] = np.asarray(bias, np.float64)
-        families["bias"] = spreads(measured["bias"], sized, bands)
+        families["bias"] = spreads(measured["bias"], known, bands)
     if surprise is not None:
         measured["surprise"] = np.asarray(surprise, np.float64)
-        families["surprise"] = spreads(measured["surprise"], usual & np.isfinite(measured["surprise"]))
+        families["surprise"] = spreads(measured["surprise"], known & np.isfinite(measured["surprise"]))
     families, weights = _turned(families, unused)
     score = _mean(families, weights)
-    return Scored(score, families, weights, measured, max(LEAST, SHARE * float(np.median(score[unused]))), unused)
+    return Scored(
+        score, np.min(cosines, axis=0), families, weights, measured, max(LEAST, SHARE * float(np.median(score[unused]))), unused
+    )
 
 
 def _turned(families: Mapping[str, Vector], unused: Ints) -> tuple[dict[str, Vector], dict[str, float]]:
@@ -151,14 +167,16 @@ def spreads(values_V: Vector, usual: NDArray[np.bool_], bands: Ints | None = Non
 def bands_of(cf: Ints, usual: NDArray[np.bool_]) -> Ints:
     """Returns the band of frequency (V,) of each token: by powers of two of its count, each with 20 usual tokens or more.
 
-    Tokens that do not occur are in the rarest band: that a corpus lacks them does not make it usual that they are untrained.
+    The rarer half of the seen tokens, and those never seen, are one band. What is rare may well be untrained, and its rows
+    must not become what is usual for the rare; it is frequent tokens whose rows are short for another reason.
     """
-    power = np.frexp(np.maximum(np.asarray(cf, np.float64), 1))[1].astype(np.int64)
+    counts = np.asarray(cf, np.float64)
+    seen = usual & (counts > 0)
+    middle = float(np.median(counts[seen])) if seen.any() else 0.0
+    power = np.where(counts <= middle, 0, np.frexp(np.maximum(counts, 1))[1]).astype(np.int64)
     bands = np.zeros(len(power), np.int64)
-    seen = usual & (np.asarray(cf) > 0)
-    found, inside = 0, 0
-    left = int(seen.sum())
-    for value in range(1, int(power.max()) + 1):
+    found, inside, left = 0, 0, int(seen.sum())
+    for value in range(int(power.max()) + 1):
         here = int((seen & (power == value)).sum())
         if inside >= BAND and left >= BAND:
             found, inside = found + 1, 0

@@ -20,6 +20,8 @@ from rarityir.cli.options import json_option, print_facts
 @click.option("--threshold", type=float, help="Score from which a token counts.  [default: half of the unused rows' median]")
 @click.option("--limit", type=click.IntRange(1), help="Read the first so many documents only.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Tokens listed.")
+@click.option("--ask", type=click.IntRange(0), default=0, help="Load the model, and have it repeat so many of the tokens found.")
+@click.option("--device", default="auto", show_default=True, help="Where it is asked: cpu, cuda, cuda:1, mps or auto.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the probe's folds.")
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that tokenise.  [default: one a core]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for undertrained.json.")
@@ -32,6 +34,8 @@ def undertrained(
     threshold: float | None,
     limit: int | None,
     top: int,
+    ask: int,
+    device: str,
     seed: int,
     workers: int,
     out: Path | None,
@@ -42,12 +46,13 @@ def undertrained(
     """List the tokens whose rows look as if no text had trained them.
 
     \b
-    rarityir rarity undertrained --model demo --dataset cranfield
+    rarityir rarity undertrained --model demo --dataset cranfield --ask 50
     rarityir rarity undertrained --model Qwen/Qwen2.5-0.5B --stats stats/scifact --out out
 
     Rows are compared with those that no text can have trained: padding, reserved tokens, bytes that no text has. With
     frequencies, lengths are judged against what is usual for tokens as frequent, and a probe tells how rare each row says its
-    token is. With a dataset, the share of its documents and queries that the tokens touch is printed. No model is loaded.
+    token is. With a dataset, the share of its documents and queries that the tokens touch is printed. The model is loaded only
+    for --ask: tokens that it gives less than .01 however often they were shown are ones it cannot say.
     """
     from rarityir import store
     from rarityir.datasets import load_dataset
@@ -64,7 +69,7 @@ def undertrained(
     predicted = predict(model, stats, "log_icf", "output", seed=seed) if probe and stats is not None else None
     found = find(
         model, dataset=data, stats=stats, predicted=predicted, reference=_ids(reference), threshold=threshold, top=top,
-        limit=limit or 0, workers=workers,
+        limit=limit or 0, workers=workers, ask=ask, device=device,
     )  # fmt: skip
     if out is not None:
         store.write_json(out / "undertrained.json", found.facts)
