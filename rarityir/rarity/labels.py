@@ -138,6 +138,4 @@ def _singular(word: str) -> str:
         return word
     if word.endswith("ies") and word[-4] not in "ea":
         return word[:-3] + "y"
-    if word.endswith("es") and word[-3] not in "aeo":
-        return word[:-1]
     return word[:-1] if word.endswith("s") and word[-2] not in "us" else word

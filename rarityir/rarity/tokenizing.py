@@ -39,7 +39,8 @@ class Tokenizing:
             copy = type(backend).from_str(backend.to_str())  # the caller's own may cut and pad
             copy.no_truncation()
             copy.no_padding()
-            return cls._backed(copy, str(getattr(tokenizer, "name_or_path", "")) or "a tokenizer")
+            name = str(getattr(tokenizer, "name_or_path", ""))
+            return cls._backed(copy, checkpoints.called(name) if name else "a tokenizer")
         if callable(tokenizer):
             name = str(getattr(tokenizer, "__qualname__", type(tokenizer).__qualname__))
             return cls(tokenizer, 0, name, {"tokenizer": f"function {name}"})

@@ -87,9 +87,7 @@ def undertrained(
             has it; NaN where it was not counted.
     """
     size = int(output.shape[0])
-    for what, values in (("input rows", input), ("biases", bias), ("counts", cf), ("surprises", surprise)):
-        if values is not None and int(np.shape(values)[0] if not hasattr(values, "blocks") else values.shape[0]) != size:
-            raise RarityError(f"there are not as many {what} as the {size} rows of the unembedding; give those of one model")
+    _check(size, {"input rows": input, "biases": bias, "counts": cf, "surprises": surprise})
     known = np.ones(size, bool) if usual is None else usual.copy()
     known[unused] = False
     bands = None
@@ -100,26 +98,40 @@ def undertrained(
     measured: dict[str, Vector] = {f"cosine, {name}": near.cosine[name] for name in READINGS}
     measured |= {f"distance, {name}": near.distance[name] for name in READINGS}
     measured |= {"norm": near.norm, "distance from centroid": near.centroid}
+    measured |= {} if input is None else {"input norm": norms(input)}
+    measured |= {} if bias is None else {"bias": np.asarray(bias, np.float64)}
+    measured |= {} if surprise is None else {"surprise": np.asarray(surprise, np.float64)}
     cosines = [spreads(near.cosine[name], known) for name in READINGS]
-    families = {
-        "cosine": np.mean(cosines, axis=0),
-        "distance": np.mean([-spreads(_log(near.distance[name]), known, bands) for name in READINGS], axis=0),
-        "centroid": spreads(_log(near.centroid), known, bands),
-    }
-    if input is not None:
-        measured["input norm"] = norms(input)
-        families["input norm"] = spreads(_log(measured["input norm"]), known, bands)
-    if bias is not None:
-        measured["bias"] = np.asarray(bias, np.float64)
-        families["bias"] = spreads(measured["bias"], known, bands)
-    if surprise is not None:
-        measured["surprise"] = np.asarray(surprise, np.float64)
-        families["surprise"] = spreads(measured["surprise"], known & np.isfinite(measured["surprise"]))
+    families = _families(measured, cosines, known, bands)
     families, weights = _turned(families, unused)
     score = _mean(families, weights)
     return Scored(
         score, np.min(cosines, axis=0), families, weights, measured, max(LEAST, SHARE * float(np.median(score[unused]))), unused
     )
+
+
+def _families(
+    measured: Mapping[str, Vector], cosines: list[Vector], known: NDArray[np.bool_], bands: Ints | None
+) -> dict[str, Vector]:
+    """The indicators by kind, in spreads from the usual; positive is near the unused rows for cosine, distance and surprise."""
+    families = {
+        "cosine": np.mean(cosines, axis=0),
+        "distance": np.mean([-spreads(_log(measured[f"distance, {name}"]), known, bands) for name in READINGS], axis=0),
+        "centroid": spreads(_log(measured["distance from centroid"]), known, bands),
+    }
+    if "input norm" in measured:
+        families["input norm"] = spreads(_log(measured["input norm"]), known, bands)
+    if "bias" in measured:
+        families["bias"] = spreads(measured["bias"], known, bands)
+    if "surprise" in measured:
+        families["surprise"] = spreads(measured["surprise"], known & np.isfinite(measured["surprise"]))
+    return families
+
+
+def _check(size: int, given: Mapping[str, Any]) -> None:
+    for what, values in given.items():
+        if values is not None and int((values if hasattr(values, "shape") else np.asarray(values)).shape[0]) != size:
+            raise RarityError(f"there are not as many {what} as the {size} rows of the unembedding; give those of one model")
 
 
 def _turned(families: Mapping[str, Vector], unused: Ints) -> tuple[dict[str, Vector], dict[str, float]]:
