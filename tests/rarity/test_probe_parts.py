@@ -1,0 +1,206 @@
+"""Folds, permutations, scores and refusals of the probe, each by itself."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn.linear_model import LinearRegression
+
+from rarityir.rarity import RarityProbe
+from rarityir.rarity.folds import TEST, grouped, hashes, orders, parted
+from rarityir.rarity.grams import Plain
+from rarityir.rarity.scores import NAMES, describe, frequency_bands, intervals, r2
+from rarityir.types import BadInput, RarityError
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    seed = int(np.random.SeedSequence().entropy % 2**32)
+    print(f"seed {seed}")  # noqa: T201
+    return np.random.default_rng(seed)
+
+
+def test_folds_hold_groups_whole_and_are_even(rng: np.random.Generator) -> None:
+    groups = np.concatenate([rng.integers(0, 300, 900), np.repeat(999, 50)])
+    folds = grouped(groups, 5, 0, 0.1)
+    for group in np.unique(groups):
+        assert len(set(folds[groups == group].tolist())) == 1
+    sizes = np.bincount(folds[folds != TEST])
+    assert len(sizes) == 5
+    assert sizes.max() - sizes.min() <= 3
+    assert set(folds.tolist()) == {TEST, 0, 1, 2, 3, 4}
+
+
+def test_the_test_rows_are_a_tenth_and_the_same_for_every_seed_and_order(rng: np.random.Generator) -> None:
+    groups = rng.permutation(20_000)
+    first, second = grouped(groups, 5, 0, 0.1), grouped(groups, 4, 17, 0.1)
+    assert ((first == TEST) == (second == TEST)).all()
+    assert (first == TEST).mean() == pytest.approx(0.1, abs=0.0021 * 5)
+    kept = first != TEST
+    agreement = (first[kept] == second[kept]).mean()
+    assert agreement < 0.5
+    order = rng.permutation(20_000)
+    assert (grouped(groups[order], 5, 0, 0.1) == first[order]).all()
+    assert (grouped(groups, 5, 0) != TEST).all()
+
+
+def test_groups_are_integers_or_strings_and_hashed_alike_everywhere() -> None:
+    # splitmix64's first output for state 0 is that of its increment.
+    assert hashes(np.array([0x9E3779B97F4A7C15 - 2**64]), 0)[0] == 0xE220A8397B1DCDAF
+    names = np.array(["a", "b", "a"])
+    assert hashes(names, 3)[0] == hashes(names, 3)[2] != hashes(names, 3)[1]
+    assert (grouped(np.array(list("abcdefgh")), 2, 0) >= 0).all()
+    with pytest.raises(RarityError, match="integers or strings"):
+        grouped(np.arange(9) / 2, 2, 0)
+    with pytest.raises(RarityError, match="3 groups"):
+        grouped(np.repeat([1, 2, 3], 5), 5, 0)
+
+
+def test_parted_folds_are_even_and_leave_the_test_rows(rng: np.random.Generator) -> None:
+    folds = grouped(rng.integers(0, 80, 500), 5, 0, 0.2)
+    found = parted(folds, 5, 1)
+    assert ((found == TEST) == (folds == TEST)).all()
+    assert np.ptp(np.bincount(found[found != TEST])) <= 1
+    assert (found != folds).any()
+
+
+def test_permutations_move_groups_whole_and_leave_the_test_rows(rng: np.random.Generator) -> None:
+    groups = rng.permutation(np.concatenate([np.repeat(np.arange(40), 2), np.arange(40, 90), np.repeat([90, 91], 5)]))
+    folds = grouped(groups, 3, 0, 0.1)
+    found = orders(groups, folds, 30, 7)
+    size = dict(zip(*np.unique(groups[folds != TEST], return_counts=True), strict=True))
+    moved = 0
+    for p in range(30):
+        assert sorted(found[:, p].tolist()) == list(range(len(groups)))
+        assert (found[folds == TEST, p] == np.flatnonzero(folds == TEST)).all()
+        for group, rows in ((g, np.flatnonzero(groups == g)) for g in size if size[g] == 2):
+            sources = groups[found[rows, p]]
+            assert sources[0] == sources[1]
+            moved += sources[0] != group
+        ones = [g for g in size if size[g] != 2]
+        assert set(groups[found[np.isin(groups, ones), p]].tolist()) <= set(ones)
+    assert moved > 500
+
+
+def test_scores_are_those_of_definition(rng: np.random.Generator) -> None:
+    y, predicted, w = rng.standard_normal(300), rng.standard_normal(300), rng.integers(0, 9, 300)
+    predicted = 0.5 * y + predicted + 1
+    repeated = np.repeat(np.arange(300), w)
+    for weights, rows in ((None, np.arange(300)), (w.astype(float), repeated)):
+        a, b = y[rows], predicted[rows]
+        found = describe(y, predicted, weights)
+        line = LinearRegression().fit(b[:, None], a)
+        assert found.slope == pytest.approx(line.coef_[0])
+        assert found.intercept == pytest.approx(line.intercept_)
+        assert found.spread == pytest.approx(LinearRegression().fit(a[:, None], b).coef_[0])
+        assert found.mae == pytest.approx(np.abs(a - b).mean())
+        assert found.bias == pytest.approx((b - a).mean())
+        assert r2(y, predicted, weights) == pytest.approx(1 - ((a - b) ** 2).sum() / ((a - a.mean()) ** 2).sum())
+    assert describe(y, predicted).spearman == pytest.approx(spearmanr(y, predicted).statistic)
+
+
+def test_bands_of_frequency_share_out_text_and_never_part_a_count(rng: np.random.Generator) -> None:
+    counts = np.sort(np.concatenate([np.round(1e4 / np.arange(1, 400) ** 1.1), np.zeros(30)]))
+    y, names = rng.standard_normal(len(counts)), rng.permutation(len(counts)) + 1000
+    gap = np.where(counts >= 500, 2.0, -1.0)
+    table = frequency_bands(y, y + gap, counts, names)
+    assert [band.name for band in table] == list(NAMES)
+    assert sum(band.rows for band in table) == len(counts)
+    assert sum(band.share for band in table) == pytest.approx(1)
+    assert sum(band.error for band in table) == pytest.approx(1)
+    for upper, lower in pairwise(table):
+        assert upper.least > lower.most
+    head = table[0]
+    assert 0.5 <= head.share < 0.75
+    assert head.first[0] == names[-1]
+    assert counts[counts > head.least].sum() / counts.sum() < 0.5
+    inside = counts >= head.least
+    assert head.bias_type == pytest.approx(gap[inside].mean())
+    assert head.bias_occurrence == pytest.approx(gap[inside] @ counts[inside] / counts[inside].sum())
+    assert table[-1].share == 0
+    assert np.isnan(table[-1].bias_occurrence)
+
+
+def test_intervals_of_a_mean_are_those_of_its_error(rng: np.random.Generator) -> None:
+    values = rng.standard_normal(2000) + 5
+    found = intervals(np.stack([values, np.ones(2000)], axis=1), lambda s: (s[..., 0] / s[..., 1])[..., None], seed=1)[0]
+    assert found.value == pytest.approx(values.mean())
+    half = 1.96 * values.std() / np.sqrt(2000)
+    assert found.low == pytest.approx(values.mean() - half, abs=0.2 * half)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.2 * half)
+    alone = intervals(np.ones((1, 2)), lambda s: s[..., :1])[0]
+    assert alone.value == 1
+    assert np.isnan([alone.low, alone.high]).all()
+
+
+def test_rows_of_a_group_are_drawn_together(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((200, 3))
+    y = x @ np.ones(3) + rng.standard_normal(200)
+    single = RarityProbe(test=0.0).fit(x, y, groups=np.arange(200)).r2_type
+    many = RarityProbe(test=0.0, leakage=False).fit(np.repeat(x, 9, axis=0), np.repeat(y, 9), groups=np.repeat(np.arange(200), 9))
+    assert many.r2_type.high - many.r2_type.low == pytest.approx(single.high - single.low, rel=0.25)
+
+
+X, Y = np.random.default_rng(0).standard_normal((60, 4)), np.random.default_rng(1).standard_normal(60)
+
+
+class Short(Plain):
+    def blocks(self, rows: int) -> Any:
+        yield self.array[:-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "message"),
+    [
+        ({}, {"X": X[:, 0]}, r"\(V, D\) array"),
+        ({}, {"y": Y[:-1]}, "targets of shape"),
+        ({}, {"y": np.where(Y > 2, np.nan, np.r_[np.nan, Y[1:]])}, "not finite"),
+        ({}, {"y": np.ones(60)}, "the same for all rows"),
+        ({}, {"X": np.where(X > X.max() - 1e-9, np.inf, X)}, "not finite"),
+        ({}, {"X": np.ones((60, 4))}, "all rows"),
+        ({}, {"X": Short(X)}, "gave 59 rows and promised 60"),
+        ({}, {"counts": np.ones(59)}, "counts of shape"),
+        ({}, {"counts": -np.ones(60)}, "not negative"),
+        ({}, {"groups": np.ones(9)}, "groups of shape"),
+        ({}, {"surface": np.ones(60)}, "surface features of shape"),
+        ({}, {"surface": np.full((60, 1), np.nan)}, "not finite"),
+        ({"repair": "balanced"}, {}, "repair needs counts"),
+        ({"repair": "all"}, {}, "repair 'all'"),
+        ({"folds": 1}, {}, "at least 2"),
+        ({"test": 0.95}, {}, "test rows"),
+        ({"alphas": [-1.0]}, {}, "alphas"),
+        ({"precision": "half"}, {}, "precision"),
+        ({"bands": [[4]]}, {}, "components outside"),
+        ({"subspaces": {"a": np.ones((2, 4))}}, {}, "not independent"),
+        ({"subspaces": {"a": np.ones((1, 3))}}, {}, "give"),
+        ({"targets": ["a", "b"]}, {"y": np.stack([Y, Y, Y], axis=1)}, "2 names for 3"),
+    ],
+)
+def test_what_cannot_be_probed_is_refused_in_one_line(settings: dict[str, Any], given: dict[str, Any], message: str) -> None:
+    with pytest.raises(RarityError, match=message) as caught:
+        RarityProbe(**settings).fit(**({"X": X, "y": Y} | given))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_probe_says_what_it_has_not() -> None:
+    with pytest.raises(RarityError, match="not fitted"):
+        RarityProbe().r2_type  # noqa: B018
+    probe = RarityProbe(replicates=5).fit(X, Y)
+    assert np.isnan(probe.r2_occurrence).all()
+    with pytest.raises(RarityError, match="without repair"):
+        probe.predict(X, repaired=True)
+    with pytest.raises(RarityError, match="fitted on 4"):
+        probe.predict(X[:, :3])
+    with pytest.raises(BadInput, match="block of shape"):
+        probe.predict(Wrong(X))
+    written = probe.result.json()
+    assert written["targets"]["custom"]["fits"]["ridge"]["r2"]["occurrence"] == {"value": None, "low": None, "high": None}
+
+
+class Wrong(Plain):
+    def blocks(self, rows: int) -> Any:
+        yield self.array[:, :2]
