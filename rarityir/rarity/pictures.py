@@ -15,7 +15,8 @@ from rarityir.rarity.probe import RarityProbe
 from rarityir.rarity.sample import CONTROLS
 from rarityir.rarity.study import Study
 from rarityir.report import rarity_page
-from rarityir.report.rarity import Bands, Curve, Grid, Layers, Part, Scatter, Vector, pictures
+from rarityir.report.rarity import Bands, Curve, Grid, Layers, Part, Scatter, Vector
+from rarityir.report.rarity_picture import pictures
 
 _POINTS = 80  # of a curve
 _PERMUTED = 39  # curves that the ribbon of permuted targets is of, at most

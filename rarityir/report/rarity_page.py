@@ -14,24 +14,8 @@ import numpy as np
 from rarityir.report import colours
 from rarityir.report.matching import visible
 from rarityir.report.page import document, grid
-from rarityir.report.rarity import (
-    GROUND,
-    INK,
-    INKS,
-    LINE,
-    OCCURRENCES,
-    QUIET,
-    TYPES,
-    Bands,
-    Curve,
-    Grid,
-    Layers,
-    Part,
-    Scatter,
-    Vector,
-    picture,
-    said,
-)
+from rarityir.report.rarity import Bands, Curve, Grid, Layers, Part, Scatter, Vector, said
+from rarityir.report.rarity_picture import GROUND, INK, INKS, LINE, OCCURRENCES, QUIET, TYPES, picture
 
 _MOST_ROWS = 40  # of a table of a curve
 _STYLE = """
