@@ -15,6 +15,7 @@ from rarityir.cli import main
 from rarityir.counts import tokenizer_of
 from rarityir.rarity import TokenStats, heat, heat_maps, predict
 from rarityir.rarity.heat import spread_layers, units
+from rarityir.report import heatmap_page
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 TEXT = "The dog found a red ball."
@@ -121,4 +122,6 @@ def test_layers_are_spread_and_targets_have_units(stories, beir, tmp_path):
         assert [piece.values[place] for cell in found.cells for piece in cell.pieces] == [values[i] for i in ids]
     unseen = [cell for cell in found.cells if cell.values and cell.values[0] is None]
     assert unseen, "a token that never occurs has no residual IDF"
+    assert all("in none of the documents" in cell.shown.note for cell in unseen)
+    assert "in none of the documents" in heatmap_page.render([found], "a page")
     assert all(cell.values[1] is not None and cell.values[2] is None for cell in unseen)
