@@ -183,7 +183,7 @@ class Retriever:
         hits = index.search(queries, cutoff + own)
         seconds = time.monotonic() - started
         if own:
-            hits = _without_own(hits, list(self.dataset.topics), self.corpus.doc_ids, cutoff)
+            hits = without_own(hits, list(self.dataset.topics), self.corpus.doc_ids, cutoff)
         cost: dict[str, Json] = {
             "dim": facts.get("dim"),
             "bytes_per_doc": facts["bytes_per_doc"],
@@ -337,8 +337,8 @@ def recall(found_QK: Ints, exact_QK: Ints) -> float:
     return both / wanted if wanted else 1.0
 
 
-def _without_own(hits: Hits, query_ids: Sequence[str], doc_ids: Sequence[str], cutoff: int) -> Hits:
-    """Takes each query's own document out and closes the gap."""
+def without_own(hits: Hits, query_ids: Sequence[str], doc_ids: Sequence[str], cutoff: int) -> Hits:
+    """Returns hits without each query's own document, the gap closed, and no more than `cutoff` of them."""
     row_of = rows_of(doc_ids, query_ids)
     rows = np.full((len(hits.rows), min(cutoff, hits.rows.shape[1])), -1, np.int64)
     scores = np.zeros(rows.shape, np.float32)

@@ -1,12 +1,13 @@
 """The first study's whole table on models and collections at hand, with what it left out: `python -m evals.rarity --help`.
 
 Targets × rows × documents, queries and both, with and without principal components: each R² over types beside R² over
-occurrences. Writes `table.json` and `table.md` here.
+occurrences. Writes `table.json` and `table.md`; what is there of other models, datasets and pools stays.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from rarityir.rarity.sample import Sample
 from rarityir.rarity.stats import TokenStats
 from rarityir.rarity.study import Asked, Study, study
 from rarityir.rarity.tables import interval
-from rarityir.types import Dataset, Doc
+from rarityir.types import Dataset, Doc, RarityError
 
 FOLDER = Path(__file__).parent
 REAL = ("mp_idf", "mp_icf", "inverse_frequency", "inverse_occurrences")
@@ -33,6 +34,8 @@ NAMES = {
     "stop_word": "stop word", "punctuation": "punctuation", "coin": "coin flip",
 }  # fmt: skip
 DATASETS = ("cranfield", "beir/nfcorpus/test", "beir/scifact/test")
+POOLS = ("documents", "queries", "collection")
+KEYS = ("model", "dataset", "of", "rows", "target")
 REPLICATES = 500
 DRAWS = 50  # of noise, whose mean R² is held against the closed form
 REGRESSIONS = (
@@ -49,27 +52,34 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["demo"], help="short names, hub ids or folders  [default: demo]")
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), help=f"[default: {' '.join(DATASETS)}]")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write")
+    parser.add_argument("--pools", nargs="+", default=list(POOLS), choices=POOLS, help=f"[default: {' '.join(POOLS)}]")
     given = parser.parse_args()
-    cells = [cell for model in given.models for name in given.datasets for cell in of_dataset(model, name)]
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "table.json").write_text("[\n" + ",\n".join(json.dumps(cell, allow_nan=False) for cell in cells) + "\n]\n")
+    file = given.out / "table.json"
+    before = json.loads(file.read_text()) if file.exists() else []
+    found = [cell for model in given.models for name in given.datasets for cell in of_dataset(model, name, given.pools)]
+    cells = list({tuple(cell[key] for key in KEYS): cell for cell in [*before, *found]}.values())
+    file.write_text("[\n" + ",\n".join(json.dumps(cell, allow_nan=False) for cell in cells) + "\n]\n")
     (given.out / "table.md").write_text(page(cells))
 
 
-def of_dataset(model: str, name: str) -> list[dict[str, Any]]:
-    """Every cell of a model and a dataset."""
-    matrices = {kind: rows(model, kind) for kind in ("input", "q", "k", "output")}
+def of_dataset(model: str, name: str, wanted: Sequence[str]) -> list[dict[str, Any]]:
+    """Every cell of a model and a dataset; a model without a first attention of a known form has no query and key rows."""
+    matrices = {}
+    for kind in ("input", "q", "k", "output"):
+        with contextlib.suppress(RarityError):
+            matrices[kind] = rows(model, kind)
     if matrices["input"].tied:
         del matrices["output"]
     dataset, size = load_dataset(name), matrices["input"].shape[0]
     documents = TokenStats.from_dataset(dataset, model, vocabulary=size)
     queries = TokenStats.from_dataset(as_documents(dataset), model, vocabulary=size)
-    pools = {"documents": documents, "queries": queries, "collection": documents.merge(queries)}
+    pools = dict(zip(POOLS, (documents, queries, documents.merge(queries)), strict=True))
     cells = []
-    for pool, stats in pools.items():
+    for pool in wanted:
         for kind, matrix in matrices.items():
             print(f"{Path(model).name} {name} {pool} {kind}", flush=True)
-            cells += of_rows(model, Sample.of(model, stats, matrix), {"dataset": name, "of": pool, "rows": kind})
+            cells += of_rows(model, Sample.of(model, pools[pool], matrix), {"dataset": name, "of": pool, "rows": kind})
     return cells
 
 

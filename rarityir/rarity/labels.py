@@ -133,7 +133,7 @@ def _punctuation(form: str | None) -> bool:
 
 
 def _singular(word: str) -> str:
-    """Harman's S stemmer ("How effective is suffixing?", JASIS 1991), for words of more than three letters."""
+    """After Harman's S stemmer ("How effective is suffixing?", JASIS 1991), for words of more than three letters."""
     if len(word) <= 3 or not word.isalpha():
         return word
     if word.endswith("ies") and word[-4] not in "ea":

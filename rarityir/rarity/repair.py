@@ -3,8 +3,8 @@
 The rows of the few hundred most frequent types do not lie on the line of all others, and they are too few to bend it. Three
 remedies are tried together: rows weighted by occurrences to the power τ, or half by types and half by occurrences (`mixed`);
 the row's norm, its cosine with the mean and the squares of its largest components as further columns (nothing linear sees a
-row that shrinks toward the origin); and an isotonic map of the predictions. For each outer fold the remedy and penalty that do
-best in its inner folds are taken; the outer fold has no say.
+row that shrinks toward the origin); and an isotonic map of the predictions. For each outer fold the remedy, with its penalty and
+with or without a map, that does best in the outer fold's inner folds is taken; the outer fold has no say.
 
 What is best is a matter of purpose. By `occurrence` it is the squared error of running text alone, which may cost all that was
 right about types; by `balanced` it is the sum of both errors, each as a share of its variance: the mean of both R².
@@ -154,24 +154,15 @@ class _Bench:
             found.append(np.stack(errors).reshape(2, len(alphas), self.targets))
         return found
 
-    def fit(self, choice: Ints, left_out: tuple[int, ...]) -> Linear:
-        """The fit of what was chosen for each target (T, 2: remedy, penalty), without some folds."""
-        width = self.sums[0].folds[0].sums.shape[0]
-        grid = GRID if self.alphas is None else self.alphas
-        slopes, offsets = np.zeros((width, self.targets)), np.zeros(self.targets)
-        for place in np.unique(choice[:, 0]).tolist():
-            remedy = self.remedies[place]
-            narrow = FoldGrams((), self.sums[0].x_mean[: remedy.width], self.sums[0].y_mean)
-            found = solved(
-                self.train(remedy, left_out),
-                narrow,
-                grid[choice[:, 1]],
-                standardise=self.standardise,
-                relative=self.alphas is None,
-            )
-            mine = choice[:, 0] == place
-            slopes[: remedy.width, mine], offsets[mine] = found.slopes[:, mine], found.offsets[mine]
-        return Linear(slopes, offsets, grid[choice[:, 1]], np.full(self.targets, np.nan))
+    def fit(self, remedy: Remedy, place_T: Ints, left_out: tuple[int, ...]) -> Linear:
+        """The fit of a remedy without some folds, with the place of a penalty for each target; unseen columns have slope 0."""
+        alphas = (GRID if self.alphas is None else self.alphas)[place_T]
+        narrow = FoldGrams((), self.sums[0].x_mean[: remedy.width], self.sums[0].y_mean)
+        train = self.train(remedy, left_out)
+        found = solved(train, narrow, alphas, standardise=self.standardise, relative=self.alphas is None)
+        slopes = np.zeros((len(self.sums[0].x_mean), self.targets))
+        slopes[: remedy.width] = found.slopes
+        return Linear(slopes, found.offsets, alphas, found.train)
 
 
 def repaired(
@@ -200,23 +191,30 @@ def repaired(
     weighings = [Weighing(_weights(counts_V, used, power), lambda which: y_VT[which], targets, 0) for power in POWERS]
     sums = fold_grams(wide, folds_V, weighings, x_mean, [y_mean] * len(POWERS), block=block)
     bench = _Bench(sums, _remedies(rows.shape[1], wide.shape[1]), _totals(sums), purpose, alphas, standardise, targets)
-    choices, best = _choose(bench)
-    count = bench.folds
+    places, best = _penalties(bench)
+    count, last = bench.folds, len(bench.remedies)
     fits = []
     for j in range(count):
-        outer = bench.fit(choices[j], (j,))
-        inner = {f"in{k}": bench.fit(choices[k], (k, j)) if k != j else outer for k in range(count)}
-        fits.append({"out": outer, **inner})
-    final = bench.fit(choices[count], ())
-    same = dict.fromkeys(fits[0], final)
-    found, _ = predictions(wide, folds_V, fits, same, x_mean, block=block)
+        outer = [bench.fit(bench.remedies[r], places[r][j], (j,)) for r in range(last)]
+        here = {f"out{r}": fit for r, fit in enumerate(outer)}
+        for k, r in ((k, r) for k in range(count) for r in range(last)):
+            here[f"in{r}-{k}"] = bench.fit(bench.remedies[r], places[r][k], (k, j)) if k != j else outer[r]
+        fits.append(here)
+    of_all = [bench.fit(bench.remedies[r], places[r][count], ()) for r in range(last)]
+    final = {name: of_all[int(name.removeprefix("out").removeprefix("in").partition("-")[0])] for name in fits[0]}
+    found, _ = predictions(wide, folds_V, fits, final, x_mean, block=block)
     weights = bench.shares[0] + bench.shares[1] * (counts_V / counts_V[used].mean())[:, None]
-    predicted, maps = _mapped(found, y_VT, weights, folds_V, count)
+    predicted, choices, maps = _chosen(found, y_VT, weights, folds_V, count, last)
+    names = [[bench.remedies[r].name for r in choice] for choice in choices]
     chosen = tuple(
-        tuple(bench.remedies[choice[t, 0]].name + ("+isotonic" if maps[i][t] is not IDENTITY else "") for t in range(targets))
-        for i, choice in enumerate(choices)
+        tuple(name + ("" if remap is IDENTITY else "+isotonic") for name, remap in zip(row, remaps, strict=True))
+        for row, remaps in zip(names, maps, strict=True)
     )
-    return Repaired(predicted, chosen, best, final, tuple(maps[count]), x_mean, wide)
+    whole = [of_all[r] for r in choices[count]]
+    slopes = np.stack([fit.slopes[:, t] for t, fit in enumerate(whole)], axis=1)
+    offsets, penalties = (np.array([getattr(fit, name)[t] for t, fit in enumerate(whole)]) for name in ("offsets", "chosen"))
+    kept = Linear(slopes, offsets, penalties, np.full(targets, np.nan))
+    return Repaired(predicted, chosen, best, kept, tuple(maps[count]), x_mean, wide)
 
 
 def _remedies(plain: int, wide: int) -> tuple[Remedy, ...]:
@@ -252,11 +250,10 @@ def _largest(plain: FoldGrams) -> Vectors:
     return np.ascontiguousarray(turn[:, ::-1])
 
 
-def _choose(bench: _Bench) -> tuple[list[Ints], dict[str, Vectors]]:
-    """Returns each outer fold's choice and, last, that of all rows (T, 2); and every remedy's errors out of fold."""
+def _penalties(bench: _Bench) -> tuple[list[list[Ints]], dict[str, Vectors]]:
+    """Returns each remedy's best penalties (T,) for each outer fold and, last, for all rows; and its errors out of fold."""
     count = bench.folds
-    inner: list[list[Vectors]] = [[] for _ in range(count + 1)]
-    by_name = {}
+    found, by_name = [], {}
     for remedy in bench.remedies:
         total: list[Any] = [0.0] * (count + 1)
         for j in range(count):
@@ -264,45 +261,44 @@ def _choose(bench: _Bench) -> tuple[list[Ints], dict[str, Vectors]]:
             for k in range(j + 1, count):
                 for_k, for_j = bench.errors(remedy, (j, k), (j, k))
                 total[k], total[j] = total[k] + for_k, total[j] + for_j
-        for k, errors in enumerate(total):
-            inner[k].append(np.einsum("wat,wt->at", errors, bench.shares))
-        place = np.argmin(inner[count][-1], axis=0)
-        by_name[remedy.name] = total[count][:, place, np.arange(bench.targets)] / bench.totals
-    choices = []
-    for errors in inner:
-        stacked = np.stack(errors)  # (remedies, A, T)
-        flat = np.argmin(stacked.reshape(-1, bench.targets), axis=0)
-        choices.append(np.stack(np.divmod(flat, stacked.shape[1]), axis=1))
-    return choices, by_name
+        found.append([np.argmin(np.einsum("wat,wt->at", errors, bench.shares), axis=0) for errors in total])
+        by_name[remedy.name] = total[count][:, found[-1][count], np.arange(bench.targets)] / bench.totals
+    return found, by_name
 
 
-def _mapped(
-    found: dict[str, Vectors], y_VT: Vectors, weights_VT: Vectors, folds_V: Ints, count: int
-) -> tuple[Vectors, list[list[Isotonic]]]:
-    """Predictions after an isotonic map where one pays in the inner folds; and the maps of each fold and, last, of all rows."""
-    predicted = found["out"].copy()
+def _chosen(
+    found: dict[str, Vectors], y_VT: Vectors, weights_VT: Vectors, folds_V: Ints, count: int, remedies: int
+) -> tuple[Vectors, list[list[int]], list[list[Isotonic]]]:
+    """Returns the predictions of what is best in inner folds, and for each outer fold and, last, for all rows what that is."""
+    predicted = np.empty_like(y_VT)
+    choices: list[list[int]] = []
     maps: list[list[Isotonic]] = []
     for k in range(count + 1):
-        others = np.flatnonzero((folds_V >= 0) & (folds_V != k))
-        source = found[f"in{k}" if k < count else "out"]
-        maps.append(
-            [_map(source[others, t], y_VT[others, t], weights_VT[others, t], folds_V[others]) for t in range(y_VT.shape[1])]
-        )
-        mine = folds_V == (k if k < count else -1)
-        for t, remap in enumerate(maps[k]):
-            predicted[mine, t] = remap(found["out"][mine, t])
-    return predicted, maps
+        others, mine = np.flatnonzero((folds_V >= 0) & (folds_V != k)), folds_V == (k if k < count else -1)
+        choices.append([])
+        maps.append([])
+        for t in range(y_VT.shape[1]):
+            sources = [found[f"in{r}-{k}" if k < count else f"out{r}"][others, t] for r in range(remedies)]
+            tried = [_tried(source, y_VT[others, t], weights_VT[others, t], folds_V[others]) for source in sources]
+            best = int(np.argmin([error for error, _ in tried]))
+            remap = Isotonic.fit(sources[best], y_VT[others, t], weights_VT[others, t]) if tried[best][1] else IDENTITY
+            predicted[mine, t] = remap(found[f"out{best}"][mine, t])
+            choices[k].append(best)
+            maps[k].append(remap)
+    return predicted, choices, maps
 
 
-def _map(predicted: Vectors, y: Vectors, weights: Vectors, folds: Ints) -> Isotonic:
-    """The isotonic map of inner predictions; the identity unless it does better on most folds it has not seen, and in all.
+def _tried(predicted: Vectors, y: Vectors, weights: Vectors, folds: Ints) -> tuple[float, bool]:
+    """The weighted squared error of inner predictions, and whether that is with an isotonic map of them.
 
-    A few rows carry most of the weight, and a map bent to them in one fold may win on the sum by luck.
+    A map must do better on most folds it was not fitted on, and in all: a few rows carry most of the weight, and one bent to
+    them may win the sum by luck.
     """
-    gained = []
+    plain, mapped = [], []
     for j in np.unique(folds).tolist():
         rest, held = folds != j, folds == j
-        mapped = Isotonic.fit(predicted[rest], y[rest], weights[rest])(predicted[held])
-        gained.append(weights[held] @ ((y[held] - predicted[held]) ** 2 - (y[held] - mapped) ** 2))
-    better = sum(gained) > 0 and np.mean(np.array(gained) > 0) >= 0.75
-    return Isotonic.fit(predicted, y, weights) if better else IDENTITY
+        remap = Isotonic.fit(predicted[rest], y[rest], weights[rest])
+        plain.append(float(weights[held] @ (y[held] - predicted[held]) ** 2))
+        mapped.append(float(weights[held] @ (y[held] - remap(predicted[held])) ** 2))
+    better = sum(mapped) < sum(plain) and np.mean(np.less(mapped, plain)) >= 0.75
+    return (sum(mapped) if better else sum(plain)), bool(better)

@@ -21,7 +21,7 @@ from rarityir.rarity.rows import Matrix
 from rarityir.rarity.sample import CONTROLS, Sample
 from rarityir.rarity.scores import Interval, Pair
 from rarityir.rarity.ties import Band, Second, Tie, between, spectroscopy, ties
-from rarityir.types import Json
+from rarityir.types import Json, RarityError
 
 REPLICATES = 500  # of the bootstrap where many probes are judged
 
@@ -92,6 +92,13 @@ class Study:
         """Returns a pair as it is meant: each row in context is an occurrence, so that there the two change places."""
         return Pair(pair.occurrence, pair.type) if self.sample.x.contextual else pair
 
+    def p_values(self, target: Target) -> tuple[float, float] | None:
+        """Returns the chance of as good an R² over types and over occurrences; None without permutations."""
+        if target.chance is None:
+            return None
+        found = target.chance.p_type, target.chance.p_occurrence
+        return (found[1], found[0]) if self.sample.x.contextual else found
+
     def shares(self, target: Target) -> tuple[float, float]:
         """Returns the share of a label's positives by type and by occurrence: the average precision of what tells nothing."""
         used = self.result.folds >= 0
@@ -100,9 +107,11 @@ class Study:
         return (shares[1], shares[0]) if self.sample.x.contextual else shares
 
     def table(self, target: int = 0) -> tuple[scores.Band, ...]:
-        """Returns the table of bias by frequency; in context of each type's mean prediction."""
+        """Returns the table of bias by frequency; in context of each type's mean prediction. `first` are token ids."""
         if not self.sample.x.contextual:
-            return self.result.targets[target].table
+            of = self.sample.types
+            found = self.result.targets[target].table
+            return tuple(band._replace(first=tuple(int(of[row]) for row in band.first)) for band in found)
         used = self.result.folds >= 0
         types, place = np.unique(self.sample.types[used], return_inverse=True)
         size = np.bincount(place)
@@ -138,6 +147,7 @@ class Study:
             "tied": x.tied,
             "width": x.shape[1],
             "rows": self.sample.rows,
+            "rows_are": "occurrences" if x.contextual else "types",
             "left_out": dict(self.sample.left_out),
             "statistics": {"source": self.sample.stats.source, "sha256": self.sample.stats.digest},
             "noise_least_squares_expected": None if np.isnan(self.chance) else round(self.chance, 6),
@@ -156,6 +166,8 @@ def study(model: str, sample: Sample, asked: Asked, *, bands: bool = False) -> S
 
     `bands` adds what each band of the unembedding's spectrum says by itself.
     """
+    if asked.repair != "none" and sample.x.contextual:
+        raise RarityError(f"{sample.x.name} rows are as many as their types are frequent already; leave repair out")
     names, y = asked.named, sample.targets(asked.named, asked.seed)
     probe = RarityProbe(
         names, asked.folds, asked.seed, permutations=asked.permutations, bands=min(asked.bands, sample.x.shape[1]),

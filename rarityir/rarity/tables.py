@@ -36,7 +36,7 @@ def pairs(found: Study) -> list[str]:
     """Returns R² out of fold of every target: over types and over occurrences."""
     rows = []
     for target in found.result.targets:
-        chance = "" if target.chance is None else f"{target.chance.p_type:.3g} / {target.chance.p_occurrence:.3g}"
+        chance = " / ".join(f"{value:.3g}" for value in found.p_values(target) or ())
         for place, (name, pair) in enumerate(_kinds(found, target).items()):
             rows.append((target.name if not place else "", name, *_both(pair), chance if not place else ""))
         if target.name == CONTROLS[0] and not math.isnan(found.chance):
@@ -81,9 +81,8 @@ def bias(found: Study, place: int = 0) -> list[str]:
     """Returns the table of bias by frequency of one target."""
     rows = []
     for band in found.table(place):
-        of = [found.sample.types[i] for i in band.first[:4]] if not found.sample.x.contextual else list(band.first[:4])
         forms = found.sample.forms
-        words = "  ".join(shown(forms.texts[i], forms.pieces[i]) for i in of)
+        words = "  ".join(shown(forms.texts[i], forms.pieces[i]) for i in band.first[:4])
         rows.append(
             (
                 band.name, f"{band.rows:,}", f"{100 * band.share:.1f} %", f"{band.actual:.2f}", f"{band.predicted:.2f}",

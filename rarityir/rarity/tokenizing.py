@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,9 @@ class Tokenizing:
             return cls._backed(copy, checkpoints.called(name) if name else "a tokenizer")
         if callable(tokenizer):
             name = str(getattr(tokenizer, "__qualname__", type(tokenizer).__qualname__))
+            identity = getattr(getattr(tokenizer, "__self__", None), "identity", None)
+            if identity is not None:  # an encoder's own function is told by what the encoder is
+                return cls(tokenizer, 0, name, {"tokenizer": _digest(json.dumps(identity(), sort_keys=True))})
             return cls(tokenizer, 0, name, {"tokenizer": f"function {name}"})
         raise RarityError(f"a {type(tokenizer).__name__} is no tokenizer; give a model's name, or a function of a list of texts")
 
@@ -51,6 +55,9 @@ class Tokenizing:
         def encode(texts: Sequence[str]) -> list[list[int]]:
             return [found.ids for found in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
-        digest = hashlib.sha256(backend.to_str().encode()).hexdigest()
         vocabulary = 1 + max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
-        return cls(encode, vocabulary, name, {"tokenizer": digest}, backend)
+        return cls(encode, vocabulary, name, {"tokenizer": _digest(backend.to_str())}, backend)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

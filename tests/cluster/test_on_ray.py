@@ -164,6 +164,22 @@ def test_driver_and_actor_killed_and_every_document_is_there_once_as_on_one_mach
     scores_QN = found.unit(queries).astype(np.float64) @ one.vectors.T.astype(np.float64)
     assert hits["scores"] == pytest.approx(np.take_along_axis(scores_QN, hits["rows"], 1), abs=1e-6)
 
+    there, searching = ["--cluster", "local", "--encoded", str(out)], given[:-2]
+    for more, name in (([], "one.trec"), (there, "cluster.trec")):
+        argv = json.dumps(["-q", "search", "dense+edge:2", *searching, *more, "--cutoff", "50", "--out", str(tmp_path / name)])
+        finished(processes.start(COMMAND, argv))
+    assert len((tmp_path / "one.trec").read_text().splitlines()) > 50
+    assert (tmp_path / "cluster.trec").read_bytes() == (tmp_path / "one.trec").read_bytes()
+    for system, changed, error in (
+        ("dense", [], "holds vectors of dense+edge:2, not of dense"),
+        ("dense+edge:2", ["--pooling", "last"], "was made of something else: encoder.pooling"),
+        ("dense+edge:2", there[:2], "go together"),
+    ):
+        argv = json.dumps(["-q", "search", system, *searching, *changed, *(there if "together" not in error else [])])
+        wrong = processes.start(COMMAND, argv)
+        assert error in " ".join(wrong.communicate()[1].split()), error
+        assert wrong.returncode
+
 
 @pytest.mark.parametrize(
     ("there", "device", "workers", "expected"),

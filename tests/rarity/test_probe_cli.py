@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from rarityir.cli import main
+from rarityir.datasets import load_dataset
 from rarityir.rarity import RarityProbe, Sample, TokenStats
 from rarityir.rarity.rows import rows
+from rarityir.rarity.study import Asked, study
+from rarityir.types import RarityError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -45,6 +48,9 @@ def test_both_r2_stand_side_by_side_with_their_controls(capsys, stories, kept, t
     for pairs in facts["r2"].values():
         assert {"ridge", "ols", "surface", "both", "increment", "pca:64"} <= set(pairs)
         assert all(set(pair) == {"type", "occurrence"} for pair in pairs.values())
+    of_all = facts["r2"]["log_idf"]["pca:64"]
+    for way, least in facts["r2"]["log_idf"]["ols"].items():
+        assert of_all[way]["value"] == pytest.approx(least["value"], abs=1e-6), "all components are least squares"
     n, p = (facts["rows"] - facts["probe"]["test_rows"]) * 0.8, 64
     assert facts["noise_least_squares_expected"] == pytest.approx(-p / (n - p - 1), abs=1e-5)
     label = facts["labels"]["stop_word"]
@@ -56,6 +62,9 @@ def test_both_r2_stand_side_by_side_with_their_controls(capsys, stories, kept, t
     bands = facts["bands_by_frequency"]["log_idf"]
     assert bands[0]["name"] == "head"
     assert sum(band["share"] for band in bands) == pytest.approx(1)
+    listed = [token for band in bands for token in band["first"]]
+    assert stats.cf[bands[0]["first"]].min() >= stats.cf[bands[1]["first"]].max(), "token ids, the commonest first"
+    assert set(listed) <= set(sample.types)
 
     lines = text.splitlines()
     assert "by type" in text
@@ -95,6 +104,26 @@ def test_queries_keys_and_states_are_probed_too(capsys, stories, kept, beir):
     facts = json.loads(said(capsys, *argv, "--device", "cpu", "--json"))
     assert facts["noise_least_squares_expected"] is None
     assert facts["r2"]["noise"]["ridge"]["occurrence"]["value"] < 0.05, "a control that is told apart would be a leak"
+
+
+def test_in_context_rows_are_occurrences_and_types_weigh_the_same(stories, kept, beir):
+    texts = [doc.text for doc in load_dataset(str(beir)).docs()]
+    sample = Sample.of(stories, TokenStats.load(kept), rows(stories, "context:1", texts=texts, device="cpu"))
+    found = study(stories, sample, Asked(replicates=2, permutations=3))
+    (target, _), used = found.result.targets, found.result.folds >= 0
+    y, predicted = sample.target("log_idf")[used], found.result.predicted[used, 0]
+    size = np.bincount(sample.types)[sample.types][used]
+
+    def r2(weights):
+        mean = np.average(y, weights=weights)
+        return 1 - (weights @ (y - predicted) ** 2) / (weights @ (y - mean) ** 2)
+
+    assert found.pair(target).occurrence.value == pytest.approx(r2(np.ones(len(y))), abs=1e-9)
+    assert found.pair(target).type.value == pytest.approx(r2(1 / size), abs=1e-9)
+    assert found.p_values(target) == (target.chance.p_occurrence, target.chance.p_type)
+    assert sum(band.rows for band in found.table()) == len(set(sample.types[used]))
+    with pytest.raises(RarityError, match="leave repair out"):
+        study(stories, sample, Asked(repair="balanced"))
 
 
 @pytest.mark.parametrize(

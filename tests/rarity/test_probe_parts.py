@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
+from sklearn.preprocessing import StandardScaler
 
 from rarityir.rarity import RarityProbe
 from rarityir.rarity.folds import TEST, grouped, hashes, orders, parted
-from rarityir.rarity.grams import Plain
+from rarityir.rarity.grams import Moments, Plain
+from rarityir.rarity.ridge import best, generalised, generalised_components, rotate, standard
 from rarityir.rarity.scores import NAMES, describe, frequency_bands, intervals, r2
 from rarityir.types import BadInput, RarityError
 
@@ -137,6 +139,37 @@ def test_intervals_of_a_mean_are_those_of_its_error(rng: np.random.Generator) ->
     assert np.isnan([alone.low, alone.high]).all()
 
 
+def test_generalised_cross_validation_is_its_formula(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((40, 12)) + 3, rng.standard_normal((40, 2))
+    moments = Moments.zeros(12, 2, 0).plus(x, y, None)
+    rotation = rotate(moments, np.zeros(12), standardise=False)
+    u, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    centred = y - y.mean(axis=0)
+    alphas = np.array([0.0, 3.0, 200.0])
+
+    def error(shrunk: np.ndarray) -> np.ndarray:
+        hat = u * shrunk @ u.T + 1 / 40
+        return ((y - hat @ y) ** 2).mean(axis=0) / (1 - np.trace(hat) / 40) ** 2
+
+    expected = np.stack([error(s**2 / (s**2 + alpha)) for alpha in alphas])
+    assert np.abs(generalised(rotation, alphas) / expected - 1).max() < 1e-10
+    by_count = np.stack([error((np.arange(12) < k).astype(float)) for k in range(1, 13)])
+    assert np.abs(generalised_components(rotation) / by_count - 1).max() < 1e-10
+    assert np.abs(rotation.total - (centred**2).sum(axis=0)).max() < 1e-10
+    assert best(np.array([[2.0, np.inf], [1.0, np.inf], [1.0, np.inf]])).tolist() == [2, 2]
+
+
+def test_a_column_that_rounding_alone_moves_is_constant(rng: np.random.Generator) -> None:
+    x = np.stack([rng.standard_normal(50), 1e6 + 1e-10 * rng.standard_normal(50), 1e-12 * rng.standard_normal(50)], axis=1)
+    mean = x.mean(axis=0)
+    moments = Moments.zeros(3, 1, 0).plus(x - mean, rng.standard_normal((50, 1)), None)
+    inverse = standard(moments, mean, standardise=True)
+    assert (inverse > 0).tolist() == [True, False, True]
+    scales = StandardScaler().fit(x).scale_
+    assert scales[1] == 1
+    assert np.abs(inverse[[0, 2]] * scales[[0, 2]] - 1).max() < 1e-10
+
+
 def test_rows_of_a_group_are_drawn_together(rng: np.random.Generator) -> None:
     x = rng.standard_normal((200, 3))
     y = x @ np.ones(3) + rng.standard_normal(200)
@@ -160,7 +193,7 @@ class Short(Plain):
         ({}, {"y": Y[:-1]}, "targets of shape"),
         ({}, {"y": np.where(Y > 2, np.nan, np.r_[np.nan, Y[1:]])}, "not finite"),
         ({}, {"y": np.ones(60)}, "the same for all rows"),
-        ({}, {"X": np.where(X > X.max() - 1e-9, np.inf, X)}, "not finite"),
+        ({}, {"X": X * np.where(np.arange(60) == 7, np.inf, 1.0)[:, None]}, "not finite"),
         ({}, {"X": np.ones((60, 4))}, "all rows"),
         ({}, {"X": Short(X)}, "gave 59 rows and promised 60"),
         ({}, {"counts": np.ones(59)}, "counts of shape"),

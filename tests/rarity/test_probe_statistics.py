@@ -128,30 +128,29 @@ def collapse(rng: np.random.Generator, rows: int, head: int, pulled: float) -> t
 
 
 def test_the_head_that_r2_over_types_hides_is_named_and_repaired(rng: np.random.Generator) -> None:
-    x, y, counts = collapse(rng, 24_000, 300, 0.7)
+    x, y, counts = collapse(rng, 24_000, 600, 0.65)
     for purpose in ("occurrence", "balanced"):
         probe = RarityProbe(repair=purpose, replicates=100).fit(x, y, counts=counts)
         target = probe.result.targets[0]
         assert probe.r2_type.value > 0.8
         assert probe.r2_occurrence.value < 0
         assert target.worst == target.table[0].name == "head"
-        assert target.table[0].bias_occurrence > 2
+        assert target.table[0].bias_occurrence > 1
         assert set(target.table[0].first[:5]) <= set(np.argsort(-counts)[:20].tolist())
         head = target.head
         assert head is not None
         assert head.lift.occurrence.value == pytest.approx(head.r2.occurrence.value - probe.r2_occurrence.value, abs=1e-9)
-        gained = head.r2.type.value - probe.r2_type.value + head.lift.occurrence.value
-        assert head.lift.occurrence.value > (0.5 if purpose == "occurrence" else 0.05)
+        assert head.lift.occurrence.value > 0.5
         assert head.test is not None
         used = probe.result.folds < 0
         assert probe.result.repaired is not None
         again = probe.predict(x[used], repaired=True)
         assert np.abs(again - probe.result.repaired.predicted[used, 0]).max() < 1e-9
         if purpose == "balanced":
-            assert gained > 0
-            assert head.r2.type.value > 0.3
-    straight = RarityProbe(replicates=10).fit(*collapse(rng, 24_000, 300, 0.0)[:2], counts=collapse(rng, 24_000, 300, 0.0)[2])
-    assert straight.r2_type.value > 0.9
+            assert head.r2.type.value > 0.5
+    x, y, counts = collapse(rng, 24_000, 600, 0.0)
+    straight = RarityProbe(replicates=10).fit(x, y, counts=counts)
+    assert min(straight.r2_type.value, straight.r2_occurrence.value) > 0.9
 
 
 def test_repair_of_noise_promises_nothing(rng: np.random.Generator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,15 @@ def test_input_and_output_rows_are_the_models_own(models, family):
     assert np.array_equal(rows(path, "output").array(), model.get_output_embeddings().weight.detach().numpy())
     tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
     assert rows(path, "input").tied is rows(path, "output").tied is tied
+
+
+def test_a_model_without_a_head_is_tied_though_its_config_does_not_say_so(models, tmp_path):
+    shutil.copytree(models["gpt2"][1], tmp_path / "silent")
+    file = tmp_path / "silent" / "config.json"
+    config = json.loads(file.read_text())
+    config.pop("tie_word_embeddings", None)
+    file.write_text(json.dumps(config))
+    assert rows(str(file.parent), "input").tied is True
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma", "gpt2", "cohere"])

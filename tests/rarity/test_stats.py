@@ -151,6 +151,22 @@ def test_any_form_of_one_tokenizer_is_one_tokenizer(tmp_path):
     assert cut.truncation is not None, "the caller's own tokenizer is to be left as it is"
 
 
+def test_functions_of_two_encoders_are_two_tokenizers():
+    class Encoder:
+        def __init__(self, name):
+            self.name = name
+
+        def identity(self):
+            return {"model": self.name}
+
+        def tokenize(self, texts):
+            return letters(texts)
+
+    one, two, same_again = (TokenStats.from_dataset(made(["ab"]), Encoder(n).tokenize).identity["tokenizer"] for n in "aba")
+    assert one != two
+    assert one == same_again
+
+
 def test_ids_beyond_the_rows_are_left_out_and_rows_beyond_the_ids_are_empty():
     found = TokenStats.from_dataset(made(["abcd", "dd"]), letters, vocabulary=3)
     assert found.df.tolist() == [1, 1, 1]

@@ -78,6 +78,34 @@ def test_planted_tokens_are_found_though_frequent_ones_have_short_rows(length, c
         assert np.abs(np.median(found.families["input norm"][:SHORT])) < 3
 
 
+def test_short_rows_of_another_direction_are_none_though_the_mean_hides_it():
+    """Less a large mean, every short row is the mean's opposite: only the rows as they are tell them apart."""
+    rng = drawn()
+    output = rng.standard_normal((V, D)) + 20 * np.eye(D)[0]
+    known, short = np.arange(10), np.arange(10, 60)
+    common = np.eye(D)[1]
+    aside = rng.standard_normal((50, D)) * (np.arange(D) > 1)
+    aside /= np.linalg.norm(aside, axis=1)[:, None]
+    output[known] = 0.1 * common + 1e-4 * rng.standard_normal((10, D))
+    output[short] = 0.1 * (0.2 * common + np.sqrt(1 - 0.2**2) * aside)
+    output[60] = output[0]
+    found = undertrained(output, known)
+    assert found.flagged[60]
+    assert np.flatnonzero(found.flagged).tolist() == [60]
+    assert (found.score[short] > found.threshold).all(), "the score alone takes them for untrained"
+
+
+def test_tokens_that_occur_say_what_is_usual_where_most_do_not():
+    rng = drawn()
+    output, cf = trained(rng)
+    ids = rng.choice(np.arange(300, V), int(0.7 * V), replace=False)
+    plant(rng, output, ids, 0.1)
+    cf[ids] = 0
+    known, hidden = ids[:10], ids[10:]
+    assert set(np.flatnonzero(undertrained(output, known, cf=cf).flagged)) == set(hidden)
+    assert not undertrained(output, known).flagged.any()
+
+
 def test_nothing_is_found_where_nothing_is_planted():
     rng = drawn()
     x, cf = trained(rng)
@@ -308,22 +336,24 @@ def test_a_threshold_and_rows_that_are_given_are_used(capsys, stories):
     assert "2 rows are known" in capsys.readouterr().err
 
 
-def test_repeating_is_what_the_model_itself_predicts(stories):
+def test_repeating_is_what_the_model_itself_predicts(stories, monkeypatch):
     import torch
     from transformers import AutoModelForCausalLM
 
     from rarityir.encoders import load_encoder
-    from rarityir.rarity.repeating import TIMES, repeated
+    from rarityir.rarity import repeating
 
     encoder = load_encoder(stories, device="cpu")
     ids = [5, 265, 300, 451]
     model = AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32)
-    for token, found in zip(ids, repeated(encoder, ids), strict=True):
-        with torch.no_grad():
-            p = model(torch.tensor([[1] + [token] * TIMES])).logits[0, 1:].softmax(-1)[:, token]
-        assert found == pytest.approx(float(p.max()), rel=1e-3)
+    for times in (1, 7):
+        monkeypatch.setattr(repeating, "TIMES", times)
+        for token, found in zip(ids, repeating.repeated(encoder, ids), strict=True):
+            with torch.no_grad():
+                p = model(torch.tensor([[1] + [token] * times])).logits[0, 1:].softmax(-1)[:, token]
+            assert found == pytest.approx(float(p.max()), rel=1e-3)
     with pytest.raises(RarityError, match="x does not go on with a text"):
-        repeated(SimpleNamespace(name="x"), [1])
+        repeating.repeated(SimpleNamespace(name="x"), [1])
 
 
 def test_a_model_that_is_asked_cannot_say_what_was_found(stories):

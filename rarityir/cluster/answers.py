@@ -1,0 +1,37 @@
+"""A dataset's topics answered on a cluster, as the run that one machine writes."""
+
+from __future__ import annotations
+
+from rarityir import embeddings, store
+from rarityir.cluster.on_ray import connected, search
+from rarityir.cluster.shards import Encoded
+from rarityir.indexes.topk import pad
+from rarityir.retrieval import Retriever, tagged, without_own
+from rarityir.runs import Run
+from rarityir.systems import System
+from rarityir.types import RarityError, StaleArtefact
+
+QUERIES = 256  # asked together: each block of documents sends its best `cutoff` for every one of them
+
+
+def answer(source: Retriever, system: System, found: Encoded, cutoff: int, cluster: str = "local") -> Run:
+    """Returns the run of `dense`, or of `dense` behind the filter of the folder, for all topics: exactly one machine's.
+
+    Raises `StaleArtefact` for a folder of other documents or another encoder than the source's, and `RarityError` for a system
+    that it does not hold.
+    """
+    held = "+".join(["dense", *([str(found.identity["filter"])] if found.identity["filter"] else [])])
+    if str(system).replace("dense:flat", "dense") != held:
+        raise RarityError(f"{found.folder} holds vectors of {held}, not of {system}; search {held}, or encode with that filter")
+    wanted = embeddings.identify(source.corpus, source.encoder)
+    difference = store.differing({key: found.identity.get(key) for key in wanted}, wanted)
+    if difference:
+        raise StaleArtefact(f"{found.folder} was made of something else: {difference}")
+    own = source.dataset.drops_query_document
+    q_QD = source.encoder.encode_query(list(source.dataset.topics.values()))
+    with connected(cluster):
+        parts = [search(found, q_QD[at : at + QUERIES], cutoff + own, cluster=cluster) for at in range(0, len(q_QD), QUERIES)]
+    hits = pad([pair for part in parts for pair in zip(part.rows, part.scores, strict=True)], cutoff + own)
+    if own:
+        hits = without_own(hits, list(source.dataset.topics), source.corpus.doc_ids, cutoff)
+    return Run.from_hits(tagged(str(system), source.dataset), tuple(source.dataset.topics), source.corpus.doc_ids, hits)
