@@ -55,4 +55,4 @@ def unused(forms: Forms, given: Sequence[int] = ()) -> Unused:
 
 def _invalid(forms: Forms, i: int) -> bool:
     piece = forms.pieces[i]
-    return piece is not None and forms.texts[i] is None and not forms.special[i] and byte_of(piece) in INVALID
+    return piece is not None and forms.texts[i] is None and byte_of(piece) in INVALID

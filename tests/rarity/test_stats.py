@@ -457,10 +457,10 @@ TokenStats.from_dataset(ds, letters, workers=2, folder=sys.argv[1], vocabulary=2
 
 def test_a_killed_pass_leaves_no_process_and_goes_on_to_the_same_bytes(tmp_path):
     run = [sys.executable, "-c", KILLED, str(tmp_path / "s")]
-    process = subprocess.Popen([*run, "0.005"], stdout=subprocess.PIPE)
+    process = subprocess.Popen([*run, "0.03"], stdout=subprocess.PIPE)
     process.stdout.readline()
     journal = tmp_path / "s" / "unfinished.safetensors"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not journal.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.1)

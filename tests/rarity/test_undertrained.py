@@ -182,13 +182,12 @@ def test_spreads_are_of_a_normal_distribution_and_judged_in_their_band():
 
 
 def test_bands_hold_enough_tokens_and_never_part_the_rare():
-    cf = np.concatenate(
-        [np.zeros(500), np.full(300, 1), np.full(40, 64), np.full(5, 128), np.full(30, 1000), [10**6] * 3]
-    ).astype(int)
+    rare = [np.zeros(500), np.full(150, 1), np.full(250, 8)]
+    cf = np.concatenate([*rare, np.full(40, 64), np.full(5, 128), np.full(30, 1000), [10**6] * 3]).astype(int)
     usual = np.ones(len(cf), bool)
     found = bands_of(cf, usual)
-    assert set(found[:800]) == {0}
-    assert len(set(found[800:840])) == 1
+    assert set(found[:900]) == {0}
+    assert len(set(found[900:940])) == 1
     assert (np.diff(found) >= 0).all()
     assert found[-1] == found[-4], "three tokens are no band"
     for band in set(found):
@@ -219,7 +218,7 @@ def test_unused_rows_are_known_by_what_they_are():
         "<0xC0>",
         "<0xC2>",
         "<0xFF>",
-        "[the]",
+        "the[unused1]",
     ]
     forms = Forms.of(vocabulary(pieces, special), rows=18)
     found = unused(forms)
