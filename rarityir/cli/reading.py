@@ -61,12 +61,12 @@ def align(
     from rarityir.report import page as pages
     from rarityir.tokens import check_weighting
 
-    found = _texts(texts)
+    found = given_texts(texts)
     if split and options["dataset"] is None:
         raise click.UsageError("--split needs --dataset, whose documents' embeddings have a first component")
     check_weighting(weighting)
-    _check_free(page)
-    instruction = _whole(options.pop("instruction") or "")
+    check_free(page)
+    instruction = whole(options.pop("instruction") or "")
     encoder, source = _opened(options)
     filter = fitted(source, name) if name else None
     first_D = components(source).directions[0] if split else None
@@ -78,7 +78,7 @@ def align(
     if as_json:
         click.echo(matching.as_json({**facts, "readings": [reading.json() for reading in readings]}))
     else:
-        click.echo(terminal.readings(readings, title, **_screen()), nl=False)
+        click.echo(terminal.readings(readings, title, **screen()), nl=False)
 
 
 @click.command()
@@ -110,8 +110,8 @@ def explain(
     from rarityir.report import matching, terminal
     from rarityir.report import page as pages
 
-    _check_free(page)
-    query, document, instruction = _whole(query), _whole(document), _whole(options.pop("instruction") or "")
+    check_free(page)
+    query, document, instruction = whole(query), whole(document), whole(options.pop("instruction") or "")
     other: Encoder | None = None
     if against is not None:
         other = reader(against, {name: options[name] for name in ("device", "dtype", "batch_tokens")})
@@ -126,7 +126,7 @@ def explain(
     if as_json:
         click.echo(matching.as_json(found.json()))
     else:
-        click.echo(terminal.match(found, **_screen()), nl=False)
+        click.echo(terminal.match(found, **screen()), nl=False)
 
 
 def _opened(options: dict[str, Any]) -> tuple[Encoder, Source]:
@@ -140,12 +140,12 @@ def _opened(options: dict[str, Any]) -> tuple[Encoder, Source]:
     return encoder, Source(Unembedding(lambda: Unembedding.of(encoder.unembedding()).read(), encoder.model))
 
 
-def _texts(given_texts: tuple[str, ...]) -> list[str]:
+def given_texts(given: tuple[str, ...]) -> list[str]:
     """The texts of the command line, and the lines of standard input in place of a dash."""
     found: list[str] = []
-    for text in given_texts:
+    for text in given:
         if text != "-":
-            found.append(_whole(text))
+            found.append(whole(text))
             continue
         try:
             found += [line for line in sys.stdin.buffer.read().decode("utf-8").splitlines() if line.strip()]
@@ -156,7 +156,7 @@ def _texts(given_texts: tuple[str, ...]) -> list[str]:
     return found
 
 
-def _whole(text: str) -> str:
+def whole(text: str) -> str:
     """A text of the command line; bytes that are no text are an error here and not inside a tokenizer."""
     try:
         text.encode("utf-8")
@@ -165,7 +165,7 @@ def _whole(text: str) -> str:
     return text
 
 
-def _screen() -> dict[str, Any]:
+def screen() -> dict[str, Any]:
     """How wide to print, and whether in colour: as wide as it gets where nobody looks."""
     if not sys.stdout.isatty():
         return {"colour": False}
@@ -173,7 +173,7 @@ def _screen() -> dict[str, Any]:
     return {"width": shutil.get_terminal_size().columns, "colour": not plain}
 
 
-def _check_free(path: Path | None) -> None:
+def check_free(path: Path | None) -> None:
     """Raises for a place that a page cannot be written to; a file that is no such page is left alone."""
     from rarityir.report.page import BEGINNING
 

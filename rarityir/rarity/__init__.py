@@ -19,6 +19,7 @@ _HOMES: dict[str, str] = {
     "RarityProbe": "probe",
     "Sample": "sample",
     "TokenStats": "stats",
+    "heat_maps": "heat",
     "predict": "predictions",
 }
 

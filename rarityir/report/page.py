@@ -58,7 +58,7 @@ def readings(found: Sequence[Reading], title: str) -> str:
         parts.append(_words(reading.columns))
         parts.append(f'<p class="quiet">{_text(counted(reading))}</p>\n</section>')
     kinds = _MARKS if any(len(reading.columns) > 1 for reading in found) else _MARKS[:1]
-    return _page("Texts read as tokens", [*parts, _legend(kinds)])
+    return document("Texts read as tokens", [*parts, _legend(kinds)])
 
 
 def match(found: Match) -> str:
@@ -72,15 +72,13 @@ def match(found: Match) -> str:
         parts.append(_against(found, found.against))
     if found.instructed:
         parts.append(_instructed(found, found.instructed))
-    return _page(f"{found.query[:60]} – {found.doc_id or found.document[:60]}", parts)
+    return document(f"{found.query[:60]} – {found.doc_id or found.document[:60]}", parts)
 
 
-def _page(title: str, parts: Iterable[str]) -> str:
-    body = "\n".join(parts)
-    return (
-        f'{BEGINNING}<html lang="en">\n<head>\n{_HEAD}\n<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n'
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+def document(title: str, parts: Iterable[str], style: str = "") -> str:
+    """Returns a whole page of parts that are HTML already, with this page's rules and further ones."""
+    body, head = "\n".join(parts), f"{_HEAD}\n<title>{_text(title)}</title>\n<style>{_STYLE}{style}</style>"
+    return f'{BEGINNING}<html lang="en">\n<head>\n{head}\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
 
 
 def _score(score: Score) -> str:
@@ -92,7 +90,7 @@ def _score(score: Score) -> str:
         cells = f'<td>{places(t)}</td><td class="number">{t.weight:.4f}</td><td class="number">{t.impact:.4f}</td>{share}'
         rows.append(f'<tr><th scope="row"{own}><bdi>{_text(t.token)}</bdi></th>{cells}</tr>')
     foot = f'<tr><th scope="row" colspan="4">score</th><td class="number">{score.total:.4f}</td></tr>'
-    table = _table(
+    table = grid(
         f"{len(score.terms)} tokens, each adding its query weight times its stored impact",
         ("token", "in the text of", "#query weight", "#impact", "#product"),
         rows,
@@ -115,7 +113,7 @@ def _pair(pair: Pair, k: int) -> str:
         rows.append(f'<tr><th scope="row" class="number">{i + 1}</th>{cells}</tr>')
     read = f"read through {pair.filter}" if pair.filter else "read raw"
     heads = ("", "query", "#weight", "document", "#weight")
-    table = _table(f"The {k} best tokens of each, {read}", heads, rows)
+    table = grid(f"The {k} best tokens of each, {read}", heads, rows)
     raw = f"cosine {pair.cosine_raw:.4f}, Jaccard@{k} {pair.jaccard_raw:.2f}"
     through = f"; with {pair.filter} cosine {pair.cosine:.4f}, Jaccard@{k} {pair.jaccard:.2f}" if pair.filter else ""
     return (
@@ -126,7 +124,7 @@ def _pair(pair: Pair, k: int) -> str:
 
 def _against(found: Match, other: Pair) -> str:
     rows = [_row(row) for row in compared(found.pair, other, found.k)]
-    table = _table(
+    table = grid(
         "Relatedness or similarity: what two encoders make of the pair", ("", f"#{found.pair.encoder}", f"#{other.encoder}"), rows
     )
     both, ours, theirs = found.only
@@ -143,7 +141,7 @@ def _against(found: Match, other: Pair) -> str:
 
 def _instructed(found: Match, changed: Instructed) -> str:
     rows = [_row(row) for row in changes(found, changed)]
-    table = _table(
+    table = grid(
         f"The query with the instruction has cosine {changed.same:.4f} with the query without",
         ("", "#without", "#with", "#change"),
         rows,
@@ -163,7 +161,7 @@ def _words(columns: Sequence[Column]) -> str:
             cells = _cells(word, [kind for kind in _MARKS if getattr(word, kind[0])])
             cells += "".join(_number(v) for v in (word.logit, word.first, word.rest) if v is not None)
             rows.append(f'<tr><th scope="row" class="number">{i + 1}</th>{cells}</tr>')
-        tables.append(_table(column.label, heads, rows))
+        tables.append(grid(column.label, heads, rows))
     return '<div class="beside">\n' + "\n".join(tables) + "\n</div>"
 
 
@@ -181,7 +179,7 @@ def _mark(sign: str, said: str) -> str:
     return f'<span class="mark" aria-hidden="true">{sign}</span><span class="said"> ({said})</span>'
 
 
-def _table(caption: str, heads: Sequence[str], rows: Sequence[str], foot: str = "") -> str:
+def grid(caption: str, heads: Sequence[str], rows: Sequence[str], foot: str = "") -> str:
     """A table with a caption; a head that begins with `#` stands over numbers, an empty one over rows' names."""
     cells = "".join(
         f'<th scope="col" class="number">{_text(head[1:])}</th>' if head[:1] == "#" else f'<th scope="col">{_text(head)}</th>'

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from rarityir.rarity.study import Study
 
 FILTERS = "edge:2,tail:2,auto"
+MATRIX = click.option(
+    "--matrix", metavar="X", default="input", show_default=True,
+    help="input, output, q, k (first-layer query or key), type:L, context:L or context-mean:L (states after L layers).",
+)  # fmt: skip
 OPTIONS = (
     click.option("--model", metavar="M", default="demo", show_default=True, help="Short name, hub id or folder."),
-    click.option(
-        "--matrix", metavar="X", default="input", show_default=True,
-        help="input, output, q, k (first-layer query or key), type:L, context:L or context-mean:L (states after L layers).",
-    ),
+    MATRIX,
     click.option("--gain", is_flag=True, help="Fold the final norm's gain into output rows."),
     click.option("--stats", metavar="DIR", type=click.Path(path_type=Path), help="Token statistics of `rarity stats`."),
     click.option("--dataset", metavar="D", help="Documents to count and read in context.  [default: cranfield]"),
@@ -28,7 +29,7 @@ OPTIONS = (
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, resamples, samples."),
     click.option("--documents", type=click.IntRange(1), default=500, show_default=True, help="Documents read in context."),
     click.option("--device", default="auto", show_default=True, help="Where states are computed."),
-    click.option("--out", type=click.Path(path_type=Path), help="Folder for the JSON."),
+    click.option("--out", type=click.Path(path_type=Path), help="Folder for the JSON, pictures and one page of them."),
 )  # fmt: skip
 
 
@@ -36,6 +37,13 @@ def probing_options(command: Command) -> Command:
     """Adds the options that say which rows are probed, against which statistics, and how."""
     for option in reversed(OPTIONS):
         command = option(command)
+    return command
+
+
+def layering_options(command: Command) -> Command:
+    """Adds the same without the one that names a single matrix."""
+    for option in reversed(OPTIONS):
+        command = command if option is MATRIX else option(command)
     return command
 
 
@@ -70,10 +78,13 @@ def studied(
 
 
 def print_study(found: Study, text: str, name: str, out: Path | None, *, as_json: bool) -> None:
-    """Prints a study and keeps its JSON."""
+    """Prints a study, and keeps its JSON, its pictures and their page."""
     from rarityir import store
 
     facts = found.json()
     if out is not None:
+        from rarityir.rarity.pictures import write
+
         store.write_json(out / f"{name}.json", facts)
+        write(found, out, bands=name == "bands")
     print_facts(facts, text, as_json=as_json)
