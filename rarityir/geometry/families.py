@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rarityir import registry
 from rarityir.geometry.rows import Mask, Vectors, lengths, matrix, moments, principal
+from rarityir.rarity.subspaces import split
 from rarityir.types import RarityError, UnknownName
 
 FAMILIES = {
@@ -86,27 +87,14 @@ def directions(
     return _unit(_within(axes_DD[: _width(arg, family, len(values))], n, rng), family)
 
 
-def complement(basis_KD: NDArray[Any]) -> Vectors:
-    """Returns an orthonormal basis (D − K, D) of what a filter's rows do not span."""
-    span = row_space(basis_KD)
-    left = np.linalg.svd(span, full_matrices=True)[2][len(span) :]
-    return np.asarray(left)
-
-
-def row_space(basis_KD: NDArray[Any]) -> Vectors:
-    """Returns an orthonormal basis of what a filter's rows span, whether or not they are orthonormal themselves."""
-    _, values, axes_KD = np.linalg.svd(np.asarray(basis_KD, np.float64), full_matrices=False)
-    return np.asarray(axes_KD[values > values[0] * 1e-6])
-
-
 def _span(basis: NDArray[Any] | None, name: str, width: int) -> Vectors:
     if basis is None:
         raise RarityError(f"directions {name!r} are in or outside a filter's span; give the filter's basis")
     if np.ndim(basis) != 2 or np.shape(basis)[1] != width:
         raise RarityError(f"the filter is of shape {np.shape(basis)}, the rows are {width} wide; fit it on this model")
-    found = row_space(basis) if name == "kept" else complement(basis)
+    found = split(basis)._asdict()[name]
     if not len(found):
-        raise RarityError(f"the filter keeps all {width} directions, so nothing lies in what it removes; leave {name!r} out")
+        raise RarityError(f"nothing lies in what the filter has {name} of {width} directions; leave {name!r} out")
     return found
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir import registry
-from rarityir.geometry.families import row_space, seeded
+from rarityir.geometry.families import seeded
 from rarityir.geometry.rows import ENTRIES, Mask, Vectors, matrix, moments, principal
+from rarityir.rarity.subspaces import split
 from rarityir.types import RarityError, UnknownName
 
 VARIANTS = {
@@ -67,8 +68,8 @@ def variant(
     if name == "filtered":
         if basis is None or np.shape(basis)[1:] != x_VD.shape[1:]:
             raise RarityError(f"variant 'filtered' needs a filter's basis of shape (K, {x_VD.shape[1]}); fit one on this model")
-        span = row_space(basis)
-        turn = span.T @ span
+        kept = split(basis).kept
+        turn = kept.T @ kept
         return Variant(name, _mapped(x_VD, np.zeros(x_VD.shape[1]), turn), turn)
     if name == "shuffled":
         return Variant(name, _shuffled(x_VD, allowed, seeded(seed, name)))
