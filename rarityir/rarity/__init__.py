@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_HOMES: dict[str, str] = {"TokenStats": "stats"}
+_HOMES: dict[str, str] = {"Forms": "forms", "Labels": "labels", "TokenStats": "stats"}
 
 __all__ = sorted(_HOMES)
 
