@@ -35,7 +35,9 @@ _MATRICES = {"in": "input", "out": "output"}
     show_default=True,
     help="raw, centred, zipf, whitened, filtered, shuffled, gaussian.",
 )
-@click.option("--filter", "filter_", default="edge:2", show_default=True, help="The filter of filter, removed, kept and filtered.")
+@click.option(
+    "--filter", "filter_", default="edge:2", show_default=True, help="The filter of filter, removed, kept and filtered."
+)
 @click.option("--directions", multiple=True, metavar="NAME=FILE", help="A family from a .npy file of (M, D) vectors; repeatable.")
 @click.option("--n", type=click.IntRange(1), default=1000, show_default=True, help="Directions of a family.")
 @click.option("--k", type=click.IntRange(2), default=10, show_default=True, help="Nearest tokens of a direction.")
@@ -80,10 +82,10 @@ def _study(model: str, matrix: str, families: list[str], variants: list[str], op
     found = rows(model, _MATRICES.get(matrix, matrix))
     x_VD = found.array()
     channel, named = _channel(model, matrix, options["channel"], tied=bool(found.tied))
-    texts = Forms.of(model, len(x_VD)).texts
-    labels = label_systems(texts, _names(options["labels"]))
+    forms = Forms.of(model, len(x_VD))
+    labels = label_systems(forms, _names(options["labels"]))
     for name, path in map(_split, options["labels_file"]):
-        labels[name or path.stem] = read_labels(path, texts)
+        labels[name or path.stem] = read_labels(path, forms.texts)
     given = {name or path.stem: _array(path) for name, path in map(_split, options["directions"])}
     wanted = {"removed", "kept"} & set(families) or "filtered" in variants
     return report(
@@ -91,7 +93,7 @@ def _study(model: str, matrix: str, families: list[str], variants: list[str], op
         families=families,
         variants=variants,
         channel=channel,
-        texts=texts,
+        texts=forms.texts,
         counts=_counts(model, len(x_VD), options["dataset"], options["stats"]),
         labels=labels,
         basis=np.asarray(EmbedFilter.fit(model, options["filter_"]).basis) if wanted else None,
@@ -100,7 +102,7 @@ def _study(model: str, matrix: str, families: list[str], variants: list[str], op
         k=options["k"],
         n_null=options["random_sets"],
         seed=options["seed"],
-        name=f"{checkpoints.called(model)} {found.name}{f', filter {options["filter_"]}' if wanted else ''}",
+        name=f"{checkpoints.called(model)} {found.name}" + (f", filter {options['filter_']}" if wanted else ""),
         channel_name=named,
     )
 

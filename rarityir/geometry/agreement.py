@@ -4,15 +4,17 @@
          when they were chosen, so only a real likeness can show. The channel's rows are taken less their mean.
 `self`   in the same space, where neighbours of any direction are alike for being near to it: their cosines with it leave a
          likeness of about t², which is taken off, u_i·u_j − c_i c_j. For isotropic rows nothing is left.
-`beyond` in the same space, where the rows' covariance Σ makes neighbours of a direction share Σv as well: rows are taken less
-         what their cosine with v foretells by linear regression. For normal rows of any covariance nothing is left, so what is
-         left is structure that second moments do not tell. It is the one test of the three for a model with one matrix.
+`beyond` the same values against those of neighbours among normal rows of the same mean and covariance. Where directions of
+         large variance pull neighbours together, those are pulled as well; what is more is structure that second moments do not
+         tell. For a model with one matrix it is the test to read.
 
-Each direction's value is compared with sets of as many tokens of like frequency, scored in the same way.
+For `cross` and `self` each direction's value is compared with sets of as many tokens of like frequency, scored in the same way;
+for `beyond` with its neighbours in several drawn matrices, the standardised values of all directions together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir.geometry.families import seeded
-from rarityir.geometry.nearest import Neighbours
+from rarityir.geometry.nearest import Neighbours, neighbours
 from rarityir.geometry.nulls import LEVEL, Bands, Fraction, discoveries, wilson
 from rarityir.geometry.rows import Vectors, matrix, moments, unit_rows
+from rarityir.geometry.variants import variant
 from rarityir.types import Floats, Ints, Json, RarityError
 
 Kind = Literal["cross", "self", "beyond"]
+MATRICES = 20  # of normal rows
 _AT_ONCE = 64  # directions whose cosines with all rows are held together
 
 
@@ -90,7 +94,7 @@ def coherence(
         channel: (V, D') rows of the same tokens in another space, for the test `cross`; `self` or `beyond` for the same space.
         counts: (V,) occurrences; without them all tokens count as equally frequent.
         null: `freq_matched` draws sets of like frequency, `uniform` any sets.
-        n_null: random sets for each direction; p is at least 1 / (n_null + 1).
+        n_null: random sets for each direction; p is at least 1 / (n_null + 1). `beyond` draws matrices, not sets.
 
     Raises:
         RarityError: if k is 1, counts or channel are of other tokens, or there are too few tokens to draw from.
@@ -98,22 +102,107 @@ def coherence(
     if found.k < 2:
         raise RarityError("one neighbour has no other to belong to; ask for two or more")
     if counts is not None and np.shape(counts) != (len(found.rows),):
-        raise RarityError(f"counts are of {np.size(counts)} tokens, the rows of {len(found.rows)}; they must be of one vocabulary")
+        raise RarityError(
+            f"counts are of {np.size(counts)} tokens, the rows of {len(found.rows)}; they must be of one vocabulary"
+        )
     if null not in ("freq_matched", "uniform") or n_null < 1:
         raise RarityError("random sets are freq_matched or uniform, one or more of them for each direction")
-    bands = Bands.of(len(found.rows), found.k, counts if null == "freq_matched" else None, _findable(found))
-    test = _Test.same(found, channel) if isinstance(channel, str) else _Test.other(found, channel)
-    rng, results = seeded(seed, test.kind), []
+    if isinstance(channel, str) and channel == "beyond":
+        return beyond([found], seed)[0]
+    if isinstance(channel, str) and channel != "self":
+        raise RarityError(f"a channel is an array of rows, 'self' or 'beyond', not {channel!r}")
+    findable = _findable(found)
+    bands = Bands.of(len(found.rows), found.k, counts if null == "freq_matched" else None, findable)
+    kind: Kind = "self" if isinstance(channel, str) else "cross"
+    unit_VD = unit_rows(found.rows, found.allowed, found.centre) if isinstance(channel, str) else _channel(found, channel)
+    square_V = (unit_VD != 0).any(axis=1).astype(np.float64)
+    rng, results = seeded(seed, kind), []
     for start in range(0, len(found.ids), _AT_ONCE):
-        test.turn_to(found.directions[start : start + _AT_ONCE])
+        along_nV = found.directions[start : start + _AT_ONCE] @ unit_VD.T if kind == "self" else None
         for j, ids_k in enumerate(found.ids[start : start + _AT_ONCE]):
             sets = np.concatenate([ids_k[None], bands.draw(ids_k, n_null, rng)])
-            values, pairs, shared = test.score(j, sets)
+            pairs = _pairs(_sums(unit_VD, sets), square_V[sets].sum(axis=1), found.k)
+            values, shared = (pairs, np.zeros(len(sets))) if along_nV is None else _less(pairs, along_nV[j][sets])
             beaten = 1 + int((values[1:] >= values[0]).sum())
-            mean, sd = values[1:].mean(), values[1:].std()
-            results.append((values[0], pairs[0], shared[0], mean, sd, beaten / (1 + n_null)))
-    columns = np.array(results).T
-    return Coherence(test.kind, *columns, discoveries(columns[5]))
+            results.append((values[0], pairs[0], shared[0], values[1:].mean(), values[1:].std(), beaten / (1 + n_null)))
+    value_n, pairs_n, shared_n, mean_n, sd_n, p_n = np.array(results).T
+    return Coherence(kind, value_n, pairs_n, shared_n, mean_n, sd_n, p_n, discoveries(p_n))
+
+
+def beyond(searches: Sequence[Neighbours], seed: int = 0) -> list[Coherence]:
+    """Returns the test against normal rows for several searches of one matrix, which share the drawn ones.
+
+    Each value is standardised by its direction's values in the drawn matrices; p is its place among the standardised values of
+    drawn matrices, each by the others, over all directions of the search.
+    """
+    first, sizes = searches[0], np.cumsum([len(found.ids) for found in searches])[:-1]
+    v_nD = np.concatenate([found.directions for found in searches])
+    findable, drawn = _findable(first), []
+    for time in range(MATRICES):
+        rows = variant(first.rows, "gaussian", allowed=first.allowed, seed=seed * MATRICES + time).rows
+        drawn.append(_own(neighbours(rows, v_nD, first.k, centre=first.centre, allowed=findable))[0])
+    return [_against(found, null_nM) for found, null_nM in zip(searches, np.split(np.array(drawn).T, sizes), strict=True)]
+
+
+def _against(found: Neighbours, null_nM: Vectors) -> Coherence:
+    value_n, pairs_n, shared_n = _own(found)
+    t_null_nM = np.stack([_t(null_nM[:, i], np.delete(null_nM, i, axis=1)) for i in range(MATRICES)], axis=1)
+    ordered = np.sort(t_null_nM.ravel())
+    reached = len(ordered) - np.searchsorted(ordered, _t(value_n, null_nM[:, 1:]), side="left")
+    p_n = (1 + reached) / (1 + len(ordered))
+    return Coherence(
+        "beyond", value_n, pairs_n, shared_n, null_nM.mean(axis=1), null_nM.std(axis=1, ddof=1), p_n, discoveries(p_n)
+    )
+
+
+def _t(value_n: Vectors, others_nM: Vectors) -> Vectors:
+    spread = np.maximum(others_nM.std(axis=1, ddof=1), np.finfo(float).tiny)
+    return np.asarray((value_n - others_nM.mean(axis=1)) / spread)
+
+
+def _own(found: Neighbours) -> tuple[Vectors, Vectors, Vectors]:
+    """Values, mean pairwise cosines and t² of each direction's neighbours in their own space, (n,) each."""
+    parts = []
+    for start in range(0, len(found.ids), _AT_ONCE):
+        ids_nk = found.ids[start : start + _AT_ONCE]
+        rows_nkD = found.rows[ids_nk].astype(np.float64) - (0.0 if found.centre is None else found.centre)
+        rows_nkD /= np.sqrt((rows_nkD**2).sum(axis=2, keepdims=True))
+        pairs = _pairs(rows_nkD.sum(axis=1), float(found.k), found.k)
+        parts.append((*_less(pairs, found.cosines[start : start + _AT_ONCE]), pairs))
+    values, shared, pairs = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return values, pairs, shared
+
+
+def _pairs(sums_SD: Vectors, squares_S: Vectors | float, k: int) -> Vectors:
+    """Mean pairwise product of k vectors from the length of their sum and the sum of their squared lengths."""
+    return np.asarray(((sums_SD**2).sum(axis=1) - squares_S) / (k * (k - 1)))
+
+
+def _less(pairs_S: Vectors, cosines_Sk: Vectors) -> tuple[Vectors, Vectors]:
+    """What is left of mean pairwise cosines, by the mean squared length of what is left of each row; and the t² taken off."""
+    k, squares = cosines_Sk.shape[1], (cosines_Sk**2).sum(axis=1)
+    shared = (cosines_Sk.sum(axis=1) ** 2 - squares) / (k * (k - 1))
+    return (pairs_S - shared) / np.maximum(1 - squares / k, 1e-12), shared
+
+
+def _sums(unit_VD: Floats, ids_Sk: Ints) -> Vectors:
+    """Each set's sum of rows, (S, D)."""
+    from scipy.sparse import csr_array
+
+    sets, k = ids_Sk.shape
+    ones = np.ones(ids_Sk.size, unit_VD.dtype)
+    members = csr_array((ones, ids_Sk.ravel(), np.arange(sets + 1) * k), shape=(sets, len(unit_VD)))
+    return np.asarray(members @ unit_VD, np.float64)
+
+
+def _channel(found: Neighbours, channel: NDArray[Any]) -> Floats:
+    """The channel's rows less their mean, at unit length."""
+    rows = matrix(channel, "the channel's rows")
+    if len(rows) != len(found.rows):
+        raise RarityError(
+            f"the channel has {len(rows)} rows, the searched matrix {len(found.rows)}; both must be of one vocabulary"
+        )
+    return unit_rows(rows, found.allowed, moments(rows, found.allowed).mean)
 
 
 def _findable(found: Neighbours) -> NDArray[np.bool_]:
@@ -123,79 +212,3 @@ def _findable(found: Neighbours) -> NDArray[np.bool_]:
         block = found.rows[start : start + 4096]
         some[start : start + 4096] = (block if found.centre is None else block != found.centre).any(axis=1)
     return some if found.allowed is None else some & found.allowed
-
-
-class _Test:
-    """Scores sets of tokens: the mean pairwise product of their rows less offset and less slope times their cosine's surplus.
-
-    With Σr = Σ(u − m) − β Σc, only the sum of each set's rows takes time; the rest are numbers kept for each token. Divided by
-    the residuals' mean squared length the product is a cosine.
-    """
-
-    def __init__(self, kind: Kind, rows_VD: Floats, offset_D: Vectors, covariance_DD: Vectors | None) -> None:
-        self.kind, self.rows, self.offset, self.covariance = kind, rows_VD, offset_D, covariance_DD
-        self.squares_V = _squares(rows_VD, offset_D)
-
-    @classmethod
-    def same(cls, found: Neighbours, kind: str) -> _Test:
-        """A test in the space that was searched."""
-        unit_VD = unit_rows(found.rows, found.allowed, found.centre)
-        if kind == "self":
-            return cls("self", unit_VD, np.zeros(unit_VD.shape[1]), None)
-        if kind != "beyond":
-            raise RarityError(f"a channel is an array of rows, 'self' or 'beyond', not {kind!r}")
-        of = moments(unit_VD, _findable(found))
-        return cls("beyond", unit_VD, of.mean, of.covariance)
-
-    @classmethod
-    def other(cls, found: Neighbours, channel: NDArray[Any]) -> _Test:
-        """A test in another space."""
-        rows = matrix(channel, "the channel's rows")
-        if len(rows) != len(found.rows):
-            raise RarityError(f"the channel has {len(rows)} rows, the searched matrix {len(found.rows)}; both must be of one vocabulary")
-        mean = moments(rows, found.allowed).mean
-        unit_VD = unit_rows(rows, found.allowed, mean)
-        return cls("cross", unit_VD, np.zeros(unit_VD.shape[1]), None)
-
-    def turn_to(self, v_nD: Vectors) -> None:
-        """Takes the directions that sets are scored for next."""
-        if self.kind == "cross":
-            return
-        slopes = v_nD
-        if self.covariance is not None:
-            slopes = v_nD @ self.covariance
-            spread = (slopes * v_nD).sum(axis=1, keepdims=True)
-            slopes = np.divide(slopes, spread, out=np.zeros_like(slopes), where=spread > 0)
-        self.surplus = (self.rows @ v_nD.T - self.offset @ v_nD.T).T  # (n, V)
-        self.along = (self.rows @ slopes.T - self.offset @ slopes.T).T
-        self.steep = (slopes**2).sum(axis=1)
-
-    def score(self, j: int, ids_Sk: Ints) -> tuple[Vectors, Vectors, Vectors]:
-        """Returns each set's value for direction j, its mean pairwise cosine, and the t² that its cosines with j explain."""
-        k = ids_Sk.shape[1]
-        sums_SD = self._sums(ids_Sk) - k * self.offset
-        whole, parts = (sums_SD**2).sum(axis=1), self.squares_V[ids_Sk].sum(axis=1)
-        pairs = (whole - parts) / (k * (k - 1))
-        if self.kind == "cross":
-            return pairs, pairs, np.zeros(len(pairs))
-        c_Sk, b_Sk, steep = self.surplus[j][ids_Sk], self.along[j][ids_Sk], self.steep[j]
-        c_S = c_Sk.sum(axis=1)
-        whole = whole - 2 * c_S * b_Sk.sum(axis=1) + c_S**2 * steep
-        parts = np.maximum(parts - 2 * (c_Sk * b_Sk).sum(axis=1) + (c_Sk**2).sum(axis=1) * steep, 1e-12)
-        shared = (c_S**2 - (c_Sk**2).sum(axis=1)) / (k * (k - 1))
-        return (whole - parts) / ((k - 1) * parts), pairs, shared
-
-    def _sums(self, ids_Sk: Ints) -> Vectors:
-        """Each set's sum of rows, (S, D)."""
-        from scipy.sparse import csr_array
-
-        sets, k = ids_Sk.shape
-        ones = np.ones(ids_Sk.size, self.rows.dtype)
-        members = csr_array((ones, ids_Sk.ravel(), np.arange(sets + 1) * k), shape=(sets, len(self.rows)))
-        return np.asarray(members @ self.rows, np.float64)
-
-
-def _squares(rows_VD: Floats, offset_D: Vectors) -> Vectors:
-    """Each row's squared distance from the offset, (V,)."""
-    parts = [rows_VD[start : start + 4096].astype(np.float64) - offset_D for start in range(0, len(rows_VD), 4096)]
-    return np.concatenate([(part**2).sum(axis=1) for part in parts])

@@ -80,7 +80,9 @@ class ICCTable:
         return {
             **{name: getattr(self, name) for name in names},
             "spread": list(self.spread),
-            "shuffled": {"mean": float(self.shuffled.mean()), "highest": float(self.shuffled.max())} if len(self.shuffled) else {},
+            "shuffled": {"mean": float(self.shuffled.mean()), "highest": float(self.shuffled.max())}
+            if len(self.shuffled)
+            else {},
             "count": len(self.clusters),
             "clusters": [vars(cluster) for cluster in largest],
         }

@@ -27,6 +27,7 @@ FAMILIES = {
     "pairs": "differences of two tokens' rows",
     "rows": "tokens' rows",
 }
+RANK = 1e-11  # of the largest variance: what float32 rows cannot tell from zero has no direction
 SPAN = 10  # principal axes of `pc` where no number is given
 
 
@@ -82,7 +83,7 @@ def directions(
     if name == "cov":
         return _unit((rng.standard_normal((n, len(values))) * np.sqrt(values)) @ axes_DD, family)
     if name == "pcs":
-        real = axes_DD[values > values[0] * len(values) * np.finfo(np.float32).eps ** 2]
+        real = axes_DD[values > values[0] * RANK]
         return np.asarray(np.stack([real, -real], axis=1).reshape(-1, x_VD.shape[1])[:n])
     return _unit(_within(axes_DD[: _width(arg, family, len(values))], n, rng), family)
 
@@ -92,7 +93,8 @@ def _span(basis: NDArray[Any] | None, name: str, width: int) -> Vectors:
         raise RarityError(f"directions {name!r} are in or outside a filter's span; give the filter's basis")
     if np.ndim(basis) != 2 or np.shape(basis)[1] != width:
         raise RarityError(f"the filter is of shape {np.shape(basis)}, the rows are {width} wide; fit it on this model")
-    found = split(basis)._asdict()[name]
+    parts = split(basis)
+    found = parts.kept if name == "kept" else parts.removed
     if not len(found):
         raise RarityError(f"nothing lies in what the filter has {name} of {width} directions; leave {name!r} out")
     return found

@@ -5,7 +5,7 @@ Clusters found in the very rows whose geometry is asked about would answer the q
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from rarityir import registry
 from rarityir.geometry.families import seeded
 from rarityir.geometry.nulls import Bands
 from rarityir.geometry.rows import ENTRIES
+from rarityir.rarity.forms import Forms
 from rarityir.rarity.labels import Labels
 from rarityir.types import BadInput, Ints, Json, RarityError, UnknownName
 
@@ -23,7 +24,7 @@ SYSTEMS = {
     "script": "the writing system of its letters",
     "casing": "lower, Capitalised, UPPER, Mixed, or no letters with a case",
     "leading_space": "begins a word or goes on with one",
-    "digit": "has a digit or none",
+    "digit": "nothing but digits, or not",
     "suffix": "the ending of a word of five letters or more, where it is one of the common English ones",
 }
 # Longest first where one ends in another, so that each word has one ending.
@@ -54,25 +55,26 @@ class Purity(NamedTuple):
         return self._asdict()
 
 
-def label_systems(texts: Sequence[str | None], names: Sequence[str] = tuple(SYSTEMS)) -> dict[str, NDArray[Any]]:
+def label_systems(forms: Sequence[str | None] | Forms, names: Sequence[str] = tuple(SYSTEMS)) -> dict[str, NDArray[Any]]:
     """Returns the label of each of V tokens under each system, (V,) arrays of strings; None where a token writes no text.
 
     Args:
-        texts: what each token writes, its word-boundary mark as a space.
+        forms: what each token writes, its word-boundary mark as a space; or a tokenizer's `Forms`, which also know `##`.
         names: some of `SYSTEMS`.
     """
     for name in names:
         if name not in SYSTEMS:
             raise UnknownName(registry.unknown("system of labels", name, SYSTEMS))
-    shown = Labels.of(texts)
-    every = {
-        "script": lambda: shown.script,
-        "casing": lambda: [casing(text or "") for text in texts],
-        "leading_space": lambda: np.where(shown.leading_space, "begins", "goes on"),
-        "digit": lambda: np.where(shown.digit, "digit", "none"),
-        "suffix": lambda: [suffix(text or "") for text in texts],
+    shown = Labels.of(forms)
+    texts = forms.texts if isinstance(forms, Forms) else tuple(forms)
+    every: dict[str, Iterable[str]] = {
+        "script": shown.script,
+        "casing": [casing(text or "") for text in texts],
+        "leading_space": np.where(shown.leading_space, "begins", "goes on"),
+        "digit": np.where(shown.digit, "digits", "none"),
+        "suffix": [suffix(text or "") for text in texts],
     }
-    return {name: _where(texts, every[name]()) for name in names}
+    return {name: _where(texts, every[name]) for name in names}
 
 
 def casing(text: str) -> str:
@@ -157,5 +159,5 @@ def _alike(codes_Sk: NDArray[Any], share_C: NDArray[np.float64]) -> tuple[float,
     return purity, entropy, information
 
 
-def _where(texts: Sequence[str | None], labels: Any) -> NDArray[Any]:
+def _where(texts: Sequence[str | None], labels: Iterable[str]) -> NDArray[Any]:
     return np.array([None if text is None else str(label) for text, label in zip(texts, labels, strict=True)], dtype=object)

@@ -86,7 +86,9 @@ def neighbours(
         best.meet(ids, u_BD, v_nD, offset_V)
     if len(best.ids) < len(v_nD) * k:
         found = len(best.ids) // len(v_nD)
-        raise RarityError(f"only {found} rows have a direction and are allowed; ask for no more than that many neighbours, not {k}")
+        raise RarityError(
+            f"only {found} rows have a direction and are allowed; ask for no more than that many neighbours, not {k}"
+        )
     return Neighbours(best.ids.reshape(-1, k), best.cosines.reshape(-1, k), v_nD, x_VD, mean, allowed)
 
 

@@ -46,7 +46,7 @@ def _summary(study: Study) -> str:
     return (
         f"<h1>Do the tokens nearest to a direction belong together?</h1>\n<p>{escape(study.name)}: {study.tokens} tokens, "
         f"{study.width} wide, {study.k} nearest to each direction. Isotropic rows of this size would have cosines of standard "
-        f"deviation {plain.sd:.4f}, the nearest at {plain.top:.4f}, and {plain.pairs:.4f} between two of the {study.k} nearest.</p>"
+        f"deviation {plain.sd:.4f}, the nearest at {plain.top:.4f}, and {plain.pairs:.4f} between two of the nearest.</p>"
     )
 
 
@@ -108,7 +108,9 @@ def _neighbours(study: Study) -> str:
 def _block(study: Study, cell: Cell, fifth: list[int] | None, *, chosen: bool) -> str:
     caption = "The most coherent ones" if chosen else "As drawn, not chosen"
     lines = [_line(study, example, fifth) for example in cell.examples if example.chosen == chosen]
-    head = '<thead><tr><th class="number">#</th><th class="number">z</th><th class="number">cosine</th><th>tokens</th></tr></thead>'
+    head = (
+        '<thead><tr><th class="number">#</th><th class="number">z</th><th class="number">cosine</th><th>tokens</th></tr></thead>'
+    )
     return f'<div class="scroll"><table><caption>{caption}</caption>{head}<tbody>{"".join(lines)}</tbody></table></div>'
 
 
@@ -127,6 +129,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     kinds = [' class="number"' if head[:1] == "#" else "" for head in heads]
     top = "".join(f"<th{kind}>{escape(head.removeprefix('#'))}</th>" for kind, head in zip(kinds, heads, strict=True))
     body = "\n".join(
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
+        for row in rows
     )
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'

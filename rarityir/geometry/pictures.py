@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from rarityir.geometry.study import Study
 
 # Okabe and Ito's colours, told apart by all.
-_INK, _GREY, _LINES = "#1b1b1b", "#bdbdbd", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d1f", "#666666")
+_INK, _GREY, _LINES = (
+    "#1b1b1b",
+    "#bdbdbd",
+    ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d1f", "#666666"),
+)
 _STYLES = ("-", "--", "-.", ":")
 _MOST = 8  # families of a picture
 
@@ -25,7 +29,7 @@ def picture(study: Study) -> str:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    style = {
+    style: Any = {
         "svg.hashsalt": "rarityir", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
         "text.parse_math": False,  # a token or a file's name may hold a dollar sign
     }  # fmt: skip
@@ -69,7 +73,9 @@ def _coherence(axis: Any, study: Study) -> None:
         middle = float(test.null_mean.mean())
         axis.fill_betweenx([place - 0.4, place + 0.4], middle - spread, middle + spread, color=_GREY, linewidth=0)
         if len(test.values) > 4:
-            body = axis.violinplot(test.values, [place], orientation="horizontal", widths=0.7, showextrema=False, showmedians=True)
+            body = axis.violinplot(
+                test.values, [place], orientation="horizontal", widths=0.7, showextrema=False, showmedians=True
+            )
             for part in body["bodies"]:
                 part.set(facecolor=_LINES[0], alpha=0.6)
             body["cmedians"].set(color=_INK, linewidth=1)

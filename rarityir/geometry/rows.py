@@ -41,7 +41,7 @@ def lengths(rows_BD: Vectors) -> Vectors:
 def unit_blocks(
     rows_VD: NDArray[Any], allowed_V: Mask | None = None, centre_D: Vectors | None = None, block: int = 0
 ) -> Iterator[tuple[Ints, Vectors]]:
-    """Yields (ids, unit rows in float64) of the allowed rows, less a centre; rows of no length have no direction and are left out."""
+    """Yields (ids, unit rows in float64) of the allowed rows, less a centre; rows of no length are left out."""
     for start, step in _steps(rows_VD, block):
         ids = np.arange(start, min(start + step, len(rows_VD)))
         ids = ids if allowed_V is None else ids[allowed_V[ids]]

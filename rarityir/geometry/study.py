@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rarityir import __version__, progress, store
 from rarityir.counts import SMOOTHING
-from rarityir.geometry.agreement import Coherence, coherence
+from rarityir.geometry.agreement import Coherence, beyond, coherence
 from rarityir.geometry.correlation import ICCTable, icc
 from rarityir.geometry.cosines import Cosines, cosines, isotropic
 from rarityir.geometry.families import FAMILIES, directions
@@ -210,15 +210,16 @@ def report(
             if one not in NULLS:
                 tables = {label: icc(rows.rows, codes, allowed=allowed, seed=seed) for label, codes in asked.labels.items()}
                 correlations[one] = tables
-            for family in families:
-                cells.append(_cell(asked, rows, family))
+            searches = [_searched(asked, rows, family) for family in families]
+            for family, found, against in zip(families, searches, beyond(searches, seed), strict=True):
+                cells.append(_cell(asked, rows, family, found, against))
                 advance(1)
     settings = {"families": list(families), "variants": list(variants), "n": n, "n_null": n_null, "seed": seed}
     tokens = int(allowed.sum())
     return Study(name, tokens, x_VD.shape[1], k, channel_name, settings, tuple(cells), correlations, texts, counts)
 
 
-def _cell(asked: _Asked, rows: Variant, family: str) -> Cell:
+def _searched(asked: _Asked, rows: Variant, family: str) -> Neighbours:
     stored = family in asked.given or family in OWN
     v_nD = directions(
         asked.rows if stored else rows.rows, family, asked.n, asked.seed,
@@ -226,20 +227,22 @@ def _cell(asked: _Asked, rows: Variant, family: str) -> Cell:
     )  # fmt: skip
     v_nD = rows.turned(v_nD) if stored else v_nD
     if not (np.abs(v_nD).max(axis=1) > 1e-9).all():
-        raise RarityError(f"{rows.name} rows have nothing along directions {family}; leave this pair out")
-    found = neighbours(rows.rows, v_nD, asked.k, allowed=asked.allowed)
-    csls = neighbours(rows.rows, v_nD, asked.k, allowed=asked.allowed, method="csls")
-    tests: dict[str, Coherence] = {}
-    for kind in ("cross", "self", "beyond") if asked.channel is not None else ("self", "beyond"):
-        tests[kind] = coherence(
-            found, asked.channel if kind == "cross" else kind, counts=asked.counts, n_null=asked.n_null, seed=asked.seed
-        )
+        raise RarityError(f"{rows.name} rows have nothing along directions {family}; leave one of the two out")
+    return neighbours(rows.rows, v_nD, asked.k, allowed=asked.allowed)
+
+
+def _cell(asked: _Asked, rows: Variant, family: str, found: Neighbours, against: Coherence) -> Cell:
+    csls = neighbours(rows.rows, found.directions, asked.k, allowed=asked.allowed, method="csls")
+    channels: dict[str, Any] = {"self": "self"} if asked.channel is None else {"cross": asked.channel, "self": "self"}
+    tests = {
+        kind: coherence(found, channel, counts=asked.counts, n_null=asked.n_null, seed=asked.seed)
+        for kind, channel in channels.items()
+    }
     bands = Bands.of(len(asked.rows), asked.k, asked.counts, asked.allowed)
-    null = rows.name in NULLS
     return Cell(
-        family, rows.name, len(v_nD), cosines(found), float(found.cosines[:, 0].mean()), float(found.cosines.mean()), tests,
-        _homogeneity(found.ids, asked.counts, asked.allowed),
-        {} if null else purities(found.ids, asked.labels, bands, asked.seed),
+        family, rows.name, len(found.ids), cosines(found), float(found.cosines[:, 0].mean()), float(found.cosines.mean()),
+        {**tests, "beyond": against}, _homogeneity(found.ids, asked.counts, asked.allowed),
+        {} if rows.name in NULLS else purities(found.ids, asked.labels, bands, asked.seed),
         hubness(found), hubness(csls), _examples(found, next(iter(tests.values()))),
     )  # fmt: skip
 

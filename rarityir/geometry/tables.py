@@ -43,9 +43,10 @@ def text(study: Study) -> str:
     plain = isotropic(study.tokens, study.width, study.k)
     lines = [
         f"{study.name}: {study.tokens} tokens, {study.width} wide; the {study.k} nearest to each direction",
-        f"isotropic rows: sd {plain.sd:.4f}, nearest {plain.top:.4f}, mean of {study.k} {plain.nearest:.4f}, their pairs {plain.pairs:.4f}",
+        f"isotropic rows: sd {plain.sd:.4f}, nearest {plain.top:.4f}, mean of {study.k} {plain.nearest:.4f},"
+        f" their pairs {plain.pairs:.4f}",
         "",
-        "Directions whose neighbours belong together, in percent with 95% intervals: at a false discovery rate of 5%, and p < .05",
+        "Directions whose neighbours belong together, percent with 95% interval: at a false discovery rate of 5%; and p < .05",
     ]
     kinds = [kind for kind in TESTS if any(kind in cell.tests for cell in study.cells)]
     names = {kind: f"{TESTS[kind]} ({study.channel})" if kind == "cross" and study.channel else TESTS[kind] for kind in kinds}
@@ -81,14 +82,16 @@ def _example(study: Study, example: Example, fifth: list[int] | None) -> str:
 
 
 def _cosines(study: Study) -> list[str]:
+    heads = (("mean", 8), ("sd", 8), ("skew", 7), ("kurt", 7), ("top", 7), ("top k", 7), ("pairs", 8), ("t²", 8), ("var", 7))
     lines = [
-        "Cosines and frequency: of all tokens, of the nearest; pairwise among those; variance of log ICF by all tokens', and mean log ICF",
-        f"{'variant':<10}{'family':<14}{'mean':>8}{'sd':>8}{'skew':>7}{'kurt':>7}{'top':>7}{'top k':>7}{'pairs':>8}{'t²':>8}{'var':>7}{'log ICF':>9}",
+        "Cosines of all tokens; of the nearest, and between two of those; variance of log ICF by all tokens', its mean",
+        f"{'variant':<10}{'family':<14}" + "".join(f"{head:>{width}}" for head, width in heads) + f"{'log ICF':>9}",
     ]
     for cell in study.cells:
         c, own, like = cell.cosines, cell.tests["self"], cell.homogeneity
-        line = f"{cell.variant:<10}{cell.family:<14}{c.mean.mean():>8.4f}{c.sd.mean():>8.4f}{c.skew.mean():>7.2f}{c.kurtosis.mean():>7.2f}"
-        line += f"{cell.top:>7.3f}{cell.mean_of_k:>7.3f}{own.pairs.mean():>8.4f}{own.shared.mean():>8.4f}"
+        line = f"{cell.variant:<10}{cell.family:<14}{c.mean.mean():>8.4f}{c.sd.mean():>8.4f}{c.skew.mean():>7.2f}"
+        line += f"{c.kurtosis.mean():>7.2f}{cell.top:>7.3f}{cell.mean_of_k:>7.3f}"
+        line += f"{own.pairs.mean():>8.4f}{own.shared.mean():>8.4f}"
         lines.append(line + (f"{like.ratio:>7.3f}{like.mean:>9.2f}" if like else ""))
     return lines
 
@@ -123,7 +126,9 @@ def _correlations(study: Study) -> list[str]:
 def _hubs(study: Study) -> list[str]:
     lines = ["Hubs: skew of how often a token is among the nearest, by cosine and by CSLS; the most frequent ones"]
     for cell in study.cells:
-        lines.append(f"{cell.variant:<10}{cell.family:<14}{cell.hubs.skew:>7.2f}{cell.hubs_csls.skew:>7.2f}  {_most(study, cell)}")
+        lines.append(
+            f"{cell.variant:<10}{cell.family:<14}{cell.hubs.skew:>7.2f}{cell.hubs_csls.skew:>7.2f}  {_most(study, cell)}"
+        )
     return lines
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir import registry
-from rarityir.geometry.families import seeded
+from rarityir.geometry.families import RANK, seeded
 from rarityir.geometry.rows import ENTRIES, Mask, Vectors, matrix, moments, principal
 from rarityir.rarity.subspaces import split
 from rarityir.types import RarityError, UnknownName
@@ -21,7 +21,7 @@ VARIANTS = {
     "whitened": "less their mean, every principal axis at one variance",
     "filtered": "what a filter keeps of them",
     "shuffled": "each column in an order of its own: the same entries, no token",
-    "gaussian": "drawn anew with the rows' mean and covariance: no token",
+    "gaussian": "normal rows with exactly the rows' mean and covariance: no token",
 }
 NULLS = ("shuffled", "gaussian")  # rows that are no token's any more
 
@@ -82,11 +82,10 @@ def variant(
         return Variant(name, _mapped(x_VD, found.mean, None))
     values, axes_DD = principal(found)
     if name == "whitened":
-        real = values > values[0] * len(values) * np.finfo(np.float32).eps ** 2
+        real = values > values[0] * RANK
         turn = (axes_DD.T * np.where(real, 1 / np.sqrt(np.where(real, values, 1.0)), 0.0)) @ axes_DD
         return Variant(name, _mapped(x_VD, found.mean, turn), turn)
-    root = (axes_DD.T * np.sqrt(values)) @ axes_DD
-    return Variant(name, _gaussian(x_VD, found.mean, root, seeded(seed, name)))
+    return Variant(name, _gaussian(x_VD, allowed, found.mean, values, axes_DD, seeded(seed, name)))
 
 
 def _mapped(x_VD: NDArray[Any], offset_D: Vectors, turn: Vectors | None) -> NDArray[Any]:
@@ -106,10 +105,24 @@ def _shuffled(x_VD: NDArray[Any], allowed: Mask | None, rng: np.random.Generator
     return found
 
 
-def _gaussian(x_VD: NDArray[Any], mean_D: Vectors, root_DD: Vectors, rng: np.random.Generator) -> NDArray[Any]:
-    found = np.empty(x_VD.shape, np.promote_types(x_VD.dtype, np.float32))
-    for part in _parts(x_VD):
-        found[part] = mean_D + rng.standard_normal(found[part].shape) @ root_DD
+def _gaussian(
+    x_VD: NDArray[Any], allowed: Mask | None, mean_D: Vectors, values: Vectors, axes_DD: Vectors, rng: np.random.Generator
+) -> NDArray[Any]:
+    """Normal rows with exactly that mean and covariance: drawn, made white by their own moments, and coloured.
+
+    Given mean and covariance normal rows are distributed so, whatever they were drawn from; those not allowed are zero.
+    """
+    ids = np.arange(len(x_VD)) if allowed is None else np.flatnonzero(allowed)
+    rank = min(int((values > values[0] * RANK).sum()), len(ids) - 1)
+    found = np.zeros(x_VD.shape, np.promote_types(x_VD.dtype, np.float32))
+    parts = [ids[part] for part in _parts(x_VD) if len(ids[part])]
+    for part in parts:
+        found[part, :rank] = rng.standard_normal((len(part), rank))
+    mean_R, covariance_RR = moments(found[:, :rank], allowed)
+    own, own_RR = np.linalg.eigh(covariance_RR)
+    turn_RD = ((own_RR / np.sqrt(own)) @ own_RR.T * np.sqrt(values[:rank])) @ axes_DD[:rank]
+    for part in parts:
+        found[part] = mean_D + (found[part, :rank].astype(np.float64) - mean_R) @ turn_RD
     return found
 
 
