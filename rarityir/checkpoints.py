@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -83,19 +83,59 @@ def unembedding(model: str) -> Rows:
     a head, whose word embeddings stand in). Raises `RarityError` if no safetensors file holds either.
     """
     folder = located(model)
-    wanted = _json(_file(folder, "config.json"))
-    config = wanted.get("text_config", wanted)
+    tied = config(model).get("tie_word_embeddings")  # read first: it says best what an unknown model lacks
     names = _tensors(folder)
     name = next((n for n in (*_HEADS, *_TIED, *_ENCODERS) if n in names), None)
     if name is None:
         raise HeadNotFound(f"{model}: no output head among the {len(names)} tensors; pass the (V, D) matrix itself")
-    if name in _TIED and config.get("tie_word_embeddings") is False:
+    if name in _TIED and tied is False:
         raise HeadNotFound(f"{model}: config says untied, but no output head is stored; pass the (V, D) matrix itself")
     path = _file(folder, names[name])
     bias = _file(folder, names[_bias_of(name)]) if _bias_of(name) in names else None
     with _opened(path) as file:
         rows, width = file.get_slice(name).get_shape()
     return Rows(path, name, (int(rows), int(width)), bias)
+
+
+def input_embeddings(model: str) -> tuple[Rows, bool]:
+    """Returns the input embeddings as rows of the shard that holds them, and whether they are the output head too (tied)."""
+    folder, tied = located(model), config(model).get("tie_word_embeddings")
+    names = _tensors(folder)
+    name = next((n for n in (*_TIED, *_ENCODERS) if n in names), None)
+    if name is None:
+        raise RarityError(f"{model}: no input embeddings among its {len(names)} tensors; pass the (V, D) matrix itself")
+    path = _file(folder, names[name])
+    with _opened(path) as file:
+        rows, width = file.get_slice(name).get_shape()
+    return Rows(path, name, (int(rows), int(width))), tied is True or not any(head in names for head in _HEADS)
+
+
+def config(model: str) -> dict[str, Any]:
+    """Returns what a model's config.json says of its language model."""
+    found = _json(_file(located(model), "config.json"))
+    inner: dict[str, Any] = found.get("text_config", found)
+    return inner
+
+
+def tensors(model: str, wanted: Collection[str]) -> dict[str, Floats]:
+    """Returns those of the named tensors that a checkpoint holds, in float32; the model is not loaded."""
+    folder = located(model)
+    names, found = _tensors(folder), {}
+    for name in wanted:
+        if name in names:
+            with _opened(_file(folder, names[name])) as file:
+                found[name] = file.get_tensor(name).float().numpy()
+    return found
+
+
+def gains_from_one(kind: str) -> bool:
+    """Returns whether models of a type store a norm's gain as its distance from one."""
+    return kind.startswith(_FROM_ONE) and not kind.startswith(_NOT_FROM_ONE)
+
+
+def centres(kind: str) -> bool:
+    """Returns whether norms of a model type centre though they have no bias."""
+    return kind.startswith(_CENTRED)
 
 
 def located(model: str) -> str:
@@ -222,12 +262,11 @@ def read_tensors(path: Path) -> dict[str, Any]:
 def final_norm(model: str) -> tuple[Floats, bool]:
     """Returns the (D,) gain of a causal LM's final norm, and whether that norm also centres (LayerNorm)."""
     folder = located(model)
-    config, files = _json(_file(folder, "config.json")), _tensors(folder)
+    files = _tensors(folder)
     name = next((n for n in _NORMS if n in files), None)
     if name is None:
         raise RarityError(f"{model}: no final norm among its {len(files)} tensors, so its gain cannot be folded; leave gain out")
     with _opened(_file(folder, files[name])) as file:
         gain: Floats = file.get_tensor(name).float().numpy()
-    kind = str(config.get("text_config", config).get("model_type", ""))
-    from_one, centres = kind.startswith(_FROM_ONE) and not kind.startswith(_NOT_FROM_ONE), kind.startswith(_CENTRED)
-    return gain + 1.0 if from_one else gain, centres or _bias_of(name) in files
+    kind = str(config(model).get("model_type", ""))
+    return gain + 1.0 if gains_from_one(kind) else gain, centres(kind) or _bias_of(name) in files

@@ -35,8 +35,8 @@ def fitting(sequences: Sequence[Templated], read: Callable[[Sequence[Templated]]
     return fitting(sequences[:half], read, name) + fitting(sequences[half:], read, name)
 
 
-def states(model: Any, sequences: Sequence[Templated]) -> Any:
-    """Returns the (B, T, D) states after the final norm, on the model's device.
+def states(model: Any, sequences: Sequence[Templated], layer: int | None = None) -> Any:
+    """Returns the (B, T, D) states after the final norm, or after so many layers, on the model's device.
 
     Padding stands on the right, where no token of a causal model sees it: no mask is needed, and without one the fastest
     attention kernels serve.
@@ -49,7 +49,10 @@ def states(model: Any, sequences: Sequence[Templated]) -> Any:
     if model.device.type == "cuda":
         ids_BT = ids_BT.pin_memory()  # which lets the copy run beside the batch before
     with torch.inference_mode():
-        return model(input_ids=ids_BT.to(model.device, non_blocking=True), use_cache=False).last_hidden_state
+        ids_BT = ids_BT.to(model.device, non_blocking=True)
+        if layer is None:
+            return model(input_ids=ids_BT, use_cache=False).last_hidden_state
+        return model(input_ids=ids_BT, use_cache=False, output_hidden_states=True).hidden_states[layer]
 
 
 def pooled(states_BTD: Any, sequences: Sequence[Templated], *, weighted: bool) -> Any:

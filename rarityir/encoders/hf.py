@@ -172,6 +172,13 @@ class HFEncoder:
         first = self._tokenizer.convert_ids_to_tokens(self._tokenizer("a", add_special_tokens=False)["input_ids"])[0]
         return "" if first[:1] in ("▁", "Ġ") else " "
 
+    @property
+    def _ends(self) -> tuple[int, int]:
+        """The ids that open and close a text; one stands for the other where a tokenizer lacks it."""
+        tokenizer = self._tokenizer
+        eos = next((t for t in (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id) if t is not None), 0)
+        return tokenizer.bos_token_id if tokenizer.bos_token_id is not None else eos, eos
+
     @cached_property
     def _length(self) -> int:
         """The tokens of a text that are read: `max_length`, or fewer where its positions end before that."""
@@ -263,6 +270,33 @@ class HFEncoder:
             found += [x_TD for part in self._fitting(sequences, read) for x_TD in part]
         return [found[i] for i in np.argsort(places, kind="stable")]
 
+    @property
+    def width(self) -> int:
+        """The width of the states between layers, which a few models' heads do not share."""
+        return int(self._lm.config.get_text_config().hidden_size)
+
+    @property
+    def layers(self) -> int:
+        """The number of the model's layers; layer 0 is their input."""
+        return int(self._lm.config.get_text_config().num_hidden_layers)
+
+    def alone(self, token_ids: Sequence[int]) -> list[Templated]:
+        """Returns each token by itself behind the token that opens a text."""
+        return [Templated([self._ends[0], token], 1, 2) for token in token_ids]
+
+    def layer_states(self, sequences: Sequence[Templated], layer: int) -> list[Floats]:
+        """Returns each sequence's (T, D) float32 states of its span after so many layers; after the last comes the final norm."""
+
+        def read(part: Sequence[Templated]) -> list[Floats]:
+            states_BTD = forward.states(self._base, part, layer)
+            return [self.fetch(states_BTD[row, s.start : s.stop].float()) for row, s in enumerate(part)]
+
+        found: dict[int, Floats] = {}
+        for rows in batches([len(s.ids) for s in sequences], self.budget):
+            parts = self._fitting([sequences[i] for i in rows], read)
+            found.update(zip(rows, (x_TD for part in parts for x_TD in part), strict=True))
+        return [found[i] for i in range(len(sequences))]
+
     def _encode(self, texts: Sequence[str]) -> Floats:
         out = np.empty((len(texts), self.dim), np.float32)
         for rows, sequences in self._batches(texts):
@@ -283,8 +317,7 @@ class HFEncoder:
         """Returns each text's tokens, cut and within the template, with the span that is pooled."""
         layout: Pooling = POOLINGS[self.pooling]
         tokenizer = self._tokenizer
-        eos = next((t for t in (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id) if t is not None), 0)
-        bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else eos
+        bos, eos = self._ends
         if layout.joint:
             before, after = layout.template
             filled = [before + text + after for text in self._cut(texts)]

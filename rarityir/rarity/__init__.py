@@ -11,7 +11,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_HOMES: dict[str, str] = {"Forms": "forms", "Labels": "labels", "TokenStats": "stats"}
+_HOMES: dict[str, str] = {
+    "Forms": "forms",
+    "Labels": "labels",
+    "Matrix": "rows",
+    "ProbeResult": "result",
+    "RarityProbe": "probe",
+    "Sample": "sample",
+    "TokenStats": "stats",
+    "predict": "predictions",
+}
 
 __all__ = sorted(_HOMES)
 

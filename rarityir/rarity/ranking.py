@@ -12,24 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.rarity.scores import Interval
 from rarityir.types import Ints, RarityError
 
 RESAMPLES = 1000
 
 
-class Ranked(NamedTuple):
-    """A measure with the ends of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 class Told(NamedTuple):
     """How well scores tell positives: AUROC and average precision, and the share of positives, the latter's chance level."""
 
-    auroc: Ranked
-    precision: Ranked
+    auroc: Interval
+    precision: Interval
     share: float
     positives: int
 
@@ -66,7 +59,7 @@ def tell(
     for i in range(resamples):
         drawn[i] = steps.measures(weight * np.bincount(rng.integers(count, size=count), minlength=count)[member])
     low, high = np.nanquantile(drawn, (0.025, 0.975), axis=0) if resamples else (value, value)
-    auroc, precision = (Ranked(float(value[i]), float(low[i]), float(high[i])) for i in (0, 1))
+    auroc, precision = (Interval(float(value[i]), float(low[i]), float(high[i])) for i in (0, 1))
     return Told(auroc, precision, share, int(labels.sum()))
 
 

@@ -175,6 +175,11 @@ class TokenStats:
         """Returns the occurrences as what filters are fitted on."""
         return TokenCounts(self.cf, self.source)
 
+    def over(self, vocabulary: int) -> TokenStats:
+        """Returns the same statistics over V ids, as many as a matrix has rows: more are unseen, those beyond V are left out."""
+        rows = [_padded(getattr(self, row)[:vocabulary], vocabulary) for row in ROWS]
+        return TokenStats._of(rows, self.documents, self.source, {**self.identity, "vocabulary": vocabulary})
+
     def merge(self, other: TokenStats) -> TokenStats:
         """Returns the statistics of both sets of documents together, in whichever order.
 

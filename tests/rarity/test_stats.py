@@ -521,3 +521,11 @@ def test_a_tally_is_sorted_and_exact(lists):
     for token, column in zip(tokens, found.counts.T, strict=True):
         tf = [count[token] for count in counts]
         assert column.tolist() == [sum(f > 0 for f in tf), sum(tf), sum(f * f for f in tf), sum(f > 1 for f in tf)]
+
+
+def test_statistics_over_more_rows_and_over_fewer():
+    found = TokenStats.from_dataset(made(["abcd", "dd"]), letters)
+    assert found.over(6).cf.tolist() == [1, 1, 1, 3, 0, 0]
+    assert found.over(2).df.tolist() == [1, 1]
+    same(found.over(6), TokenStats.from_dataset(made(["abcd", "dd"]), letters, vocabulary=6))
+    assert found.over(6).digest == TokenStats.from_dataset(made(["abcd", "dd"]), letters, vocabulary=6).digest

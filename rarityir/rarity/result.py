@@ -1,0 +1,135 @@
+"""What a probe found, as values and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir.rarity.scores import Band, Pair, Scores
+from rarityir.types import Ints, Json
+
+Vectors = NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """R² out of fold on the first k components, k = 1 … D, over types and over occurrences (NaN without counts)."""
+
+    components: Ints
+    type: Vectors
+    occurrence: Vectors
+
+
+class Bands(NamedTuple):
+    """R² out of fold on the components `first` … `last` alone (counted from 1), beside their share of the rows' variance."""
+
+    first: Ints
+    last: Ints
+    variance: Vectors
+    type: Vectors
+    occurrence: Vectors
+
+
+class Penalties(NamedTuple):
+    """R² out of fold by penalty; `alphas` are means over folds where they follow the rows' scale."""
+
+    alphas: Vectors
+    type: Vectors
+    occurrence: Vectors
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One kind of regression: R² out of fold, mean R² on the rows fitted, and what each fold chose (α, or k for `pcr`)."""
+
+    r2: Pair
+    train: float
+    chosen: tuple[float, ...]
+    folds: tuple[float, ...]  # R² over types of each fold
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Permuted targets fitted in the same way: how often they do as well, (1 + times)/(1 + permutations), and their R²."""
+
+    permutations: int
+    p_type: float
+    p_occurrence: float
+    type: Vectors
+    occurrence: Vectors
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What was found of one target. `fits` has `ridge` (the probe itself), `ols`, `pcr`, each subspace by its name; with surface
+    features, `surface` (them alone) and `both` (them and the rows). `increment` is R² of `both` − R² of `surface`.
+
+    `test` is of the test rows, which the final ridge has not seen; None where there are fewer than ten. `direction` and
+    `intercept` are of that ridge on raw rows: a prediction is `x @ direction + intercept`.
+    """
+
+    name: str
+    fits: dict[str, Fit]
+    type: Scores
+    occurrence: Scores | None
+    test: Pair | None
+    curve: Curve
+    alphas: Penalties
+    bands: Bands
+    table: tuple[Band, ...]
+    chance: Chance | None
+    increment: Pair | None
+    direction: Vectors
+    intercept: float
+
+    @property
+    def worst(self) -> str:
+        """The band of frequency with most of the squared error of running text."""
+        return max(self.table, key=lambda band: band.error).name if self.table else ""
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeResult:
+    """All of it. `predicted` (V, T) are predictions by ridges that have not seen a row's group; `folds` (V,) is −1 for test rows."""
+
+    rows: int
+    width: int
+    groups: int
+    test_rows: int
+    seed: int
+    precision: str
+    standardised: bool
+    spectrum: Vectors  # mean λ/n of the components over the folds
+    targets: tuple[Target, ...]
+    folds: Ints
+    predicted: Vectors
+
+    def json(self) -> dict[str, Json]:
+        """Returns all but what has a value for each row, as JSON values: ten digits, null for NaN."""
+        found = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("folds", "predicted", "targets")
+        }
+        found["folds"] = int(self.folds.max()) + 1
+        found["targets"] = {target.name: plain(target) | {"worst": target.worst} for target in self.targets}
+        return {name: plain(value) for name, value in found.items()}
+
+
+def plain(value: Json) -> Json:
+    """Returns a value of dataclasses, tuples and arrays as JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: plain(part) for name, part in zip(value._fields, value, strict=True)}
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, np.ndarray):
+        return [plain(part) for part in value.tolist()]
+    if isinstance(value, float | np.floating):
+        return float(f"{float(value):.10g}") if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value

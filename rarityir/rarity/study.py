@@ -1,0 +1,187 @@
+"""Probes of a model's rows against all that makes their R² readable: controls, baselines, intervals, filters.
+
+Every R² stands beside its twin: over types, which a regression is fitted on, and over occurrences, which a reader meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir.filters import EmbedFilter, Source, Spectrum, Unembedding
+from rarityir.rarity import scores
+from rarityir.rarity.probe import RarityProbe
+from rarityir.rarity.ranking import Told, tell
+from rarityir.rarity.result import ProbeResult, Target, plain
+from rarityir.rarity.rows import Matrix
+from rarityir.rarity.sample import CONTROLS, LABELS, Sample
+from rarityir.rarity.scores import Interval, Pair
+from rarityir.rarity.ties import Band, Second, Tie, between, spectroscopy, ties
+from rarityir.types import Json
+
+REPLICATES = 500  # of the bootstrap where many probes are judged
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How rows are probed: the targets, the folds, and what goes with them."""
+
+    targets: tuple[str, ...] = ("log_idf",)
+    folds: int = 5
+    seed: int = 0
+    permutations: int = 0
+    components: int = 400  # of the arm on principal components, or as many as there are
+    filters: tuple[str, ...] = ()
+    bands: int = 20
+    draws: int = 3  # random filters beside each
+    replicates: int = scores.REPLICATES
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The targets with the uniform control."""
+        return self.targets if CONTROLS[0] in self.targets else (*self.targets, CONTROLS[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What was found. `told` is AUROC and average precision of each label, by type and by occurrence."""
+
+    model: str
+    sample: Sample
+    asked: Asked
+    result: ProbeResult = field(repr=False)
+    told: Mapping[str, tuple[Told, Told]]
+    ties: tuple[Tie, ...] = ()
+    spectrum: tuple[Band, ...] = ()
+    angles: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def components(self) -> int:
+        """The number of components of the arm on them."""
+        return min(self.asked.components, self.result.width)
+
+    @property
+    def chance(self) -> float:
+        """The R² over types that least squares is expected to have where there is nothing: −p / (n − p − 1).
+
+        p counts the directions that the rows have, n the rows of a training fold; NaN where there are no more rows than that.
+        """
+        rank = int((self.result.spectrum > 0).sum())
+        rows = (self.result.rows - self.result.test_rows) * (self.asked.folds - 1) / self.asked.folds
+        return -rank / (rows - rank - 1) if rows > rank + 1 else float("nan")
+
+    def pair(self, target: Target, fit: str = "ridge") -> Pair:
+        """Returns R² over types and over occurrences of one kind of regression."""
+        return self.straight(target.fits[fit].r2)
+
+    def components_pair(self, target: Target) -> Pair:
+        """Returns R² on the first components, which have no interval."""
+        at = self.components - 1
+        nothing = float("nan")
+        values = float(target.curve.type[at]), float(target.curve.occurrence[at])
+        return self.straight(Pair(*(Interval(value, nothing, nothing) for value in values)))
+
+    def straight(self, pair: Pair) -> Pair:
+        """Returns a pair as it is meant: each row in context is an occurrence, so that there the two change places."""
+        return Pair(pair.occurrence, pair.type) if self.sample.x.contextual else pair
+
+    def table(self, target: int = 0) -> tuple[scores.Band, ...]:
+        """Returns the table of bias by frequency; in context of each type's mean prediction."""
+        if not self.sample.x.contextual:
+            return self.result.targets[target].table
+        used = self.result.folds >= 0
+        types, place = np.unique(self.sample.types[used], return_inverse=True)
+        size = np.bincount(place)
+        y = self.sample.target(self.result.targets[target].name, self.asked.seed)[used]
+        actual, predicted = (np.bincount(place, v) / size for v in (y, self.result.predicted[used, target]))
+        return tuple(scores.frequency_bands(actual, predicted, self.sample.stats.cf[types].astype(np.float64), types))
+
+    def json(self) -> dict[str, Json]:
+        """Returns all of it as JSON values; pairs over types and over occurrences as they are meant."""
+        x, found = self.sample.x, self.result
+        pairs: dict[str, Json] = {}
+        for target in found.targets:
+            kinds = {name: self.pair(target, name) for name in target.fits}
+            kinds[f"pca:{self.components}"] = self.components_pair(target)
+            pairs[target.name] = {name: plain(pair) for name, pair in kinds.items()}
+        return {
+            "model": self.model,
+            "matrix": x.name,
+            "tied": x.tied,
+            "width": x.shape[1],
+            "rows": self.sample.rows,
+            "left_out": dict(self.sample.left_out),
+            "statistics": {"source": self.sample.stats.source, "sha256": self.sample.stats.digest},
+            "noise_least_squares_expected": None if np.isnan(self.chance) else round(self.chance, 6),
+            "r2": pairs,
+            "labels": {name: {"type": plain(a), "occurrence": plain(b)} for name, (a, b) in self.told.items()},
+            "bands_by_frequency": {t.name: plain(self.table(i)) for i, t in enumerate(found.targets)},
+            "filters": [tie.json() for tie in self.ties],
+            "spectroscopy": [band.json() for band in self.spectrum],
+            "angles": dict(self.angles),
+            "probe": found.json(),
+        }
+
+
+def study(model: str, sample: Sample, asked: Asked, *, bands: bool = False) -> Study:
+    """Probes the rows of a sample for all targets at once; filters and bands are judged on the first one.
+
+    `bands` adds what each band of the unembedding's spectrum says by itself.
+    """
+    names, y = asked.named, sample.targets(asked.named, asked.seed)
+    probe = RarityProbe(
+        names, asked.folds, asked.seed, permutations=asked.permutations, bands=min(asked.bands, sample.x.shape[1]),
+        replicates=asked.replicates,
+    )  # fmt: skip
+    probe.fit(sample.x, y, groups=sample.groups, counts=sample.counts)
+    found = Study(model, sample, asked, probe.result, _told(sample, asked, probe.result))
+    if not asked.filters and not bands:
+        return found
+    source = Source(Unembedding.of(model))
+    spectrum = source.spectrum()
+    filters = [EmbedFilter.fit(source, name) for name in asked.filters]
+    weights = probe.result.targets[0].direction
+    moments = Second.of(sample.x, y[:, 0])
+    judge = partial(_judged, found, y[:, 0])
+    return Study(
+        model, sample, asked, probe.result, found.told,
+        tuple(ties(sample.x, moments, weights, filters, spectrum, judge, draws=asked.draws, seed=asked.seed)),
+        tuple(spectroscopy(sample.x, moments, weights, filters, spectrum, judge, bands=asked.bands)) if bands else (),
+        _angles(probe.result, filters, spectrum, moments),
+    )  # fmt: skip
+
+
+def _judged(study: Study, y_N: NDArray[Any], x: Matrix) -> Pair:
+    """The R² pair of a ridge on part of the rows' space; turned directions of it would make no difference."""
+    asked, sample = study.asked, study.sample
+    probe = RarityProbe(folds=asked.folds, seed=asked.seed, bands=1, standardise=False, replicates=REPLICATES)
+    probe.fit(x, y_N, groups=sample.groups, counts=sample.counts)
+    return study.straight(Pair(probe.r2_type, probe.r2_occurrence))
+
+
+def _angles(result: ProbeResult, filters: Sequence[EmbedFilter], spectrum: Spectrum, moments: Second) -> dict[str, Json]:
+    from rarityir.rarity.subspaces import split
+
+    directions = {t.name: t.direction for t in result.targets if t.name not in CONTROLS}
+    removed = {chosen.name: split(chosen.basis).removed for chosen in filters}
+    return between(directions, {**removed, "first singular direction": spectrum.directions[:1]}, moments.mean)
+
+
+def _told(sample: Sample, asked: Asked, result: ProbeResult) -> dict[str, tuple[Told, Told]]:
+    """How well labels and the coin are told by their out-of-fold predictions; what all or no rows are is left out."""
+    used, found = result.folds >= 0, {}
+    ways = [np.ones(int(used.sum())), sample.counts[used]]
+    for place, target in enumerate(result.targets):
+        if target.name not in (*LABELS, CONTROLS[1]):
+            continue
+        labels = sample.target(target.name, asked.seed)[used] > 0.5
+        told = [
+            tell(result.predicted[used, place], labels, weights=way, groups=sample.groups[used], seed=asked.seed) for way in ways
+        ]
+        found[target.name] = (told[1], told[0]) if sample.x.contextual else (told[0], told[1])
+    return found
