@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _STYLE = """
 :root{color-scheme:light;--ink:#1b1b1b;--quiet:#595959;--line:#d4d4d4}
 *{box-sizing:border-box}body{margin:0;background:#fff;color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
-main{max-width:72rem;margin:0 auto;padding:1rem}h1{font-size:1.35rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}
+main{max-width:80rem;margin:0 auto;padding:1rem}h1{font-size:1.35rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}
 p{max-width:52rem}.quiet,caption{color:var(--quiet)}.scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.9rem}caption{text-align:left;padding:.3rem 0}
 th,td{padding:.2rem .5rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap;font-weight:400}
@@ -55,7 +55,7 @@ def _fractions(study: Study) -> str:
     heads = ["variant", "family", "#directions"]
     for kind in kinds:
         where = f" ({study.channel})" if kind == "cross" and study.channel else ""
-        heads += [f"#{TESTS[kind]}{where}: coherent", "#p < .05"]
+        heads += [f"#{TESTS[kind]}{where}", "#p < .05"]
     rows = []
     for cell in study.cells:
         cells = [cell.variant, cell.family, str(cell.directions)]
@@ -66,7 +66,7 @@ def _fractions(study: Study) -> str:
     note = (
         '<p class="quiet">Percent of directions with 95% intervals, tested against random sets of tokens as frequent. The other '
         "matrix had no part in choosing the neighbours. Less t²: in the same space, less what nearness to the direction gives. "
-        "Beyond moments: less all that the covariance of the rows foretells.</p>"
+        "Beyond moments: the same against neighbours among normal rows of the same mean and covariance.</p>"
     )
     return f"<h2>Coherent directions</h2>\n{note}\n{_table(heads, rows)}"
 

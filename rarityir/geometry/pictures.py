@@ -48,16 +48,15 @@ def _ecdf(axis: Any, study: Study) -> None:
     first = study.cells[0].variant
     edges = np.linspace(-1, 1, BINS + 1)[1:]
     cells = [cell for cell in study.cells if cell.variant == first][:_MOST]
-    reach = 0.0
     for i, cell in enumerate(cells):
         cumulated = np.cumsum(cell.cosines.histogram) / cell.cosines.histogram.sum()
         shown = (cumulated > 1e-5) & (cumulated < 1 - 1e-5)
         style = {"color": _LINES[i % len(_LINES)], "linestyle": _STYLES[i % len(_STYLES)]}
         axis.plot(edges[shown], cumulated[shown], linewidth=1, label=cell.family, **style)
-        reach = max(reach, float(np.abs(cell.cosines.quantiles((0.001, 0.999))).max()))
     shares = np.linspace(0.0005, 0.9995, 200)
     axis.plot(isotropic_quantiles(shares, study.width), shares, color=_INK, linewidth=2, alpha=0.5, label="isotropic, exact")
-    axis.set_xlim(-min(1.0, 1.1 * reach), min(1.0, 1.1 * reach))
+    reach = min(1.0, 8 * study.width**-0.5)
+    axis.set_xlim(-reach, reach)
     axis.set_xlabel("cosine of a token with a direction")
     axis.set_ylabel("share of tokens below")
     axis.set_title(f"Cosines, {first} rows", loc="left")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rarityir.geometry.nulls import Fraction
     from rarityir.geometry.study import Cell, Example, Study
 
-TESTS = {"cross": "in the other matrix", "self": "less t²", "beyond": "beyond moments"}
+TESTS = {"cross": "other matrix", "self": "less t²", "beyond": "beyond moments"}
 RARITY = ("1;34", "34", "0", "33", "1;31")  # terminal colours of the fifths of tokens, from frequent to rare
 _UNSAFE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
