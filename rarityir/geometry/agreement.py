@@ -1,15 +1,16 @@
-"""Whether the tokens nearest to a direction belong together, scored in three ways and tested against chance.
+"""Whether the tokens nearest to a direction belong together, scored in several ways and tested against chance.
 
 `cross`  their mean pairwise cosine in another matrix (input for output embeddings, or any other): nothing there was looked at
          when they were chosen, so only a real likeness can show. The channel's rows are taken less their mean.
+`distinct`  the same of the nearest spelling of each word alone: ` run`, `Run` and `runs` are alike in any matrix, and no find.
 `self`   in the same space, where neighbours of any direction are alike for being near to it: their cosines with it leave a
          likeness of about t², which is taken off, u_i·u_j − c_i c_j. For isotropic rows nothing is left.
 `beyond` the same values against those of neighbours among normal rows of the same mean and covariance. Where directions of
          large variance pull neighbours together, those are pulled as well; what is more is structure that second moments do not
          tell. For a model with one matrix it is the test to read.
 
-For `cross` and `self` each direction's value is compared with sets of as many tokens of like frequency, scored in the same way;
-for `beyond` with its neighbours in several drawn matrices, the standardised values of all directions together.
+For all but `beyond` each direction's value is compared with sets of as many tokens of like frequency, scored in the same way;
+for that with its neighbours in several drawn matrices, the standardised values of all directions together.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from rarityir.geometry.rows import Vectors, matrix, moments, unit_rows
 from rarityir.geometry.variants import variant
 from rarityir.types import Floats, Ints, Json, RarityError
 
-Kind = Literal["cross", "self", "beyond"]
+Kind = Literal["cross", "distinct", "self", "beyond"]
 MATRICES = 20  # of normal rows
 _AT_ONCE = 64  # directions whose cosines with all rows are held together
 
@@ -84,6 +85,7 @@ def coherence(
     channel: NDArray[Any] | Literal["self", "beyond"] = "self",
     *,
     counts: NDArray[Any] | None = None,
+    groups: NDArray[Any] | None = None,
     null: Literal["freq_matched", "uniform"] = "freq_matched",
     n_null: int = 1000,
     seed: int = 0,
@@ -93,6 +95,7 @@ def coherence(
     Args:
         channel: (V, D') rows of the same tokens in another space, for the test `cross`; `self` or `beyond` for the same space.
         counts: (V,) occurrences; without them all tokens count as equally frequent.
+        groups: (V,) numbers, one for the spellings of each word, of which then only the nearest counts; for a channel of rows.
         null: `freq_matched` draws sets of like frequency, `uniform` any sets.
         n_null: random sets for each direction; p is at least 1 / (n_null + 1). `beyond` draws matrices, not sets.
 
@@ -107,24 +110,27 @@ def coherence(
         )
     if null not in ("freq_matched", "uniform") or n_null < 1:
         raise RarityError("random sets are freq_matched or uniform, one or more of them for each direction")
+    if groups is not None and (isinstance(channel, str) or np.shape(groups) != (len(found.rows),)):
+        raise RarityError("groups are one number for each token, and count in a channel of rows alone; leave them out elsewhere")
     if isinstance(channel, str) and channel == "beyond":
         return beyond([found], seed)[0]
     if isinstance(channel, str) and channel != "self":
         raise RarityError(f"a channel is an array of rows, 'self' or 'beyond', not {channel!r}")
     findable = _findable(found)
     bands = Bands.of(len(found.rows), found.k, counts if null == "freq_matched" else None, findable)
-    kind: Kind = "self" if isinstance(channel, str) else "cross"
+    kind: Kind = "self" if isinstance(channel, str) else "cross" if groups is None else "distinct"
     unit_VD = unit_rows(found.rows, found.allowed, found.centre) if isinstance(channel, str) else _channel(found, channel)
     square_V = (unit_VD != 0).any(axis=1).astype(np.float64)
     rng, results = seeded(seed, kind), []
     for start in range(0, len(found.ids), _AT_ONCE):
         along_nV = found.directions[start : start + _AT_ONCE] @ unit_VD.T if kind == "self" else None
         for j, ids_k in enumerate(found.ids[start : start + _AT_ONCE]):
-            sets = np.concatenate([ids_k[None], bands.draw(ids_k, n_null, rng)])
-            pairs = _pairs(_sums(unit_VD, sets), square_V[sets].sum(axis=1), found.k)
+            sets = _with_random(ids_k, bands, n_null, rng, groups)
+            pairs = _pairs(_sums(unit_VD, sets), square_V[sets].sum(axis=1), sets.shape[1])
             values, shared = (pairs, np.zeros(len(sets))) if along_nV is None else _less(pairs, along_nV[j][sets])
+            chance = values[1:] if len(values) > 1 else values
             beaten = 1 + int((values[1:] >= values[0]).sum())
-            results.append((values[0], pairs[0], shared[0], values[1:].mean(), values[1:].std(), beaten / (1 + n_null)))
+            results.append((values[0], pairs[0], shared[0], chance.mean(), chance.std(), beaten / len(sets)))
     value_n, pairs_n, shared_n, mean_n, sd_n, p_n = np.array(results).T
     return Coherence(kind, value_n, pairs_n, shared_n, mean_n, sd_n, p_n, discoveries(p_n))
 
@@ -173,8 +179,20 @@ def _own(found: Neighbours) -> tuple[Vectors, Vectors, Vectors]:
     return values, pairs, shared
 
 
+def _with_random(ids_k: Ints, bands: Bands, n_null: int, rng: np.random.Generator, groups: NDArray[Any] | None) -> Ints:
+    """The set and random ones like it, one a row; with groups only the nearest token of each, and random sets without repeats."""
+    if groups is None:
+        return np.concatenate([ids_k[None], bands.draw(ids_k, n_null, rng)])
+    ids_k = ids_k[np.sort(np.unique(groups[ids_k], return_index=True)[1])]
+    sets = bands.draw(ids_k, n_null, rng)
+    ordered = np.sort(groups[sets], axis=1)
+    return np.concatenate([ids_k[None], sets[(ordered[:, 1:] != ordered[:, :-1]).all(axis=1)]])
+
+
 def _pairs(sums_SD: Vectors, squares_S: Vectors | float, k: int) -> Vectors:
     """Mean pairwise product of k vectors from the length of their sum and the sum of their squared lengths."""
+    if k < 2:
+        return np.zeros(len(sums_SD))
     return np.asarray(((sums_SD**2).sum(axis=1) - squares_S) / (k * (k - 1)))
 
 

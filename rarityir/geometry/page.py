@@ -61,12 +61,13 @@ def _fractions(study: Study) -> str:
         cells = [cell.variant, cell.family, str(cell.directions)]
         for kind in kinds:
             test = cell.tests.get(kind)
-            cells += [percent(test.fraction), percent(test.nominal)] if test else ["", ""]
+            cells += [percent(test.fraction), f"{100 * test.nominal.value:.1f}"] if test else ["", ""]
         rows.append(cells)
     note = (
         '<p class="quiet">Percent of directions with 95% intervals, tested against random sets of tokens as frequent. The other '
-        "matrix had no part in choosing the neighbours. Less t²: in the same space, less what nearness to the direction gives. "
-        "Beyond moments: the same against neighbours among normal rows of the same mean and covariance.</p>"
+        "matrix had no part in choosing the neighbours. One a word: only the nearest spelling of each word counts. Less t²: in "
+        "the same space, less what nearness to the direction gives. Beyond moments: the same against neighbours among normal "
+        "rows of the same mean and covariance.</p>"
     )
     return f"<h2>Coherent directions</h2>\n{note}\n{_table(heads, rows)}"
 

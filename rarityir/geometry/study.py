@@ -21,6 +21,7 @@ from rarityir.geometry.nearest import Hubness, Neighbours, hubness, neighbours
 from rarityir.geometry.nulls import Bands
 from rarityir.geometry.rows import Mask, matrix
 from rarityir.geometry.variants import NULLS, Variant, variant
+from rarityir.rarity.labels import groups
 from rarityir.types import Ints, Json, RarityError
 
 SHOWN = 5  # directions of a cell whose neighbours are shown as they were drawn, and as many of the most coherent ones
@@ -157,6 +158,7 @@ class _Asked:
     basis: NDArray[Any] | None
     given: Mapping[str, NDArray[Any]]
     channel: NDArray[Any] | None
+    groups: Ints | None
     labels: Mapping[str, NDArray[Any]]
     n: int
     k: int
@@ -188,7 +190,7 @@ def report(
         families: names of `families.FAMILIES` or of `given`.
         variants: names of `variants.VARIANTS`. Rows that are no token's any more have no label purity and no correlations.
         channel: (V, D') rows of the same tokens elsewhere, in which coherence is scored independently.
-        texts: what each token writes; tokens that write nothing take no part. Without it all do.
+        texts: what each token writes; tokens that write nothing take no part, and spellings of one word are told from others.
         counts: (V,) occurrences, for frequency-matched chance, `zipf`, and how alike in frequency neighbours are.
         labels: (V,) labels by name of their system, as `label_systems` gives.
         basis: (K, D) of a filter, for `removed`, `kept` and `filtered`.
@@ -202,7 +204,8 @@ def report(
     if not families or not variants:
         raise RarityError("a study needs at least one family of directions and one variant of the rows")
     allowed = np.ones(len(x_VD), bool) if texts is None else np.array([text is not None for text in texts])
-    asked = _Asked(x_VD, allowed, counts, basis, given or {}, channel, labels or {}, n, k, n_null, seed)
+    same = None if texts is None else groups(texts)
+    asked = _Asked(x_VD, allowed, counts, basis, given or {}, channel, same, labels or {}, n, k, n_null, seed)
     cells, correlations = [], {}
     with progress.bar("directions", len(variants) * len(families)) as advance:
         for one in variants:
@@ -210,8 +213,9 @@ def report(
             if one not in NULLS:
                 tables = {label: icc(rows.rows, codes, allowed=allowed, seed=seed) for label, codes in asked.labels.items()}
                 correlations[one] = tables
-            searches = [_searched(asked, rows, family) for family in families]
-            for family, found, against in zip(families, searches, beyond(searches, seed), strict=True):
+            here = [family for family in families if (one, family) != ("filtered", "removed")]  # nothing is there
+            searches = [_searched(asked, rows, family) for family in here]
+            for family, found, against in zip(here, searches, beyond(searches, seed), strict=True):
                 cells.append(_cell(asked, rows, family, found, against))
                 advance(1)
     settings = {"families": list(families), "variants": list(variants), "n": n, "n_null": n_null, "seed": seed}
@@ -233,11 +237,13 @@ def _searched(asked: _Asked, rows: Variant, family: str) -> Neighbours:
 
 def _cell(asked: _Asked, rows: Variant, family: str, found: Neighbours, against: Coherence) -> Cell:
     csls = neighbours(rows.rows, found.directions, asked.k, allowed=asked.allowed, method="csls")
-    channels: dict[str, Any] = {"self": "self"} if asked.channel is None else {"cross": asked.channel, "self": "self"}
-    tests = {
-        kind: coherence(found, channel, counts=asked.counts, n_null=asked.n_null, seed=asked.seed)
-        for kind, channel in channels.items()
-    }
+    options: dict[str, Any] = {"counts": asked.counts, "n_null": asked.n_null, "seed": asked.seed}
+    tests: dict[str, Coherence] = {}
+    if asked.channel is not None:
+        tests["cross"] = coherence(found, asked.channel, **options)
+        if asked.groups is not None:
+            tests["distinct"] = coherence(found, asked.channel, groups=asked.groups, **options)
+    tests["self"] = coherence(found, "self", **options)
     bands = Bands.of(len(asked.rows), asked.k, asked.counts, asked.allowed)
     return Cell(
         family, rows.name, len(found.ids), cosines(found), float(found.cosines[:, 0].mean()), float(found.cosines.mean()),

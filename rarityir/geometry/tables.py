@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rarityir.geometry.nulls import Fraction
     from rarityir.geometry.study import Cell, Example, Study
 
-TESTS = {"cross": "other matrix", "self": "less t²", "beyond": "beyond moments"}
+TESTS = {"cross": "other matrix", "distinct": "one a word", "self": "less t²", "beyond": "beyond moments"}
 RARITY = ("1;34", "34", "0", "33", "1;31")  # terminal colours of the fifths of tokens, from frequent to rare
 _UNSAFE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
@@ -46,17 +46,17 @@ def text(study: Study) -> str:
         f"isotropic rows: sd {plain.sd:.4f}, nearest {plain.top:.4f}, mean of {study.k} {plain.nearest:.4f},"
         f" their pairs {plain.pairs:.4f}",
         "",
-        "Directions whose neighbours belong together, percent with 95% interval: at a false discovery rate of 5%; and p < .05",
+        "Directions whose neighbours belong together: percent at a false discovery rate of 5% with 95% interval | p < .05",
     ]
     kinds = [kind for kind in TESTS if any(kind in cell.tests for cell in study.cells)]
     names = {kind: f"{TESTS[kind]} ({study.channel})" if kind == "cross" and study.channel else TESTS[kind] for kind in kinds}
-    lines.append(f"{'variant':<10}{'family':<14}{'n':>5}" + "".join(f"  {names[kind]:>40}" for kind in kinds))
+    lines.append(f"{'variant':<10}{'family':<14}{'n':>5}" + "".join(f"{names[kind]:>29}" for kind in kinds))
     for cell in study.cells:
         parts = [
-            f"  {percent(cell.tests[kind].fraction)} {percent(cell.tests[kind].nominal):>20}" if kind in cell.tests else ""
+            f"{percent(cell.tests[kind].fraction)} |{100 * cell.tests[kind].nominal.value:6.1f}" if kind in cell.tests else ""
             for kind in kinds
         ]
-        lines.append(f"{cell.variant:<10}{cell.family:<14}{cell.directions:>5}" + "".join(f"{part:>42}" for part in parts))
+        lines.append(f"{cell.variant:<10}{cell.family:<14}{cell.directions:>5}" + "".join(f"{part:>29}" for part in parts))
     lines += ["", *_cosines(study), "", *_labels(study), "", *_correlations(study), "", *_hubs(study)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

@@ -23,7 +23,7 @@ def clustered(rng: np.random.Generator, rows: int, width: int, size: int = 40) -
 
 
 def by_chance(found: Coherence) -> None:
-    """Of n directions, p < .05 for 4.5% within ten standard deviations of independent ones, which they are not quite; q for none."""
+    """Of n directions, p < .05 for 4.5% within ten standard errors, as they are not quite independent; q for none."""
     n = len(found.p)
     assert abs(found.nominal.value - 0.045) < 10 * np.sqrt(0.045 * 0.955 / n)
     assert found.fraction.value <= 0.02
@@ -117,6 +117,25 @@ def test_values_are_their_definition(rng: np.random.Generator) -> None:
         assert cross.shared[i] == 0
 
 
+def test_only_the_nearest_spelling_of_a_word_counts_where_words_are_told_apart(rng: np.random.Generator, seed: int) -> None:
+    words = np.arange(1600) // 4  # each word in four spellings that are alike everywhere, words unlike each other
+    x = rng.standard_normal((400, 30))[words] + 0.3 * rng.standard_normal((1600, 30))
+    channel = rng.standard_normal((400, 20))[words] + 0.3 * rng.standard_normal((1600, 20))
+    found = ri.geometry.neighbours(x, ri.geometry.directions(x, "iso", 200, seed), 10)
+    assert ri.geometry.coherence(found, channel, n_null=SETS, seed=seed).fraction.value > 0.5
+    distinct = ri.geometry.coherence(found, channel, groups=words, n_null=SETS, seed=seed)
+    assert distinct.kind == "distinct"
+    by_chance(distinct)
+    w = (channel - channel.mean(axis=0)) / np.linalg.norm(channel - channel.mean(axis=0), axis=1)[:, None]
+    for i in range(20):
+        ids = list({int(words[token]): token for token in found.ids[i][::-1]}.values())
+        values = [w[a] @ w[b] for a in ids for b in ids if a != b]
+        assert distinct.values[i] == pytest.approx(np.mean(values), abs=1e-6)
+    alone = ri.geometry.coherence(found, channel, groups=np.zeros(1600, int), n_null=SETS, seed=seed)
+    assert alone.fraction.value == 0
+    assert (alone.p == 1).all()
+
+
 def test_rotation_and_the_rows_lengths_change_no_value(rng: np.random.Generator, seed: int) -> None:
     x, channel = clustered(rng, 800, 24)
     v, turn = rng.standard_normal((40, 24)), np.linalg.qr(rng.standard_normal((24, 24)))[0]
@@ -142,7 +161,8 @@ def test_random_sets_are_of_the_bands_of_different_tokens_and_all_as_likely(rng:
     assert (bands.band_of[sets] == bands.band_of[own]).all()
     assert (np.diff(np.sort(sets, axis=1), axis=1) > 0).all()
     # Bands hold neighbouring counts: none lies within another.
-    ranges = [(counts[allowed & (bands.band_of == b)].min(), counts[allowed & (bands.band_of == b)].max()) for b in range(7)]
+    inside = [counts[bands.band_of == band] for band in range(len(bands.starts) - 1)]
+    ranges = [(band.min(), band.max()) for band in inside]
     assert all(one[1] <= two[0] for one, two in itertools.pairwise(ranges))
     first = np.bincount(sets[:, 0], minlength=1000)[(bands.band_of == bands.band_of[own[0]])]
     expected = 4000 / len(first)
@@ -174,6 +194,7 @@ def test_shares_and_discoveries_are_the_textbooks() -> None:
         ("other", {}, "'self' or 'beyond'"),
         ("self", {"counts": np.ones(5)}, "5 tokens"),
         ("self", {"null": "none"}, "freq_matched or uniform"),
+        ("self", {"groups": np.arange(200)}, "channel of rows alone"),
     ],
 )
 def test_what_cannot_be_scored_is_an_error_of_one_line(
