@@ -73,12 +73,19 @@ def _study(model: str, matrix: str, families: list[str], variants: list[str], op
 
     from rarityir import checkpoints
     from rarityir.filters import EmbedFilter
+    from rarityir.geometry.families import check as check_family
     from rarityir.geometry.labelling import label_systems, read_labels
     from rarityir.geometry.study import report
+    from rarityir.geometry.variants import check as check_variant
     from rarityir.rarity.forms import Forms
     from rarityir.rarity.rows import rows
 
     families = [name for family in families for name in (("removed", "kept") if family == "filter" else (family,))]
+    given = {name or path.stem: _array(path) for name, path in map(_split, options["directions"])}
+    for family in families:
+        check_family(family, given)
+    for variant in variants:
+        check_variant(variant)
     found = rows(model, _MATRICES.get(matrix, matrix))
     x_VD = found.array()
     channel, named = _channel(model, matrix, options["channel"], tied=bool(found.tied))
@@ -86,7 +93,6 @@ def _study(model: str, matrix: str, families: list[str], variants: list[str], op
     labels = label_systems(forms, _names(options["labels"]))
     for name, path in map(_split, options["labels_file"]):
         labels[name or path.stem] = read_labels(path, forms.texts)
-    given = {name or path.stem: _array(path) for name, path in map(_split, options["directions"])}
     wanted = {"removed", "kept"} & set(families) or "filtered" in variants
     return report(
         x_VD,

@@ -6,7 +6,7 @@ what the answer depends on shows in the other families.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,8 +70,7 @@ def directions(
         if found.ndim != 2 or found.shape[1] != x_VD.shape[1] or not np.isfinite(found).all():
             raise RarityError(f"directions {family} are of shape {found.shape}; (M, {x_VD.shape[1]}) finite numbers are needed")
         return _unit(found if len(found) <= n else found[np.sort(rng.choice(len(found), n, replace=False))], family)
-    if name not in {key.split(":")[0] for key in FAMILIES} or (arg and name != "pc"):
-        raise UnknownName(registry.unknown("family of directions", family, [*FAMILIES, *given]))
+    check(family, given)
     if name == "iso":
         return _unit(rng.standard_normal((n, x_VD.shape[1])), family)
     if name in ("removed", "kept"):
@@ -86,6 +85,15 @@ def directions(
         real = axes_DD[values > values[0] * RANK]
         return np.asarray(np.stack([real, -real], axis=1).reshape(-1, x_VD.shape[1])[:n])
     return _unit(_within(axes_DD[: _width(arg, family, len(values))], n, rng), family)
+
+
+def check(family: str, given: Iterable[str] = ()) -> None:
+    """Raises `UnknownName` unless there is such a family, or it is given."""
+    name, _, arg = family.partition(":")
+    if family not in (known := [*FAMILIES, *given]) and (
+        name not in {key.split(":")[0] for key in known} or (arg and name != "pc")
+    ):
+        raise UnknownName(registry.unknown("family of directions", family, known))
 
 
 def _span(basis: NDArray[Any] | None, name: str, width: int) -> Vectors:

@@ -84,7 +84,7 @@ def wilson(hits: int, of: int) -> Fraction:
     share, square = hits / of, _Z**2 / of
     middle = (share + square / 2) / (1 + square)
     half = _Z * np.sqrt(share * (1 - share) / of + square / (4 * of)) / (1 + square)
-    return Fraction(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    return Fraction(share, min(max(0.0, float(middle - half)), share), max(min(1.0, float(middle + half)), share))
 
 
 def discoveries(p_n: Vectors) -> Vectors:

@@ -15,12 +15,14 @@ from rarityir.counts import SMOOTHING
 from rarityir.geometry.agreement import Coherence, beyond, coherence
 from rarityir.geometry.correlation import ICCTable, icc
 from rarityir.geometry.cosines import Cosines, cosines, isotropic
-from rarityir.geometry.families import FAMILIES, directions
+from rarityir.geometry.families import check as check_family
+from rarityir.geometry.families import directions
 from rarityir.geometry.labelling import Purity, purities
 from rarityir.geometry.nearest import Hubness, Neighbours, hubness, neighbours
 from rarityir.geometry.nulls import Bands
 from rarityir.geometry.rows import Mask, matrix
 from rarityir.geometry.variants import NULLS, Variant, variant
+from rarityir.geometry.variants import check as check_variant
 from rarityir.rarity.labels import groups
 from rarityir.types import Ints, Json, RarityError
 
@@ -192,7 +194,7 @@ def report(
         channel: (V, D') rows of the same tokens elsewhere, in which coherence is scored independently.
         texts: what each token writes; tokens that write nothing take no part, and spellings of one word are told from others.
         counts: (V,) occurrences, for frequency-matched chance, `zipf`, and how alike in frequency neighbours are.
-        labels: (V,) labels by name of their system, as `label_systems` gives.
+        labels: (V,) labels by name of their system, as `label_systems` gives; one label for all has no correlation.
         basis: (K, D) of a filter, for `removed`, `kept` and `filtered`.
         given: families as (M, D) arrays of vectors in the stored space.
         n, k, n_null: directions of a family, neighbours of a direction, random sets for each.
@@ -203,6 +205,10 @@ def report(
             raise RarityError(f"{what}: {len(value)} values for {len(x_VD)} rows; give one for each row")
     if not families or not variants:
         raise RarityError("a study needs at least one family of directions and one variant of the rows")
+    for family in families:
+        check_family(family, given or {})
+    for one in variants:
+        check_variant(one)
     allowed = np.ones(len(x_VD), bool) if texts is None else np.array([text is not None for text in texts])
     same = None if texts is None else groups(texts)
     asked = _Asked(x_VD, allowed, counts, basis, given or {}, channel, same, labels or {}, n, k, n_null, seed)
@@ -211,8 +217,11 @@ def report(
         for one in variants:
             rows = variant(x_VD, one, allowed=allowed, counts=counts, basis=basis, seed=seed)
             if one not in NULLS:
-                tables = {label: icc(rows.rows, codes, allowed=allowed, seed=seed) for label, codes in asked.labels.items()}
-                correlations[one] = tables
+                correlations[one] = {
+                    label: icc(rows.rows, codes, allowed=allowed, seed=seed)
+                    for label, codes in asked.labels.items()
+                    if len(set(codes[allowed]) - {None}) > 1
+                }
             here = [family for family in families if (one, family) != ("filtered", "removed")]  # nothing is there
             searches = [_searched(asked, rows, family) for family in here]
             for family, found, against in zip(here, searches, beyond(searches, seed), strict=True):
@@ -270,6 +279,3 @@ def _examples(found: Neighbours, test: Coherence) -> tuple[Example, ...]:
         Example(i, tuple(found.ids[i].tolist()), tuple(found.cosines[i].tolist()), float(test.scores[i]), chosen)
         for i, chosen in wanted
     )
-
-
-__all__ = ["FAMILIES", "Cell", "Example", "Homogeneity", "Study", "report"]

@@ -61,8 +61,7 @@ def variant(
         RarityError: if the name is unknown, or what it needs is not given.
     """
     x_VD = matrix(rows_VD)
-    if name not in VARIANTS:
-        raise UnknownName(registry.unknown("variant", name, VARIANTS))
+    check(name)
     if name == "raw":
         return Variant(name, x_VD)
     if name == "filtered":
@@ -86,6 +85,12 @@ def variant(
         turn = (axes_DD.T * np.where(real, 1 / np.sqrt(np.where(real, values, 1.0)), 0.0)) @ axes_DD
         return Variant(name, _mapped(x_VD, found.mean, turn), turn)
     return Variant(name, _gaussian(x_VD, allowed, found.mean, values, axes_DD, seeded(seed, name)))
+
+
+def check(name: str) -> None:
+    """Raises `UnknownName` unless there is such a variant."""
+    if name not in VARIANTS:
+        raise UnknownName(registry.unknown("variant", name, VARIANTS))
 
 
 def _mapped(x_VD: NDArray[Any], offset_D: Vectors, turn: Vectors | None) -> NDArray[Any]:
