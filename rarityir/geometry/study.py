@@ -238,7 +238,8 @@ def _searched(asked: _Asked, rows: Variant, family: str) -> Neighbours:
         asked.rows if stored else rows.rows, family, asked.n, asked.seed,
         allowed=asked.allowed, basis=asked.basis, given=asked.given,
     )  # fmt: skip
-    v_nD = rows.turned(v_nD) if stored else v_nD
+    if stored or rows.name == "filtered":  # whose rows lie in a subspace; what of a direction does not is near to none of them
+        v_nD = rows.turned(v_nD)
     if not (np.abs(v_nD).max(axis=1) > 1e-9).all():
         raise RarityError(f"{rows.name} rows have nothing along directions {family}; leave one of the two out")
     return neighbours(rows.rows, v_nD, asked.k, allowed=asked.allowed)
