@@ -114,12 +114,25 @@ def coherence(
         raise RarityError("groups are one number for each token, and count in a channel of rows alone; leave them out elsewhere")
     if isinstance(channel, str) and channel == "beyond":
         return beyond([found], seed)[0]
-    if isinstance(channel, str) and channel != "self":
+    bands = Bands.of(len(found.rows), found.k, counts if null == "freq_matched" else None, _findable(found))
+    if not isinstance(channel, str):
+        kind: Kind = "cross" if groups is None else "distinct"
+        return _against_sets(found, kind, _channel(found, channel), bands, n_null, seed, groups)
+    if channel != "self":
         raise RarityError(f"a channel is an array of rows, 'self' or 'beyond', not {channel!r}")
-    findable = _findable(found)
-    bands = Bands.of(len(found.rows), found.k, counts if null == "freq_matched" else None, findable)
-    kind: Kind = "self" if isinstance(channel, str) else "cross" if groups is None else "distinct"
-    unit_VD = unit_rows(found.rows, found.allowed, found.centre) if isinstance(channel, str) else _channel(found, channel)
+    return _against_sets(found, "self", unit_rows(found.rows, found.allowed, found.centre), bands, n_null, seed)
+
+
+def _against_sets(
+    found: Neighbours,
+    kind: Kind,
+    unit_VD: Floats,
+    bands: Bands,
+    n_null: int,
+    seed: int,
+    groups: NDArray[Any] | None = None,
+) -> Coherence:
+    """The test against random sets of tokens, in a space of unit rows."""
     square_V = (unit_VD != 0).any(axis=1).astype(np.float64)
     rng, results = seeded(seed, kind), []
     for start in range(0, len(found.ids), _AT_ONCE):
@@ -145,7 +158,8 @@ def beyond(searches: Sequence[Neighbours], seed: int = 0) -> list[Coherence]:
     v_nD = np.concatenate([found.directions for found in searches])
     findable, drawn = _findable(first), []
     for time in range(MATRICES):
-        rows = variant(first.rows, "gaussian", allowed=first.allowed, seed=seed * MATRICES + time).rows
+        # Seeds far from those with which anyone would draw the rows that are tested.
+        rows = variant(first.rows, "gaussian", allowed=first.allowed, seed=2**40 + seed * MATRICES + time).rows
         drawn.append(_own(neighbours(rows, v_nD, first.k, centre=first.centre, allowed=findable))[0])
     return [_against(found, null_nM) for found, null_nM in zip(searches, np.split(np.array(drawn).T, sizes), strict=True)]
 

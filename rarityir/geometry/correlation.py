@@ -110,10 +110,8 @@ def icc(
         RarityError: if labels and rows differ in number, or fewer than two clusters or rows are left.
     """
     x_VD = matrix(rows_VD)
-    if len(labels) != len(x_VD):
-        raise RarityError(f"{len(labels)} labels for {len(x_VD)} rows; give one label for each row")
-    if draws < 2:
-        raise RarityError(f"a standard error needs two directions or more, not {draws}")
+    if len(labels) != len(x_VD) or draws < 2:
+        raise RarityError(f"{len(labels)} labels for {len(x_VD)} rows, {draws} draws; give a label a row, and two draws or more")
     named = np.array([label is not None for label in labels])
     u_VD, codes, names = _gathered(x_VD, labels, named if allowed is None else named & allowed, centre)
     rows, width = u_VD.shape
@@ -127,7 +125,7 @@ def icc(
     weighted = float(sizes @ squares / rows)
     value = (weighted - overall) / (1 - overall)
     between, total, within = _draw(u_VD, codes, sizes, draws, seeded(seed, "icc"))
-    drawn = between.mean() / total.mean()
+    drawn = float(between.mean() / total.mean())
     error = float(np.std(between - drawn * total, ddof=1) / np.sqrt(draws) / total.mean())
     shuffled = _shuffled(u_VD, codes, sizes, overall, permutations, seeded(seed, "icc-null"))
     clusters = tuple(
@@ -137,7 +135,7 @@ def icc(
     low, high = np.quantile(between / total, [0.025, 0.975])
     return ICCTable(
         rows, width, overall, value, (weighted - overall) / width, (1 - weighted) / width,
-        float(drawn), error, float(drawn - 1.96 * error), float(drawn + 1.96 * error), (float(low), float(high)),
+        drawn, error, drawn - 1.96 * error, drawn + 1.96 * error, (float(low), float(high)),
         float((1 + (shuffled >= value).sum()) / (1 + permutations)), clusters, shuffled,
     )  # fmt: skip
 

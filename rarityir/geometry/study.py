@@ -199,37 +199,47 @@ def report(
         given: families as (M, D) arrays of vectors in the stored space.
         n, k, n_null: directions of a family, neighbours of a direction, random sets for each.
     """
-    x_VD = matrix(rows_VD)
-    for what, value in (("texts", texts), ("counts", counts), *(labels or {}).items()):
-        if value is not None and len(value) != len(x_VD):
-            raise RarityError(f"{what}: {len(value)} values for {len(x_VD)} rows; give one for each row")
-    if not families or not variants:
-        raise RarityError("a study needs at least one family of directions and one variant of the rows")
-    for family in families:
-        check_family(family, given or {})
-    for one in variants:
-        check_variant(one)
+    x_VD, given = matrix(rows_VD), given or {}
+    _check(len(x_VD), families, variants, given, {"texts": texts, "counts": counts, **(labels or {})})
     allowed = np.ones(len(x_VD), bool) if texts is None else np.array([text is not None for text in texts])
     same = None if texts is None else groups(texts)
-    asked = _Asked(x_VD, allowed, counts, basis, given or {}, channel, same, labels or {}, n, k, n_null, seed)
+    asked = _Asked(x_VD, allowed, counts, basis, given, channel, same, labels or {}, n, k, n_null, seed)
     cells, correlations = [], {}
     with progress.bar("directions", len(variants) * len(families)) as advance:
         for one in variants:
             rows = variant(x_VD, one, allowed=allowed, counts=counts, basis=basis, seed=seed)
             if one not in NULLS:
-                correlations[one] = {
-                    label: icc(rows.rows, codes, allowed=allowed, seed=seed)
-                    for label, codes in asked.labels.items()
-                    if len(set(codes[allowed]) - {None}) > 1
-                }
+                correlations[one] = _correlations(asked, rows)
             here = [family for family in families if (one, family) != ("filtered", "removed")]  # nothing is there
             searches = [_searched(asked, rows, family) for family in here]
-            for family, found, against in zip(here, searches, beyond(searches, seed), strict=True):
+            for family, found, against in zip(here, searches, beyond(searches, seed) if searches else [], strict=True):
                 cells.append(_cell(asked, rows, family, found, against))
                 advance(1)
     settings = {"families": list(families), "variants": list(variants), "n": n, "n_null": n_null, "seed": seed}
     tokens = int(allowed.sum())
     return Study(name, tokens, x_VD.shape[1], k, channel_name, settings, tuple(cells), correlations, texts, counts)
+
+
+def _check(
+    rows: int, families: Sequence[str], variants: Sequence[str], given: Mapping[str, Any], others: Mapping[str, Any]
+) -> None:
+    for what, value in others.items():
+        if value is not None and len(value) != rows:
+            raise RarityError(f"{what}: {len(value)} values for {rows} rows; give one for each row")
+    if not families or not variants or (set(families) == {"removed"} and set(variants) == {"filtered"}):
+        raise RarityError("a study needs a family of directions and a variant of the rows that lie in one space")
+    for family in families:
+        check_family(family, given)
+    for one in variants:
+        check_variant(one)
+
+
+def _correlations(asked: _Asked, rows: Variant) -> dict[str, ICCTable]:
+    return {
+        label: icc(rows.rows, codes, allowed=asked.allowed, seed=asked.seed)
+        for label, codes in asked.labels.items()
+        if len(set(codes[asked.allowed]) - {None}) > 1
+    }
 
 
 def _searched(asked: _Asked, rows: Variant, family: str) -> Neighbours:
