@@ -1,8 +1,8 @@
-"""`python -m evals.geometry MODEL MATRIX FOLDER`: the study of a model's rows that is kept beside this file.
+"""`python -m evals.geometry MODEL MATRIX PART FOLDER`: the studies of models' rows that are kept beside this file.
 
-Two runs a matrix: every family among raw and centred rows; isotropic and covariance directions among all other variants. Given
-directions are both signs of the rarity probe's and of a stop-word probe's, and Cranfield's documents as the demo model embeds
-them, before and after the filter.
+PART `isotropic` is 1,000 isotropic directions among every variant of the rows, `families` 500 directions of every other family
+among raw and centred rows. Given ones are both signs of the rarity probe's direction and of a stop-word probe's, and Cranfield's
+documents as the demo model embeds them, before and after the filter.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from rarityir import checkpoints, store
+from rarityir import checkpoints
 from rarityir.counts import TokenCounts
 from rarityir.filters import EmbedFilter
 from rarityir.geometry import label_systems, report
+from rarityir.geometry.variants import VARIANTS
 from rarityir.rarity import RarityProbe
 from rarityir.rarity.forms import Forms
 from rarityir.rarity.labels import Labels, groups
 from rarityir.rarity.rows import rows
 
 FILTER = "edge:2"
-FAMILIES = ("iso", "cov", "pc", "removed", "kept", "pcs", "pairs", "rows")
-OTHERS = ("zipf", "whitened", "filtered", "shuffled", "gaussian")
+FAMILIES = ("cov", "pc", "removed", "kept", "pcs", "pairs", "rows")
+SETS = 499  # random ones for each direction
 
 
 def given(model: str, x: np.ndarray, forms: Forms, counts: TokenCounts, basis: np.ndarray) -> dict[str, np.ndarray]:
@@ -41,30 +42,35 @@ def given(model: str, x: np.ndarray, forms: Forms, counts: TokenCounts, basis: n
     return found
 
 
-def main(model: str, matrix: str, folder: str, n: int) -> None:
+def main(model: str, matrix: str, part: str, folder: str) -> None:
     source = rows(model, matrix)
     x, forms = source.array(), Forms.of(model, source.shape[0])
     counts, basis = TokenCounts.english(model, len(x)), np.asarray(EmbedFilter.fit(model, FILTER).basis)
     # Of one matrix there is no other; then each token's last state stands in, which is computed from the same row.
     other = "type:5" if source.tied else {"input": "output", "output": "input"}[matrix]
-    common = {
-        "channel": rows(model, other).array(),
-        "channel_name": other,
-        "texts": forms.texts,
-        "counts": counts.counts,
-        "labels": label_systems(forms),
-        "basis": basis,
-        "n": n,
-        "seed": 0,
-    }
-    vectors = given(model, x, forms, counts, basis)
-    name = f"{checkpoints.called(model)} {matrix}, filter {FILTER}"
-    for part, families, variants in (("all", (*FAMILIES, *vectors), ("raw", "centred")), ("variants", ("iso", "cov"), OTHERS)):
-        study = report(x, families=families, variants=variants, given=vectors, name=name, **common)
-        study.save(Path(folder) / part)
-        (Path(folder) / part / "geometry.html").unlink()
-    store.write_text(Path(folder) / "README.md", f"Written by `python -m evals.geometry {model} {matrix} FOLDER {n}`.\n")
+    vectors = given(model, x, forms, counts, basis) if part == "families" else {}
+    families, variants, n = (
+        (("iso",), VARIANTS, 1000) if part == "isotropic" else ((*FAMILIES, *vectors), ("raw", "centred"), 500)
+    )
+    study = report(
+        x,
+        families=families,
+        variants=tuple(variants),
+        channel=rows(model, other).array(),
+        channel_name=other,
+        texts=forms.texts,
+        counts=counts.counts,
+        labels=label_systems(forms),
+        basis=basis,
+        given=vectors,
+        n=n,
+        n_null=SETS,
+        seed=0,
+        name=f"{checkpoints.called(model)} {matrix}, filter {FILTER}",
+    )
+    study.save(folder)
+    (Path(folder) / "geometry.html").unlink()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 1000)
+    main(*sys.argv[1:])

@@ -1,8 +1,8 @@
 """The tokens nearest to each direction: exact, for all directions together, a block of rows at a time.
 
-A product of two matrices may round one row's cosine differently in another block. So the product only says which rows can be
-among the nearest; what decides is each pair's own product, summed in one order. Equal rows have equal cosines then, and the
-smaller id comes first whatever the blocks.
+A product of two matrices may round one row's cosine differently in another block. So the product, in float32, only says which
+rows can be among the nearest, within twice its rounding; what decides is each pair's own product in float64, summed in one
+order. Equal rows have equal cosines then, and the smaller id comes first whatever the blocks.
 CSLS (Conneau et al., "Word translation without parallel data", ICLR 2018, §2.3) takes from a token's cosine how near
 directions are to it on the average: hubs, near to everything, lose their place.
 """
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from rarityir.geometry.rows import ENTRIES, Mask, Vectors, matrix, moments, unit_blocks
 from rarityir.types import Ints, RarityError
 
-MARGIN = 1e-9  # far above the rounding of a product in float64, far below what tells two tokens apart
 Method = Literal["cosine", "csls"]
 
 
@@ -80,7 +79,7 @@ def neighbours(
     block = block or max(1, min(ENTRIES // x_VD.shape[1], ENTRIES // len(v_nD)))
     if method == "csls":
         for ids, u_BD in unit_blocks(x_VD, allowed, mean, block):
-            offset_V[ids] = _nearness(u_BD, v_nD, k) / 2
+            offset_V[ids] = np.round(_nearness(u_BD, v_nD, k) / 2, 12)  # the same for equal rows of two blocks
     best = _Best(len(v_nD), k)
     for ids, u_BD in unit_blocks(x_VD, allowed, mean, block):
         best.meet(ids, u_BD, v_nD, offset_V)
@@ -114,14 +113,15 @@ class _Best:
         """Lets a block's rows compete for their places."""
         if not len(ids):
             return
-        keys_nB = v_nD @ u_BD.T - offset_V[ids]
+        keys_nB = v_nD.astype(np.float32) @ u_BD.T.astype(np.float32) - offset_V[ids].astype(np.float32)
+        margin = 4 * (len(u_BD.T) + 2) * np.finfo(np.float32).eps / 2  # two keys, each within D + 2 roundings of unit vectors
         floor = np.full(self.n, -np.inf)
         if len(self.who) == self.n * self.k:
             floor = self.keys.reshape(self.n, self.k)[:, -1]
         if len(ids) > self.k:
             last = len(ids) - self.k
             floor = np.maximum(floor, np.partition(keys_nB, last, axis=1)[:, last])
-        who, where = np.nonzero(keys_nB >= (floor - MARGIN)[:, None])
+        who, where = np.nonzero(keys_nB >= (floor - margin)[:, None].astype(np.float32))
         step = max(1, ENTRIES // u_BD.shape[1])
         for start in range(0, len(who), step):
             part = slice(start, start + step)

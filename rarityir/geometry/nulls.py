@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rarityir.geometry.rows import Mask, Vectors
 from rarityir.types import Ints, RarityError
 
-BAND = 128  # tokens of a band; more where the sets are large
+BAND, LEAST = 128, 16  # tokens of a band, but for fewer than so many bands; at least four times the set
 LEVEL = 0.05
 _TRIES = 64
 _Z = 1.959963984540054  # the normal quantile of a two-sided interval of 95%
@@ -49,7 +49,7 @@ class Bands:
         ids = np.arange(tokens) if allowed is None else np.flatnonzero(allowed)
         if len(ids) < 4 * k:
             raise RarityError(f"{len(ids)} tokens are too few to draw random sets of {k} from; ask for fewer neighbours")
-        many = 1 if counts is None else max(1, len(ids) // max(size, 8 * k))
+        many = 1 if counts is None else max(1, len(ids) // max(4 * k, min(size, len(ids) // LEAST)))
         if counts is not None:
             ids = ids[np.lexsort((-ids, np.asarray(counts)[ids]))]
         starts = np.linspace(0, len(ids), many + 1).astype(np.int64)

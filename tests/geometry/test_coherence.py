@@ -154,7 +154,9 @@ def test_random_sets_are_of_the_bands_of_different_tokens_and_all_as_likely(rng:
     counts = rng.integers(0, 50, 1000)
     allowed = rng.random(1000) < 0.9
     bands = Bands.of(1000, 10, counts, allowed)
-    assert len(bands.starts) - 1 == allowed.sum() // 128
+    assert len(bands.starts) - 1 == allowed.sum() // (allowed.sum() // 16)
+    assert len(Bands.of(9000, 10, np.arange(9000)).starts) - 1 == 70
+    assert len(Bands.of(250, 10, np.arange(250)).starts) - 1 == 6
     own = rng.choice(np.flatnonzero(allowed), 10, replace=False)
     sets = bands.draw(own, 4000, rng)
     assert allowed[sets].all()
