@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rarityir.rarity import increment
 from rarityir.rarity.folds import TEST
 from rarityir.rarity.grams import FoldGrams, Moments, Source, Vectors, reading
-from rarityir.rarity.ridge import Rotation, best, generalised, generalised_components, judge, rotate
+from rarityir.rarity.ridge import Rotation, best, generalised, generalised_components, judge, rotate, standard
 from rarityir.types import Ints
 
 GRID = 10.0 ** np.linspace(-6, 5, 34)  # penalties in units of the mean λ
@@ -128,6 +128,30 @@ def _within(moments: Moments, design: Design, grams: FoldGrams, basis_DK: Vector
     at = alphas[best(generalised(rotation, alphas))]
     found = Linear.of(rotation, rotation.ridge(at), grams.y_mean[:t], at)
     return Linear(basis_DK @ found.slopes, found.offsets, at, found.train)
+
+
+def solved(train: Moments, grams: FoldGrams, alphas_T: Vectors, *, standardise: bool, relative: bool = False) -> Linear:
+    """Returns ridge for penalties that are chosen already, without components: a Cholesky factor for each penalty.
+
+    `relative` penalties are in units of the mean λ. `train.gram` is written over.
+    """
+    from scipy.linalg import cho_factor, cho_solve
+
+    mean, y_mean = train.sums / train.mass, train.y_sums / train.mass
+    inverse = standard(train, grams.x_mean, standardise=standardise)
+    cross = (train.cross - np.outer(train.sums, y_mean)) * inverse[:, None]
+    scale = float(np.diagonal(train.gram).mean())
+    least = 1e-9 * scale  # below it a matrix without full rank has no factor
+    alphas_T = alphas_T * scale if relative else alphas_T
+    slopes = np.empty_like(cross)
+    diagonal = np.arange(len(mean))
+    for alpha in (each := np.unique(alphas_T)):
+        penalised = train.gram if alpha == each[-1] else train.gram.copy(order="F")
+        penalised[diagonal, diagonal] += max(alpha, least)
+        factor = cho_factor(penalised, lower=True, overwrite_a=True, check_finite=False)
+        slopes[:, alphas_T == alpha] = cho_solve(factor, cross[:, alphas_T == alpha], check_finite=False)
+    slopes *= inverse[:, None]
+    return Linear(slopes, grams.y_mean[: len(y_mean)] + y_mean - mean @ slopes, alphas_T, np.full(len(y_mean), np.nan))
 
 
 def _errors(rotation: Rotation, held: Moments, design: Design, alphas: Vectors) -> dict[str, Vectors]:

@@ -130,6 +130,11 @@ class Moments(NamedTuple):
             outer=self.outer[:columns, :columns],
         )
 
+    def narrow(self, width: int) -> Moments:
+        """The sums of the rows' first columns, in arrays of their own."""
+        gram = self.gram[:width, :width].copy(order="F")
+        return self._replace(sums=self.sums[:width].copy(), gram=gram, cross=self.cross[:width].copy())
+
     def within(self, basis_DK: Vectors) -> Moments:
         """The sums of the rows' coordinates x @ basis."""
         from scipy.linalg import blas

@@ -8,15 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir.rarity import crossfit, scores
-from rarityir.rarity.crossfit import Design, Fold, Linear, Permutations
+from rarityir.rarity import crossfit, leakage, repair, scores
+from rarityir.rarity.binary import Ranking, ranking
+from rarityir.rarity.crossfit import Design, Fold, Permutations
 from rarityir.rarity.folds import TEST
 from rarityir.rarity.grams import FoldGrams, Moments, Source, Vectors
-from rarityir.rarity.result import Bands, Chance, Curve, Fit, Penalties, ProbeResult, Target
+from rarityir.rarity.leakage import Leakage
+from rarityir.rarity.repair import Repaired
+from rarityir.rarity.result import Bands, Chance, Curve, Fit, Head, Penalties, ProbeResult, Target
 from rarityir.rarity.scores import NOTHING, Pair
 from rarityir.types import Ints
 
 _LEAST_TEST = 10  # test rows to say anything of
+_GAINS = (
+    ("increment", "both", "surface"),
+    ("leakage", "random", "ridge"),
+    ("lift", "repaired", "ridge"),
+)  # R² of one fit above another's
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,8 @@ class Settings:
     seed: int
     replicates: int
     precision: str
+    leakage: bool
+    repair: str
     block: int
 
 
@@ -48,8 +58,41 @@ class Material:
         return [np.ones(len(self.y)), *([] if self.counts is None else [self.counts])]
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """All fits, what they predict, and R² of it; `used` rows are in folds, `tests` are of the others."""
+
+    fits: Sequence[Fold]
+    final: Fold
+    predicted: dict[str, Vectors]
+    permuted: Vectors
+    used: NDArray[np.bool_]
+    pairs: dict[str, list[Pair]]
+    tests: dict[str, list[Pair]] | None
+    totals: Vectors  # (weightings, T)
+    mended: Repaired | None
+
+
 def judged(given: Material, sums: Sequence[FoldGrams], permutations: Permutations | None, settings: Settings) -> ProbeResult:
     """Fits every fold and the whole, predicts what each has not seen, and scores it."""
+    seen = _see(given, sums, permutations, settings)
+    return ProbeResult(
+        rows=len(given.y),
+        width=given.rows.shape[1],
+        groups=int(given.groups.max()) + 1,
+        test_rows=int((~seen.used).sum()),
+        seed=settings.seed,
+        precision=settings.precision,
+        standardised=given.design.standardise,
+        spectrum=_spectrum(seen.fits, sums[0].folds, given.rows.shape[1]),
+        targets=tuple(_target(given, seen, settings, sums[0].x_mean, t) for t in range(len(given.names))),
+        folds=given.folds,
+        predicted=seen.predicted["ridge"],
+        repaired=seen.mended,
+    )
+
+
+def _see(given: Material, sums: Sequence[FoldGrams], permutations: Permutations | None, settings: Settings) -> _Seen:
     count, design = len(sums[0].folds), given.design
     fits = [crossfit.fitted(sums[0].without(k), sums[0], design, [weighing.folds[k] for weighing in sums]) for k in range(count)]
     final = crossfit.fitted(sums[0].without().first(design.targets + design.surface), sums[0], design)
@@ -64,46 +107,46 @@ def judged(given: Material, sums: Sequence[FoldGrams], permutations: Permutation
         settings.block,
     )
     used = given.folds != TEST
-    intervals = _pairs(given, predicted, used, settings)
-    tested = given.folds == TEST
-    tests = _pairs(given, {"ridge": predicted["ridge"]}, tested, settings) if tested.sum() >= _LEAST_TEST else None
+    if settings.leakage and len(np.unique(given.groups[used])) < used.sum():
+        predicted["random"] = _random(given, sums[0], final, settings)
+    mended = _mended(given, sums[0], settings) if settings.repair != "none" and given.counts is not None else None
+    if mended is not None:
+        predicted["repaired"] = mended.predicted
+    pairs = _pairs(given, predicted, used, settings)
+    of_all = {name: found for name, found in predicted.items() if name in ("ridge", "repaired")}
+    tests = _pairs(given, of_all, ~used, settings) if (~used).sum() >= _LEAST_TEST else None
     totals = np.stack([_total(given.y[used], w[used]) for w in given.weights])
-    targets = tuple(
-        Target(
-            name=name,
-            fits={fit: _fit(given, fits, predicted, intervals, fit, t) for fit in predicted},
-            type=scores.describe(given.y[used, t], predicted["ridge"][used, t]),
-            occurrence=_weighted(given, predicted["ridge"], used, t),
-            test=None if tests is None else tests["ridge"][t],
-            curve=_curve(fits, totals[:, t], t, given.rows.shape[1]),
-            alphas=_penalties(fits, totals[:, t], t),
-            bands=_bands(fits, totals[:, t], t, design, given.rows.shape[1]),
-            table=_table(given, predicted["ridge"], used, t),
-            chance=None if permutations is None else _chance(intervals["ridge"][t], errors, totals[:, t], t, given.y.shape[1]),
-            increment=intervals["increment"][t] if "increment" in intervals else None,
-            direction=final.fits["ridge"].slopes[:, t],
-            intercept=_intercept(final.fits["ridge"], sums[0].x_mean, t),
-        )
-        for t, name in enumerate(given.names)
-    )
-    return ProbeResult(
-        rows=len(given.y),
-        width=given.rows.shape[1],
-        groups=int(given.groups.max()) + 1,
-        test_rows=int(tested.sum()),
-        seed=settings.seed,
-        precision=settings.precision,
-        standardised=design.standardise,
-        spectrum=_spectrum(fits, sums[0].folds, given.rows.shape[1]),
-        targets=targets,
-        folds=given.folds,
-        predicted=predicted["ridge"],
+    return _Seen(fits, final, predicted, errors, used, pairs, tests, totals, mended)
+
+
+def _target(given: Material, seen: _Seen, settings: Settings, x_mean: Vectors, t: int) -> Target:
+    fits, used, pairs, totals, width = seen.fits, seen.used, seen.pairs, seen.totals[:, t], given.rows.shape[1]
+    ridge = seen.predicted["ridge"]
+    final = seen.final.fits["ridge"]
+    return Target(
+        name=given.names[t],
+        fits={name: _fit(given, fits, seen.predicted, pairs, name, t) for name in seen.final.fits},
+        type=scores.describe(given.y[used, t], ridge[used, t]),
+        occurrence=_weighted(given, ridge, used, t),
+        test=None if seen.tests is None else seen.tests["ridge"][t],
+        curve=_curve(fits, totals, t, width),
+        alphas=_penalties(fits, totals, t),
+        bands=_bands(fits, totals, t, given.design, width),
+        table=_table(given, ridge, used, t),
+        chance=_chance(pairs["ridge"][t], seen.permuted, totals, t, given.y.shape[1]) if seen.permuted.size else None,
+        leakage=Leakage(pairs["random"][t], pairs["leakage"][t]) if "random" in pairs else None,
+        ranking=_ranking(given, ridge, used, settings, t),
+        head=None if seen.mended is None else _head(given, seen, seen.mended, t),
+        increment=pairs["increment"][t] if "increment" in pairs else None,
+        direction=final.slopes[:, t],
+        intercept=float(final.offsets[t] - x_mean @ final.slopes[:, t]),
     )
 
 
 def _pairs(given: Material, predicted: dict[str, Vectors], used: NDArray[np.bool_], settings: Settings) -> dict[str, list[Pair]]:
     """R² of every fit and target with intervals, all from the same resamples of groups."""
     names, targets = list(predicted), given.y.shape[1]
+    gains = [gain for gain in _GAINS if gain[1] in names]
     y = given.y[used] - given.y[used].mean(axis=0)
     errors = [(given.y[used] - predicted[name][used]) ** 2 for name in names]
     columns = []
@@ -122,12 +165,11 @@ def _pairs(given: Material, predicted: dict[str, Vectors], used: NDArray[np.bool
                 spread = np.tile(square - mean**2 / mass, len(names))
                 values = 1 - part[..., 1 + 2 * targets :] / np.where(spread > 0, spread, np.nan)
             found.append(values)
-            if "both" in names:
-                found.append(_of(values, names, "both", targets) - _of(values, names, "surface", targets))
+            found += [_of(values, names, a, targets) - _of(values, names, b, targets) for _, a, b in gains]
         return np.concatenate(found, axis=-1)
 
     found = scores.intervals(sums, statistics, replicates=settings.replicates, seed=settings.seed)
-    told = [*names, "increment"] if "both" in names else names
+    told = [*names, *(name for name, *_ in gains)]
     half = targets * len(told)
     return {
         name: [
@@ -169,6 +211,61 @@ def _weighted(given: Material, predicted: Vectors, used: NDArray[np.bool_], t: i
     if given.counts is None:
         return None
     return scores.describe(given.y[used, t], predicted[used, t], given.counts[used])
+
+
+def _ranking(given: Material, predicted: Vectors, used: NDArray[np.bool_], settings: Settings, t: int) -> Ranking | None:
+    y = given.y[used, t]
+    if len(np.unique(y)) != 2:
+        return None
+    weights = [w[used] for w in given.weights]
+    return ranking(
+        y == y.max(), predicted[used, t], weights, given.groups[used], replicates=settings.replicates, seed=settings.seed
+    )
+
+
+def _random(given: Material, sums: FoldGrams, final: Fold, settings: Settings) -> Vectors:
+    return leakage.predicted(
+        given.rows,
+        given.y,
+        given.folds,
+        sums,
+        final.fits["ridge"],
+        standardise=given.design.standardise,
+        seed=settings.seed,
+        block=settings.block,
+    )
+
+
+def _mended(given: Material, sums: FoldGrams, settings: Settings) -> Repaired:
+    assert given.counts is not None
+    return repair.repaired(
+        given.rows,
+        given.y,
+        given.counts,
+        given.folds,
+        sums,
+        purpose=settings.repair,
+        alphas=given.design.alphas,
+        standardise=given.design.standardise,
+        block=settings.block,
+    )
+
+
+def _head(given: Material, seen: _Seen, mended: Repaired, t: int) -> Head:
+    used = seen.used
+    assert given.counts is not None
+    y, predicted, counts = given.y[used, t], mended.predicted[used, t], given.counts[used]
+    return Head(
+        r2=seen.pairs["repaired"][t],
+        lift=seen.pairs["lift"][t],
+        test=None if seen.tests is None else seen.tests["repaired"][t],
+        type=scores.describe(y, predicted),
+        occurrence=scores.describe(y, predicted, counts),
+        chosen=tuple(names[t] for names in mended.chosen[:-1]),
+        final=mended.chosen[-1][t],
+        remedies={name: (float(1 - errors[0, t]), float(1 - errors[1, t])) for name, errors in mended.errors.items()},
+        table=_table(given, mended.predicted, used, t),
+    )
 
 
 def _table(given: Material, predicted: Vectors, used: NDArray[np.bool_], t: int) -> tuple[scores.Band, ...]:
@@ -213,10 +310,6 @@ def _chance(observed: Pair, errors: Vectors, totals: Vectors, t: int, targets: i
     p = [float((1 + (row >= value.value).sum()) / (1 + count)) for row, value in zip(r2, observed, strict=False)]
     nothing = np.full(0, np.nan)
     return Chance(count, p[0], p[1] if len(p) == 2 else float("nan"), r2[0], r2[1] if len(r2) == 2 else nothing)
-
-
-def _intercept(final: Linear, x_mean: Vectors, t: int) -> float:
-    return float(final.offsets[t] - x_mean @ final.slopes[:, t])
 
 
 def _spectrum(fits: Sequence[Fold], held: Sequence[Moments], width: int) -> Vectors:

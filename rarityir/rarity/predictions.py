@@ -20,6 +20,7 @@ def predict(
     gain: bool = False,
     folds: int = 5,
     seed: int = 0,
+    repair: str = "none",
     device: str = "auto",
 ) -> NDArray[np.float64]:
     """Returns a target's prediction (V,) for every row of a model's matrix.
@@ -35,12 +36,14 @@ def predict(
         gain: of `output`, whether the final norm's gain is folded in.
         folds: into how many the seen tokens are dealt.
         seed: of the folds.
+        repair: `balanced` or `occurrence` for a probe whose head is repaired for both kinds of R², or for running text.
         device: where the model computes states.
     """
     x = rows(model, matrix, gain=gain, device=device)
     sample = Sample.of(model, stats, x)
-    probe = RarityProbe(target, folds, seed, test=0.0, bands=1, replicates=2)
+    probe = RarityProbe(target, folds, seed, test=0.0, bands=1, replicates=2, leakage=False, repair=repair)
     probe.fit(sample.x, sample.target(target), groups=sample.groups, counts=sample.counts)
-    found = np.asarray(probe.predict(x), np.float64)
-    found[sample.types] = probe.result.predicted[:, 0]
+    mended = probe.result.repaired
+    found = np.asarray(probe.predict(x, repaired=mended is not None), np.float64)
+    found[sample.types] = (probe.result.predicted if mended is None else mended.predicted)[:, 0]
     return found

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rarityir.rarity import crossfit, folds, grams, judging
 from rarityir.rarity.grams import FoldGrams, Source, Vectors, Weighing
+from rarityir.rarity.repair import PURPOSES
 from rarityir.rarity.result import Bands, Curve, ProbeResult
 from rarityir.rarity.scores import REPLICATES, Interval
 from rarityir.types import Ints, RarityError
@@ -39,6 +40,9 @@ class RarityProbe:
         standardise: whether columns are brought to one standard deviation in each training fold.
         precision: `exact` (float64), or `fast`: products in float32.
         replicates: of the bootstrap that intervals come from.
+        leakage: whether the ridge is judged in folds dealt row by row too, where groups have more than one row.
+        repair: `none`, or what the head is repaired for: `balanced` (types and running text) or `occurrence` (running text
+            alone); needs counts. See `rarityir.rarity.repair`.
         block: how many rows are read at a time (0: about 64 MB).
         allow_leaky: rows in context without groups are refused, since occurrences of one type in several folds are learnt
             by heart; this takes them.
@@ -58,6 +62,8 @@ class RarityProbe:
         standardise: bool = True,
         precision: str = "exact",
         replicates: int = REPLICATES,
+        leakage: bool = True,
+        repair: str = "none",
         block: int = 0,
         allow_leaky: bool = False,
     ) -> None:
@@ -67,10 +73,13 @@ class RarityProbe:
         self.bands_asked, self.permutations = bands, permutations
         self.subspaces = {} if subspaces is None else dict(subspaces)
         self.standardise, self.precision, self.replicates = standardise, precision, replicates
-        self.block, self.allow_leaky = block, allow_leaky
+        self.leakage, self.block, self.allow_leaky = leakage, block, allow_leaky
+        self.repair = repair
         self._result: ProbeResult | None = None
         if folds < 2:
             raise RarityError(f"{folds} folds leave nothing to fit on; take at least 2")
+        if repair not in ("none", *PURPOSES):
+            raise RarityError(f"repair {repair!r} is none of none, {', '.join(PURPOSES)}")
         if not 0 <= test < 0.9:
             raise RarityError(f"a share of {test} of test rows; take one from 0 to below 0.9")
         if self.alphas is not None and (not len(self.alphas) or not (self.alphas >= 0).all()):
@@ -98,8 +107,12 @@ class RarityProbe:
         rows = grams.source(X)
         y_VT, names = self._targets(y, rows.shape[0])
         counts_V = None if counts is None else _counts(counts, rows.shape[0])
+        if counts_V is None and self.repair != "none":
+            raise RarityError("the head is the most frequent rows: repair needs counts; pass them to fit")
         groups_V = self._groups(X, groups, rows.shape[0])
         folds_V = folds.grouped(groups_V, self.folds, self.seed, self.test)
+        if counts_V is not None and not counts_V[folds_V != folds.TEST].any():
+            raise RarityError("no row outside the test rows occurs at all; fit without counts, or with test=0")
         surface_VF = None if surface is None else _surface(surface, rows.shape[0])
         design = self._design(rows.shape[1], y_VT.shape[1], 0 if surface_VF is None else surface_VF.shape[1])
         orders = folds.orders(groups_V, folds_V, self.permutations, self.seed)
@@ -111,7 +124,7 @@ class RarityProbe:
         given = judging.Material(
             rows, y_VT, names, counts_V, surface_VF, np.unique(groups_V, return_inverse=True)[1], folds_V, design
         )
-        settings = judging.Settings(self.seed, self.replicates, self.precision, self.block)
+        settings = judging.Settings(self.seed, self.replicates, self.precision, self.leakage, self.repair, self.block)
         self._result = judging.judged(given, sums, permutations, settings)
         return self
 
@@ -217,11 +230,19 @@ class RarityProbe:
         """The final ridge's coefficients (D,) of the first target on raw rows."""
         return self.result.targets[0].direction
 
-    def predict(self, X: Any) -> Vectors:
-        """Returns the final ridge's predictions (V,) of rows, or (V, T) where several targets were fitted."""
+    def predict(self, X: Any, *, repaired: bool = False) -> Vectors:
+        """Returns the final ridge's predictions (V,) of rows, or (V, T) where several targets were fitted.
+
+        `repaired` predictions are by the remedy that was chosen for the head.
+        """
         rows = grams.source(X)
         if rows.shape[1] != self.result.width:
             raise RarityError(f"rows of {rows.shape[1]} columns; the probe was fitted on {self.result.width}")
+        if repaired:
+            if self.result.repaired is None:
+                raise RarityError("this probe was fitted without repair; ask for it: RarityProbe(repair='balanced')")
+            mended = self.result.repaired.predict(rows, self.block)
+            return mended[:, 0] if mended.shape[1] == 1 else mended
         slopes = np.stack([target.direction for target in self.result.targets], axis=1)
         offsets = np.array([target.intercept for target in self.result.targets])
         found = np.concatenate([part.astype(np.float64) @ slopes + offsets for _, part in grams.reading(rows, self.block)])

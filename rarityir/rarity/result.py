@@ -10,10 +10,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.rarity.binary import Ranking
+from rarityir.rarity.leakage import Leakage
+from rarityir.rarity.repair import Repaired
 from rarityir.rarity.scores import Band, Pair, Scores
 from rarityir.types import Ints, Json
 
 Vectors = NDArray[np.float64]
+
+
+_BY_ROW = ("folds", "predicted", "repaired", "targets")
 
 
 class Curve(NamedTuple):
@@ -63,11 +69,30 @@ class Chance:
     occurrence: Vectors
 
 
+@dataclass(frozen=True)
+class Head:
+    """The probe with its head repaired: R² out of fold, how much it is above the plain ridge's, and what each fold chose.
+
+    `remedies` are R² over types and over occurrences of each remedy by itself, at its best penalty.
+    """
+
+    r2: Pair
+    lift: Pair
+    test: Pair | None
+    type: Scores
+    occurrence: Scores
+    chosen: tuple[str, ...]
+    final: str
+    remedies: dict[str, tuple[float, float]]
+    table: tuple[Band, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Target:
     """What was found of one target. `fits` has `ridge` (the probe itself), `ols`, `pcr`, each subspace by its name; with surface
     features, `surface` (them alone) and `both` (them and the rows). `increment` is R² of `both` − R² of `surface`.
 
+    `leakage` is there where groups have more than one row, `ranking` where a target has two values, `head` where it is repaired.
     `test` is of the test rows, which the final ridge has not seen; None where there are fewer than ten. `direction` and
     `intercept` are of that ridge on raw rows: a prediction is `x @ direction + intercept`.
     """
@@ -83,6 +108,9 @@ class Target:
     table: tuple[Band, ...]
     chance: Chance | None
     increment: Pair | None
+    leakage: Leakage | None
+    ranking: Ranking | None
+    head: Head | None
     direction: Vectors
     intercept: float
 
@@ -94,7 +122,10 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class ProbeResult:
-    """All of it. `predicted` (V, T) are predictions by ridges that have not seen a row's group; `folds` (V,) is −1 for test rows."""
+    """All of it. `folds` (V,) are the rows' folds, −1 for test rows.
+
+    `predicted` (V, T) are predictions by ridges that have not seen a row's group; `repaired` are those with the head repaired.
+    """
 
     rows: int
     width: int
@@ -107,12 +138,11 @@ class ProbeResult:
     targets: tuple[Target, ...]
     folds: Ints
     predicted: Vectors
+    repaired: Repaired | None
 
     def json(self) -> dict[str, Json]:
         """Returns all but what has a value for each row, as JSON values: ten digits, null for NaN."""
-        found = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("folds", "predicted", "targets")
-        }
+        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _BY_ROW}
         found["folds"] = int(self.folds.max()) + 1
         found["targets"] = {target.name: plain(target) | {"worst": target.worst} for target in self.targets}
         return {name: plain(value) for name, value in found.items()}

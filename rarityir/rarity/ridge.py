@@ -69,15 +69,9 @@ def rotate(train: Moments, x_mean_D: Vectors, *, standardise: bool = True) -> Ro
 
     mean = train.sums / train.mass
     y_mean = train.y_sums / train.mass
-    gram = train.gram
     cross = train.cross - np.outer(train.sums, y_mean)
-    _less(gram, train.sums, mean)
-    inverse = _inverse_scales(np.diagonal(gram) / train.mass, mean + x_mean_D, train.mass)
-    if not standardise:
-        inverse = (inverse > 0).astype(np.float64)
-    gram *= inverse[:, None]
-    gram *= inverse
-    squares, turn = eigh(gram, lower=True, overwrite_a=True, check_finite=False, driver="evd")
+    inverse = standard(train, x_mean_D, standardise=standardise)
+    squares, turn = eigh(train.gram, lower=True, overwrite_a=True, check_finite=False, driver="evd")
     first = int(np.searchsorted(squares, max(len(squares) * np.finfo(np.float64).eps * squares[-1], 0.0), side="right"))
     if first == len(squares):
         raise RarityError("all rows of a training fold are the same; there is nothing to regress on")
@@ -86,6 +80,18 @@ def rotate(train: Moments, x_mean_D: Vectors, *, standardise: bool = True) -> Ro
     turn = turn[:, : len(squares) - first]
     total = np.maximum(train.y_squares - train.y_sums * y_mean, 0.0)
     return Rotation(train.mass, turn, squares[first:][::-1].copy(), turn.T @ cross, total, mean, y_mean)
+
+
+def standard(train: Moments, x_mean_D: Vectors, *, standardise: bool) -> Vectors:
+    """Centres and standardises a Gram matrix in place; returns 1/sd (D,), 0 for constant columns, else 1 where not wanted."""
+    mean = train.sums / train.mass
+    _less(train.gram, train.sums, mean)
+    inverse = _inverse_scales(np.diagonal(train.gram) / train.mass, mean + x_mean_D, train.mass)
+    if not standardise:
+        inverse = (inverse > 0).astype(np.float64)
+    np.multiply(train.gram, inverse[:, None], out=train.gram)
+    np.multiply(train.gram, inverse, out=train.gram)
+    return inverse
 
 
 def _reverse(turn_DD: Vectors) -> None:
@@ -119,20 +125,21 @@ def generalised(rotation: Rotation, alphas_A: Vectors) -> Vectors:
     weighed = rotation.cross**2 / squares
     for i, alpha in enumerate(alphas_A):
         residual = least + ((alpha / (squares + alpha)) ** 2 * weighed).sum(axis=0)
-        found[i] = residual / rotation.rows * _inflation((squares / (squares + alpha)).sum() + 1, rotation.rows)
+        found[i] = _inflated(residual / rotation.rows, (squares / (squares + alpha)).sum() + 1, rotation.rows)
     return found
 
 
 def generalised_components(rotation: Rotation) -> Vectors:
     """Returns generalised cross-validation's error (R, C) of regression on the first k components, k = 1 … R."""
     residual = np.maximum(rotation.total - np.cumsum(rotation.cross**2 / rotation.squares[:, None], axis=0), 0.0)
-    inflation = np.array([_inflation(k + 1, rotation.rows) for k in range(1, rotation.rank + 1)])
-    return np.asarray(residual / rotation.rows * inflation[:, None])
+    found = [_inflated(left / rotation.rows, k + 2, rotation.rows) for k, left in enumerate(residual)]
+    return np.stack(found)
 
 
-def _inflation(freedom: float, rows: float) -> float:
+def _inflated(error_C: Vectors, freedom: float, rows: float) -> Vectors:
+    """Errors of so many degrees of freedom; infinite where none is left, and no error says anything."""
     left = 1 - freedom / rows
-    return 1 / left**2 if left > 1e-9 else np.inf
+    return np.asarray(error_C / left**2 if left > 1e-9 else np.full_like(error_C, np.inf))
 
 
 def best(errors_AC: Vectors) -> NDArray[np.int64]:

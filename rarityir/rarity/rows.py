@@ -276,9 +276,8 @@ def _means(found: Matrix, vocabulary: int) -> Matrix:
             start += len(block)
         yield (sums / counts[kept][:, None]).astype(np.float32)
 
-    name = found.name.replace("context", "context-mean", 1)
     shape = (len(kept), found.shape[1])
-    return replace(found, name=name, shape=shape, read=_Once(compute, shape[1]), types=kept, contextual=False)
+    return replace(found, shape=shape, read=_Once(compute, shape[1]), types=kept, contextual=False)
 
 
 def _sampled(texts: Iterable[str], count: int, seed: int) -> list[str]:

@@ -21,6 +21,7 @@ Vectors = NDArray[np.float64]
 LABELS = ("stop_word", "punctuation", "digit", "fragment")
 CONTROLS = ("noise", "coin")  # that nothing can tell: a uniform draw and a fair coin for each token
 POOLS = ("seen", "all")
+RARE = 20  # rows that must differ from the others in a surface feature
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,22 +97,23 @@ class Sample:
         return np.stack([self.target(name, seed) for name in names], axis=1)
 
     def surface(self) -> tuple[Vectors, tuple[str, ...]]:
-        """Returns what is known of each row's token without its row (N, F), and the F names."""
+        """Returns what is known of each row's token without its row (N, F), and the F names.
+
+        A script or a case that hardly a row has is left out: no fold learns anything of it.
+        """
         found, names = surface(self.forms.texts)
-        return found[self.types], names
+        own = found[self.types]
+        kept = [i for i, column in enumerate(own.T) if len(column) - np.unique(column, return_counts=True)[1].max() >= RARE]
+        return own[:, kept], tuple(names[i] for i in kept)
 
 
 def _sized(stats: TokenStats, size: int) -> TokenStats:
     """Statistics of as many ids as there are rows: rows beyond a vocabulary are of no token and never occur."""
     missing = size - stats.vocabulary
-    if missing == 0:
-        return stats
-    if missing < 0:
-        if stats.cf[size:].any():
-            raise RarityError(
-                f"{stats.source} has {stats.vocabulary} ids, the model {size} rows; count with the model's tokenizer"
-            )
-        cut = {name: getattr(stats, name)[:size] for name in ("df", "cf", "squares", "df2")}
-        return replace(stats, **cut)
-    padded = {name: np.pad(getattr(stats, name), (0, missing)) for name in ("df", "cf", "squares", "df2")}
-    return replace(stats, **padded)
+    if missing < 0 and stats.cf[size:].any():
+        raise RarityError(f"{stats.source} has {stats.vocabulary} ids, the model {size} rows; count with the model's tokenizer")
+
+    def fit(row_V: Ints) -> Ints:
+        return np.pad(row_V[:size], (0, max(missing, 0)))
+
+    return replace(stats, df=fit(stats.df), cf=fit(stats.cf), squares=fit(stats.squares), df2=fit(stats.df2))

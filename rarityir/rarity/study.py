@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from rarityir.filters import EmbedFilter, Source, Spectrum, Unembedding
 from rarityir.rarity import scores
 from rarityir.rarity.probe import RarityProbe
-from rarityir.rarity.ranking import Told, tell
 from rarityir.rarity.result import ProbeResult, Target, plain
 from rarityir.rarity.rows import Matrix
-from rarityir.rarity.sample import CONTROLS, LABELS, Sample
+from rarityir.rarity.sample import CONTROLS, Sample
 from rarityir.rarity.scores import Interval, Pair
 from rarityir.rarity.ties import Band, Second, Tie, between, spectroscopy, ties
 from rarityir.types import Json
@@ -40,6 +39,7 @@ class Asked:
     bands: int = 20
     draws: int = 3  # random filters beside each
     replicates: int = scores.REPLICATES
+    repair: str = "none"
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -49,13 +49,12 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What was found. `told` is AUROC and average precision of each label, by type and by occurrence."""
+    """What was found, as pairs over types and over occurrences."""
 
     model: str
     sample: Sample
     asked: Asked
     result: ProbeResult = field(repr=False)
-    told: Mapping[str, tuple[Told, Told]]
     ties: tuple[Tie, ...] = ()
     spectrum: tuple[Band, ...] = ()
     angles: Mapping[str, Json] = field(default_factory=dict)
@@ -69,8 +68,11 @@ class Study:
     def chance(self) -> float:
         """The R² over types that least squares is expected to have where there is nothing: −p / (n − p − 1).
 
-        p counts the directions that the rows have, n the rows of a training fold; NaN where there are no more rows than that.
+        p counts the directions that the rows have, n the rows of a training fold; NaN where there are no more rows than that, and
+        in context, where rows of one type share their target.
         """
+        if self.sample.x.contextual:
+            return float("nan")
         rank = int((self.result.spectrum > 0).sum())
         rows = (self.result.rows - self.result.test_rows) * (self.asked.folds - 1) / self.asked.folds
         return -rank / (rows - rank - 1) if rows > rank + 1 else float("nan")
@@ -90,6 +92,13 @@ class Study:
         """Returns a pair as it is meant: each row in context is an occurrence, so that there the two change places."""
         return Pair(pair.occurrence, pair.type) if self.sample.x.contextual else pair
 
+    def shares(self, target: Target) -> tuple[float, float]:
+        """Returns the share of a label's positives by type and by occurrence: the average precision of what tells nothing."""
+        used = self.result.folds >= 0
+        labels, counts = self.sample.target(target.name, self.asked.seed)[used] > 0.5, self.sample.counts[used]
+        shares = float(labels.mean()), float(counts[labels].sum() / counts.sum())
+        return (shares[1], shares[0]) if self.sample.x.contextual else shares
+
     def table(self, target: int = 0) -> tuple[scores.Band, ...]:
         """Returns the table of bias by frequency; in context of each type's mean prediction."""
         if not self.sample.x.contextual:
@@ -101,12 +110,26 @@ class Study:
         actual, predicted = (np.bincount(place, v) / size for v in (y, self.result.predicted[used, target]))
         return tuple(scores.frequency_bands(actual, predicted, self.sample.stats.cf[types].astype(np.float64), types))
 
+    def _ranked(self, target: Target) -> dict[str, Json]:
+        if target.ranking is None:
+            return {}
+        auroc, precision = self.straight(target.ranking.auroc), self.straight(target.ranking.precision)
+        share = dict(zip(("type", "occurrence"), self.shares(target), strict=True))
+        found = {"positives": target.ranking.positives, "auroc": auroc, "average_precision": precision, "share": share}
+        return {name: plain(value) for name, value in found.items()}
+
     def json(self) -> dict[str, Json]:
         """Returns all of it as JSON values; pairs over types and over occurrences as they are meant."""
         x, found = self.sample.x, self.result
         pairs: dict[str, Json] = {}
         for target in found.targets:
             kinds = {name: self.pair(target, name) for name in target.fits}
+            if target.increment is not None:
+                kinds["increment"] = self.straight(target.increment)
+            if target.head is not None:
+                kinds["repaired"] = self.straight(target.head.r2)
+            if target.leakage is not None:
+                kinds["folds that part forms"] = self.straight(target.leakage.random)
             kinds[f"pca:{self.components}"] = self.components_pair(target)
             pairs[target.name] = {name: plain(pair) for name, pair in kinds.items()}
         return {
@@ -119,7 +142,7 @@ class Study:
             "statistics": {"source": self.sample.stats.source, "sha256": self.sample.stats.digest},
             "noise_least_squares_expected": None if np.isnan(self.chance) else round(self.chance, 6),
             "r2": pairs,
-            "labels": {name: {"type": plain(a), "occurrence": plain(b)} for name, (a, b) in self.told.items()},
+            "labels": {t.name: self._ranked(t) for t in found.targets if t.ranking is not None},
             "bands_by_frequency": {t.name: plain(self.table(i)) for i, t in enumerate(found.targets)},
             "filters": [tie.json() for tie in self.ties],
             "spectroscopy": [band.json() for band in self.spectrum],
@@ -136,10 +159,10 @@ def study(model: str, sample: Sample, asked: Asked, *, bands: bool = False) -> S
     names, y = asked.named, sample.targets(asked.named, asked.seed)
     probe = RarityProbe(
         names, asked.folds, asked.seed, permutations=asked.permutations, bands=min(asked.bands, sample.x.shape[1]),
-        replicates=asked.replicates,
+        replicates=asked.replicates, repair=asked.repair,
     )  # fmt: skip
-    probe.fit(sample.x, y, groups=sample.groups, counts=sample.counts)
-    found = Study(model, sample, asked, probe.result, _told(sample, asked, probe.result))
+    probe.fit(sample.x, y, groups=sample.groups, counts=sample.counts, surface=sample.surface()[0])
+    found = Study(model, sample, asked, probe.result)
     if not asked.filters and not bands:
         return found
     source = Source(Unembedding.of(model))
@@ -149,7 +172,7 @@ def study(model: str, sample: Sample, asked: Asked, *, bands: bool = False) -> S
     moments = Second.of(sample.x, y[:, 0])
     judge = partial(_judged, found, y[:, 0])
     return Study(
-        model, sample, asked, probe.result, found.told,
+        model, sample, asked, probe.result,
         tuple(ties(sample.x, moments, weights, filters, spectrum, judge, draws=asked.draws, seed=asked.seed)),
         tuple(spectroscopy(sample.x, moments, weights, filters, spectrum, judge, bands=asked.bands)) if bands else (),
         _angles(probe.result, filters, spectrum, moments),
@@ -159,7 +182,7 @@ def study(model: str, sample: Sample, asked: Asked, *, bands: bool = False) -> S
 def _judged(study: Study, y_N: NDArray[Any], x: Matrix) -> Pair:
     """The R² pair of a ridge on part of the rows' space; turned directions of it would make no difference."""
     asked, sample = study.asked, study.sample
-    probe = RarityProbe(folds=asked.folds, seed=asked.seed, bands=1, standardise=False, replicates=REPLICATES)
+    probe = RarityProbe(folds=asked.folds, seed=asked.seed, bands=1, standardise=False, replicates=REPLICATES, leakage=False)
     probe.fit(x, y_N, groups=sample.groups, counts=sample.counts)
     return study.straight(Pair(probe.r2_type, probe.r2_occurrence))
 
@@ -170,18 +193,3 @@ def _angles(result: ProbeResult, filters: Sequence[EmbedFilter], spectrum: Spect
     directions = {t.name: t.direction for t in result.targets if t.name not in CONTROLS}
     removed = {chosen.name: split(chosen.basis).removed for chosen in filters}
     return between(directions, {**removed, "first singular direction": spectrum.directions[:1]}, moments.mean)
-
-
-def _told(sample: Sample, asked: Asked, result: ProbeResult) -> dict[str, tuple[Told, Told]]:
-    """How well labels and the coin are told by their out-of-fold predictions; what all or no rows are is left out."""
-    used, found = result.folds >= 0, {}
-    ways = [np.ones(int(used.sum())), sample.counts[used]]
-    for place, target in enumerate(result.targets):
-        if target.name not in (*LABELS, CONTROLS[1]):
-            continue
-        labels = sample.target(target.name, asked.seed)[used] > 0.5
-        told = [
-            tell(result.predicted[used, place], labels, weights=way, groups=sample.groups[used], seed=asked.seed) for way in ways
-        ]
-        found[target.name] = (told[1], told[0]) if sample.x.contextual else (told[0], told[1])
-    return found

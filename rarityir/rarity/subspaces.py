@@ -64,7 +64,7 @@ def principal_angles(one_MD: NDArray[Any], other_ND: NDArray[Any]) -> Vectors:
     cosines = np.linalg.svd(a @ b.T, compute_uv=False)
     sines = np.linalg.svd(b - (b @ a.T) @ a, compute_uv=False)[::-1]
     cosines, sines = np.clip(cosines, 0.0, 1.0), np.clip(sines, 0.0, 1.0)
-    return np.where(cosines**2 < 0.5, np.arccos(cosines), np.arcsin(sines))
+    return np.asarray(np.where(cosines**2 < 0.5, np.arccos(cosines), np.arcsin(sines)))
 
 
 def share(direction_D: NDArray[Any], subspace_MD: Vectors) -> Share:

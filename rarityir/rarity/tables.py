@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 
 from rarityir.rarity.listing import columns, shown
-from rarityir.rarity.ranking import Told
 from rarityir.rarity.result import Target
 from rarityir.rarity.sample import CONTROLS, LABELS
 from rarityir.rarity.scores import Interval, Pair
 from rarityir.rarity.study import Study
 from rarityir.rarity.ties import Part
 
-_FITS = {"ridge": "ridge", "ols": "least squares", "pcr": "PCA, k chosen"}
+_FITS = {
+    "ridge": "ridge", "ols": "least squares", "pcr": "PCA, k chosen", "surface": "surface alone", "both": "surface and rows",
+}  # fmt: skip
 
 
 def heading(found: Study) -> list[str]:
@@ -26,8 +27,8 @@ def heading(found: Study) -> list[str]:
     kind = "occurrences" if sample.x.contextual else "types"
     return [
         f"{found.model} {sample.x.name} ({result.width} wide{tied}); {sample.stats.source}",
-        f"{result.rows:,} {kind} in {result.groups:,} groups of word forms, {found.asked.folds} folds, "
-        f"{result.test_rows:,} of them kept apart; not among them: {', '.join(left) or 'none'}",
+        f"{result.rows:,} {kind} in {result.groups:,} groups of word forms; {result.test_rows:,} are kept apart, the others in "
+        f"{found.asked.folds} folds; left out: {', '.join(left) or 'none'}",
     ]
 
 
@@ -35,23 +36,43 @@ def pairs(found: Study) -> list[str]:
     """Returns R² out of fold of every target: over types and over occurrences."""
     rows = []
     for target in found.result.targets:
-        kinds = {_FITS.get(name, name): found.pair(target, name) for name in target.fits}
-        kinds[f"PCA-{found.components}"] = found.components_pair(target)
-        if target.test is not None:
-            kinds["ridge, kept apart"] = found.straight(target.test)
-        for place, (name, pair) in enumerate(kinds.items()):
-            rows.append((target.name if not place else "", name, *_both(pair), _chance(target) if not place else ""))
+        chance = "" if target.chance is None else f"{target.chance.p_type:.3g} / {target.chance.p_occurrence:.3g}"
+        for place, (name, pair) in enumerate(_kinds(found, target).items()):
+            rows.append((target.name if not place else "", name, *_both(pair), chance if not place else ""))
         if target.name == CONTROLS[0] and not math.isnan(found.chance):
             rows.append(("", "least squares, expected", f"{found.chance:.3f}", "", ""))
-    return columns(("R² of", "", "by type", "by occurrence", "p"), rows, words=(0, 1))
+    heads = ("R² of", "", "by type", "by occurrence", "p")
+    shown = 5 if found.asked.permutations else 4
+    return columns(heads[:shown], [row[:shown] for row in rows], words=(0, 1))
+
+
+def _kinds(found: Study, target: Target) -> dict[str, Pair]:
+    """Each kind of regression's pair; of the control those alone that are to show nothing."""
+    control = target.name == CONTROLS[0]
+    fits = [name for name in target.fits if not control or name in ("ridge", "ols")]
+    kinds = {_FITS.get(name, name): found.pair(target, name) for name in fits}
+    kinds[f"PCA-{found.components}"] = found.components_pair(target)
+    if control:
+        return kinds
+    others = {
+        "increment over surface": target.increment,
+        "ridge, head repaired": target.head.r2 if target.head else None,
+        "ridge, forms parted": target.leakage.random if target.leakage else None,
+        "ridge, kept apart": target.test,
+    }
+    return kinds | {name: found.straight(pair) for name, pair in others.items() if pair is not None}
 
 
 def labels(found: Study) -> list[str]:
-    """Returns how well labels are told, by type and by occurrence; chance is ½ and the share."""
+    """Returns how well labels are told, by type and by occurrence; what tells nothing has ½ and the share of positives."""
     rows = []
-    for name, ways in found.told.items():
-        for way, told in zip(("type", "occurrence"), ways, strict=True):
-            rows.append((name if way == "type" else "", way, *_told(told)))
+    for target in found.result.targets:
+        if target.ranking is None:
+            continue
+        auroc, precision = found.straight(target.ranking.auroc), found.straight(target.ranking.precision)
+        count, shares = str(target.ranking.positives), found.shares(target)
+        rows.append((target.name, "type", count, interval(auroc.type), interval(precision.type), f"{shares[0]:.3f}"))
+        rows.append(("", "occurrence", "", interval(auroc.occurrence), interval(precision.occurrence), f"{shares[1]:.3f}"))
     heads = ("label", "by", "positives", "AUROC", "average precision", "share of positives")
     return columns(heads, rows, words=(0, 1)) if rows else []
 
@@ -139,11 +160,3 @@ def _both(pair: Pair) -> tuple[str, str]:
 def _part(part: Part) -> tuple[str, str, str, str]:
     r2 = _both(part.r2) if part.r2 else ("–", "–")
     return str(part.width), f"{100 * part.energy:.1f} %", *r2
-
-
-def _told(told: Told) -> tuple[str, str, str, str]:
-    return str(told.positives), interval(told.auroc), interval(told.precision), f"{told.share:.3f}"
-
-
-def _chance(target: Target) -> str:
-    return "" if target.chance is None else f"{target.chance.p_type:.3g} / {target.chance.p_occurrence:.3g}"

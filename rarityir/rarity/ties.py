@@ -17,7 +17,7 @@ from rarityir.filters import EmbedFilter, Spectrum
 from rarityir.rarity.result import plain
 from rarityir.rarity.rows import Matrix
 from rarityir.rarity.scores import Pair
-from rarityir.rarity.subspaces import Share, Split, Vectors, cosine, principal_angles, share, split
+from rarityir.rarity.subspaces import Share, Vectors, cosine, principal_angles, share, split
 from rarityir.types import Json, RarityError
 
 Judge = Callable[[Matrix], Pair]  # fits and judges a probe of the rows it is given
@@ -140,34 +140,37 @@ def ties(
     Raises:
         RarityError: if the rows are not in the residual stream, or of another width than a filter.
     """
-    if not x.stream:
-        raise RarityError(f"{x.name} rows are not in the space that filters work in; take input, output or states")
 
     def part(directions_KD: Vectors) -> Part:
         judged = judge(x.projected(directions_KD)) if len(directions_KD) else None
         return Part(len(directions_KD), moments.energy(directions_KD), judged)
 
-    found = []
+    def tie(chosen: EmbedFilter) -> Tie:
+        removed, kept = split(chosen.basis)[::-1]
+        rng = np.random.default_rng(seed)
+        drawn = [np.sort(rng.permutation(x.shape[1])[: len(removed)]) for _ in range(draws if len(removed) else 0)]
+        angles = principal_angles(np.asarray(weights_D)[None], removed)
+        return Tie(
+            chosen.name,
+            part(removed),
+            part(kept),
+            tuple(part(spectrum.directions[positions]) for positions in drawn),
+            share(weights_D, removed),
+            share(moments.pattern, removed),
+            share(moments.mean, removed),
+            float(np.degrees(angles[0])) if len(angles) else 90.0,
+        )
+
+    _check(x, filters)
+    return [tie(chosen) for chosen in filters]
+
+
+def _check(x: Matrix, filters: Sequence[EmbedFilter]) -> None:
+    if not x.stream:
+        raise RarityError(f"{x.name} rows are not in the space that filters work in; take input, output or states")
     for chosen in filters:
         if chosen.basis.shape[1] != x.shape[1]:
             raise RarityError(f"filter {chosen.name} is of width {chosen.basis.shape[1]}, {x.name} rows are {x.shape[1]} wide")
-        space: Split = split(chosen.basis)
-        count, rng = len(space.removed), np.random.default_rng(seed)
-        drawn = [np.sort(rng.permutation(x.shape[1])[:count]) for _ in range(draws if count else 0)]
-        angles = principal_angles(np.asarray(weights_D)[None], space.removed)
-        found.append(
-            Tie(
-                chosen.name,
-                part(space.removed),
-                part(space.kept),
-                tuple(part(spectrum.directions[positions]) for positions in drawn),
-                share(weights_D, space.removed),
-                share(moments.pattern, space.removed),
-                share(moments.mean, space.removed),
-                float(np.degrees(angles[0])) if len(angles) else 90.0,
-            )
-        )
-    return found
 
 
 def spectroscopy(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rarityir.filters import EmbedFilter, Spectrum
-from rarityir.rarity.ranking import Interval
 from rarityir.rarity.rows import Matrix
-from rarityir.rarity.ties import Pair, Second, between, spectroscopy, ties
+from rarityir.rarity.scores import Interval, Pair
+from rarityir.rarity.ties import Second, between, spectroscopy, ties
 from rarityir.types import RarityError
 
 N, D = 2000, 24
