@@ -37,6 +37,16 @@ def test_any_blocks_give_brute_force_with_ties_by_id(block: int, rng: np.random.
         assert found.cosines[i].tolist() == values
 
 
+def test_rows_that_float32_cannot_tell_apart_are_told_apart(rng: np.random.Generator) -> None:
+    v = rng.standard_normal((6, 100))
+    x = np.concatenate([row + 1e-4 * rng.standard_normal((200, 100)) for row in v])
+    found = ri.geometry.neighbours(x, v, 10, block=300)
+    for i in range(6):
+        ids, values = brute(x, v[i], 10)
+        assert found.ids[i].tolist() == ids
+        assert found.cosines[i].tolist() == values
+
+
 def test_many_equal_rows_come_by_id(rng: np.random.Generator) -> None:
     x = np.tile(rng.standard_normal(200), (900, 1)) * 2.0 ** rng.integers(-3, 4, 900)[:, None]
     found = ri.geometry.neighbours(x, x[:1] + rng.standard_normal((5, 200)), 10, block=64)

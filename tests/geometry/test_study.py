@@ -145,6 +145,16 @@ def test_frequency_is_told_by_the_variance_of_log_icf(study: Study) -> None:
     assert like.mean == pytest.approx(icf[ids].mean(), abs=1e-9)
 
 
+def test_filtered_isotropic_rows_are_still_isotropic(rng: np.random.Generator, seed: int) -> None:
+    """Directions lie where the rows do: else their neighbours would be alike for what of the direction is not there."""
+    kept = np.linalg.qr(rng.standard_normal((40, 40)))[0][:20]
+    rows = rng.standard_normal((900, 40))
+    found = ri.geometry.report(rows, variants=("filtered",), basis=kept, n=150, n_null=99, seed=seed).cells[0]
+    assert found.tests["self"].fraction.value <= 0.03
+    assert found.tests["self"].nominal.value < 0.2
+    assert found.cosines.sd.mean() == pytest.approx(20**-0.5, rel=0.03)
+
+
 def test_without_texts_counts_and_channel_there_is_still_a_study(rng: np.random.Generator) -> None:
     found = ri.geometry.report(rng.standard_normal((90, 6)), n=4, k=3, n_null=10)
     assert list(found.cells[0].tests) == ["self", "beyond"]
