@@ -93,6 +93,20 @@ def test_tokens_that_are_only_equally_rare_are_no_find(rng: np.random.Generator,
     assert np.array_equal(blind.values, matched.values)
 
 
+def test_few_coherent_directions_among_many_are_found_with_few_sets(rng: np.random.Generator, seed: int) -> None:
+    """Of 400 directions 6 lie in a cluster: with 99 sets each, no p of its own sets alone would be small enough."""
+    x, channel = rng.standard_normal((1600, 64)), rng.standard_normal((1600, 40))
+    centre = rng.standard_normal(64)
+    x[:30] = centre + 0.4 * rng.standard_normal((30, 64))
+    channel[:30] = rng.standard_normal(40) + 0.6 * rng.standard_normal((30, 40))
+    v = np.concatenate([centre + 0.3 * rng.standard_normal((6, 64)), rng.standard_normal((394, 64))])
+    found = ri.geometry.coherence(ri.geometry.neighbours(x, v, 10), channel, n_null=99, seed=seed)
+    assert (found.q[:6] < 0.05).all()
+    assert (found.q[6:] < 0.05).sum() <= 12  # some of the others meet the cluster too
+    assert found.p[:6].max() < 1e-3
+    assert found.p.min() >= 1 / (400 * 99 + 1)
+
+
 def test_values_are_their_definition(rng: np.random.Generator) -> None:
     x, channel, v = rng.standard_normal((300, 14)) + 0.5, rng.standard_normal((300, 9)) + 1, rng.standard_normal((7, 14))
     x[5] = 0
