@@ -1,6 +1,6 @@
 """`python -m evals.geometry MODEL MATRIX PART FOLDER`: the studies of models' rows that are kept beside this file.
 
-PART `isotropic` is 1,000 isotropic directions among every variant of the rows, `families` 500 directions of every other family
+PART `isotropic` is 1,000 isotropic directions among every variant of the rows, `families` 400 directions of every other family
 among raw and centred rows. Given ones are both signs of the rarity probe's direction and of a stop-word probe's, and Cranfield's
 documents as the demo model embeds them, before and after the filter.
 """
@@ -50,7 +50,7 @@ def main(model: str, matrix: str, part: str, folder: str) -> None:
     other = "type:5" if source.tied else {"input": "output", "output": "input"}[matrix]
     vectors = given(model, x, forms, counts, basis) if part == "families" else {}
     families, variants, n = (
-        (("iso",), VARIANTS, 1000) if part == "isotropic" else ((*FAMILIES, *vectors), ("raw", "centred"), 500)
+        (("iso",), VARIANTS, 1000) if part == "isotropic" else ((*FAMILIES, *vectors), ("raw", "centred"), 400)
     )
     study = report(
         x,

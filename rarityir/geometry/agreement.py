@@ -143,7 +143,8 @@ def _against_sets(
             values, shared = (pairs, np.zeros(len(sets))) if along_nV is None else _less(pairs, along_nV[j][sets])
             results.append((values[0], pairs[0], shared[0]))
             drawn.append(values[1:])
-    return _judged(kind, *np.array(results).T, drawn)
+    value_n, pairs_n, shared_n = np.array(results).T
+    return _judged(kind, value_n, pairs_n, shared_n, drawn)
 
 
 def _judged(kind: Kind, value_n: Vectors, pairs_n: Vectors, shared_n: Vectors, drawn: list[Vectors]) -> Coherence:
