@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from rarityir import __version__
-from rarityir.cli import alignment, evaluation, exporting, filtering, inspection, reading, sparse, steps, variation
+from rarityir.cli import alignment, evaluation, exporting, filtering, geometry, inspection, reading, sparse, steps, variation
 from rarityir.cli.rarity import rarity
 from rarityir.types import RarityError
 
@@ -45,6 +45,7 @@ for command in (
     alignment.alignment,
     variation.variation,
     rarity,
+    geometry.geometry,
     reading.align,
     reading.explain,
     exporting.export,
