@@ -97,5 +97,6 @@ def _variances(axis: Any, study: Study) -> None:
         axis.plot([table.expected] * 2, [place - 0.35, place + 0.35], color=_LINES[1], linewidth=1.5)
     axis.set_yticks(range(len(names)), names)
     axis.set_xlim(left=0)
+    axis.locator_params(axis="x", nbins=4)
     axis.set_xlabel("between clusters, share of a cosine's variance")
     axis.set_title("Closed form; drawn ± 95%; random labels in orange", loc="left", fontsize=8)
