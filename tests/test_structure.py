@@ -49,6 +49,7 @@ OWNERS = {
         "report.heatmap_picture",
         "report.letters",
         "report.rarity_picture",
+        "report.rarity_tokens_picture",
         "report.spectrum",
         "report.variation",
     },

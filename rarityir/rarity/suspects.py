@@ -21,7 +21,7 @@ from rarityir.rarity.stats import TokenStats
 from rarityir.rarity.tokenizing import Tokenizing
 from rarityir.rarity.undertrained import Scored, undertrained
 from rarityir.rarity.unused import Unused, unused
-from rarityir.types import Dataset, Doc, Encoder, Json
+from rarityir.types import Dataset, Doc, Encoder, Ints, Json
 
 WHO = ("usual", "unused", "flagged")
 FREQUENT = 100  # of the seen tokens, one in so many is frequent
@@ -30,10 +30,12 @@ LEAST_FREQUENT = 20  # how many are called frequent at least
 
 @dataclass(frozen=True, eq=False)
 class Suspects:
-    """What `rarityir rarity undertrained` finds: `facts` are JSON, `scored` the numbers of all tokens."""
+    """What `rarityir rarity undertrained` finds: `facts` are JSON, `scored` the numbers of all tokens, `cf` (V,) how often each
+    is written, where that is known."""
 
     scored: Scored
     facts: dict[str, Json]
+    cf: Ints | None = None
 
     def text(self) -> str:
         """Returns the findings as lines for a terminal."""
@@ -120,7 +122,7 @@ def find(
     if ask:
         _ask(load_encoder(model, device=device), scored, kinds, facts, ask)
     head_facts = {"model": checkpoints.called(model), "rows": size, "tied": bool(output.tied)}
-    return Suspects(scored, {**head_facts, **facts, "touched": touched})
+    return Suspects(scored, {**head_facts, **facts, "touched": touched}, None if stats is None else stats.cf)
 
 
 def _ask(encoder: Encoder, scored: Scored, kinds: NDArray[Any], facts: dict[str, Json], count: int) -> None:

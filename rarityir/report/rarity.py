@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.report.rarity_tokens import Bursts, Forest, Ranks, Suspicion, TokenPart
+
 Vector = NDArray[np.float64]
 
 _BIAS_BANDS = 10
@@ -120,7 +122,7 @@ class Grid:
     title: str = "R² by model and target"
 
 
-Part = Curve | Bands | Layers | Scatter | Grid
+Part = Curve | Bands | Layers | Scatter | Grid | TokenPart
 
 
 def said(part: Part) -> str:
@@ -141,6 +143,8 @@ def said(part: Part) -> str:
             return _said_of_errors(part)
         case Grid():
             return "R² below 0 has the colour of 0: predictions that are worse than the mean."
+        case Ranks() | Bursts() | Suspicion() | Forest():
+            return part.said
 
 
 def _said_of_errors(part: Scatter) -> str:

@@ -15,7 +15,9 @@ from rarityir.report import colours
 from rarityir.report.matching import visible
 from rarityir.report.page import document, grid
 from rarityir.report.rarity import Bands, Curve, Grid, Layers, Part, Scatter, Vector, said
-from rarityir.report.rarity_picture import GROUND, INK, INKS, LINE, OCCURRENCES, QUIET, TYPES, picture
+from rarityir.report.rarity_ink import GROUND, INK, INKS, LINE, OCCURRENCES, QUIET, TYPES
+from rarityir.report.rarity_picture import picture
+from rarityir.report.rarity_tokens import Bursts, Forest, Listing, Ranks, Suspicion
 
 _MOST_ROWS = 40  # of a table of a curve
 _STYLE = """
@@ -30,11 +32,12 @@ _TABLE = [colours.hexed(c) for c in colours.table("rarity")]
 _DARK = dict(zip(_TABLE, reversed(_TABLE))) | {shown: colours.hexed(dark) for (_, dark), shown in INKS.items()}
 
 
-def render(parts: Sequence[Part], title: str, notes: Iterable[str] = ()) -> str:
-    """Returns the page of a probe's pictures: each drawn inline, with a sentence that says what it shows and its numbers."""
+def render(parts: Sequence[Part], title: str, notes: Iterable[str] = (), tables: Iterable[Listing] = ()) -> str:
+    """Returns a page of pictures, each drawn inline with a sentence that says what it shows and its numbers, and of tables."""
     lines = "".join(f"<p>{escape(visible(note))}</p>\n" for note in notes)
     sections = [_section(part, i) for i, part in enumerate(parts)]
-    return document(title, [f"<h1>{escape(visible(title))}</h1>\n{lines}", *sections], _STYLE)
+    listed = [_listed(table) for table in tables]
+    return document(title, [f"<h1>{escape(visible(title))}</h1>\n{lines}", *sections, *listed], _STYLE)
 
 
 def _section(part: Part, number: int) -> str:
@@ -45,6 +48,22 @@ def _section(part: Part, number: int) -> str:
         f"<section>\n<h2>{escape(visible(part.title))}</h2>\n<figure>{inline(part, f'p{number}')}\n"
         f"<figcaption>{sentence}</figcaption></figure>\n<details><summary>The numbers</summary>\n{table}\n</details>\n</section>"
     )
+
+
+def _listed(table: Listing) -> str:
+    numbers = [head[:1] == "#" for head in table.heads]
+    rows = ["".join(map(_cell, row, numbers, [True, *[False] * (len(row) - 1)])) for row in table.rows]
+    body = grid(table.note, table.heads, [f"<tr>{row}</tr>" for row in rows])
+    legend = f'\n<p class="quiet">{escape(visible(table.legend))}</p>' if table.legend else ""
+    return f"<section>\n<h2>{escape(visible(table.title))}</h2>\n{body}{legend}\n</section>"
+
+
+def _cell(text: str, number: bool, first: bool) -> str:  # noqa: FBT001
+    """A cell; a token may be of letters that are read from the right, and turns nothing round but itself."""
+    shown = escape(visible(text))
+    if number:
+        return f'<td class="number">{shown}</td>'
+    return f'<th scope="row"><bdi>{shown}</bdi></th>' if first else f"<td><bdi>{shown}</bdi></td>"
 
 
 def inline(part: Part, prefix: str) -> str:
@@ -99,6 +118,8 @@ def _numbers(part: Part) -> tuple[list[str], list[list[str]]]:
             if part.occurrences is not None:
                 columns |= {f"{target}, occurrences": part.occurrences[:, j] for j, target in enumerate(part.targets)}
             return _table("model", list(part.models), columns)
+        case Ranks() | Bursts() | Suspicion() | Forest():
+            return part.table()
 
 
 def _table(

@@ -13,19 +13,12 @@ from rarityir.report import colours
 from rarityir.report.letters import FONT, drawable
 from rarityir.report.matching import visible
 from rarityir.report.rarity import Bands, Curve, Grid, Layers, Part, Scatter, Vector
+from rarityir.report.rarity_ink import GROUND, INK, INKS, OCCURRENCES, QUIET, TYPES, labelled, names, short
+from rarityir.report.rarity_tokens import Bursts, Forest, Ranks, Suspicion
+from rarityir.report.rarity_tokens_picture import draw, hexagons, size
 from rarityir.report.variation import check_picture
 from rarityir.types import RarityError
 
-# Okabe and Ito's blue and vermilion, told apart by all: of types, and of occurrences. The other greys are of what is no result.
-INK, QUIET, LINE, GROUND, TYPES, OCCURRENCES = "#1b1b1b", "#595959", "#d4d4d4", "#ffffff", "#0072b2", "#d55e00"
-# What is written on a colour of a table, in a light and in a dark place, in colours that are told apart when they are replaced.
-_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
-INKS = {
-    (_BLACK, _BLACK): "#000001",
-    (_BLACK, _WHITE): "#000002",
-    (_WHITE, _BLACK): "#fffffd",
-    (_WHITE, _WHITE): "#fffffe",
-}
 _LEAST = -1.0  # R² that is shown
 
 
@@ -58,9 +51,9 @@ def picture(part: Part, path: Path, *, titled: bool = True) -> Path:
 
 def pictures(parts: Sequence[Part], folder: Path, kinds: Sequence[str] = (".svg", ".png")) -> list[Path]:
     """Draws every part into a folder, under its name; two parts of one name are a `RarityError`."""
-    names = [part.name for part in parts]
-    if len(set(names)) < len(names):
-        raise RarityError(f"two of the pictures {', '.join(names)} have one name, and would be one file; name them apart")
+    given = [part.name for part in parts]
+    if len(set(given)) < len(given):
+        raise RarityError(f"two of the pictures {', '.join(given)} have one name, and would be one file; name them apart")
     return [picture(part, folder / f"{part.name}{kind}") for part in parts for kind in kinds]
 
 
@@ -72,6 +65,8 @@ def _size(part: Part) -> tuple[float, float]:
             return 7, 6
         case Grid():
             return max(5.0, 2.2 + 1.1 * len(part.targets)), 1.1 + 0.34 * len(part.models)
+        case Ranks() | Bursts() | Suspicion() | Forest():
+            return size(part)
         case _:
             return 7, 3.6
 
@@ -89,6 +84,8 @@ def _draw(figure: Any, part: Part) -> Any:
             return _scatter(figure, part)
         case Grid():
             return _grid(figure, part)
+        case Ranks() | Bursts() | Suspicion() | Forest():
+            return draw(figure, part)
 
 
 def _curve(figure: Any, part: Curve) -> Any:
@@ -105,6 +102,7 @@ def _curve(figure: Any, part: Curve) -> Any:
     axis.axhline(0, color=INK, linewidth=0.5)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("")
     axis.set_xlim(k.min() * 0.9, k.max() * 1.7)
     ends = [
         (k.max(), values[-1:], c) for values, c in ((part.types, TYPES), (part.occurrences, OCCURRENCES)) if values is not None
@@ -117,10 +115,10 @@ def _curve(figure: Any, part: Curve) -> Any:
     for (value, colour), at in zip(last, _apart([value for value, _ in last])):
         if value > _LEAST:
             place = k.max() * (1.22 if part.ridge else 1.06)
-            axis.text(place, at, _short(value), color=colour, va="center", fontsize=8)
+            axis.text(place, at, short(value), color=colour, va="center", fontsize=8)
     _bounded(axis, [part.types, part.occurrences, part.null_low])
     axis.set_xlabel(f"principal components, of {part.rows} training rows")
-    _labelled(axis)
+    labelled(axis)
     return axis
 
 
@@ -146,7 +144,7 @@ def _bands(figure: Any, part: Bands) -> Any:
     below.axhline(0, color=INK, linewidth=0.5)
     below.set_xlim(0.5, part.edges[-1] + 0.5)
     below.set_xlabel(f"component, by falling {part.of}")
-    _labelled(below)
+    labelled(below)
     return above
 
 
@@ -162,22 +160,18 @@ def _layers(figure: Any, part: Layers) -> Any:
     if part.control is not None:
         axis.plot(at, part.control, "^--", color=QUIET, markersize=4, linewidth=1, label="control task")
     axis.axhline(0, color=INK, linewidth=0.5)
-    axis.set_xticks(at, _names(part.labels), rotation=0 if sum(map(len, part.labels)) < 70 else 45)
+    axis.set_xticks(at, names(part.labels), rotation=0 if sum(map(len, part.labels)) < 70 else 45)
     axis.margins(x=0.04)
     _bounded(axis, [part.types, part.occurrences, part.control, part.low, part.least])
-    _labelled(axis)
+    labelled(axis)
     return axis
 
 
 def _scatter(figure: Any, part: Scatter) -> Any:
-    from matplotlib.colors import ListedColormap
-
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     both = np.concatenate([part.actual, part.predicted])
     low, high = float(both.min()), float(both.max())
-    steps = ListedColormap([colours.hexed(c) for c in colours.table("rarity")[24::8]])
-    drawn = above.hexbin(part.actual, part.predicted, gridsize=44, bins="log", mincnt=1, cmap=steps, linewidths=0.1)
-    figure.colorbar(drawn, ax=above, label="types", pad=0.01)
+    hexagons(figure, above, part.actual, part.predicted, of="types")
     above.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     edges, by_type, by_occurrence, share = part.bias()
     middle, wide = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
@@ -207,13 +201,13 @@ def _grid(figure: Any, part: Grid) -> Any:
         value = float(part.types[i, j])
         level = round((len(light) - 1) * min(max(value, 0.0), 1.0))
         axis.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colours.hexed(light[level]), edgecolor=GROUND))
-        shown = " | ".join(_short(float(v[i, j])) for v in (part.types, part.occurrences) if v is not None)
+        shown = " | ".join(short(float(v[i, j])) for v in (part.types, part.occurrences) if v is not None)
         ink = INKS[colours.ink(light[level]), colours.ink(dark[level])]
         axis.text(j, i, shown, ha="center", va="center", fontsize=8, color=ink)
     axis.set_xlim(-0.5, len(part.targets) - 0.5)
     axis.set_ylim(len(part.models) - 0.5, -0.5)
-    axis.set_xticks(range(len(part.targets)), _names(part.targets))
-    axis.set_yticks(range(len(part.models)), _names(part.models))
+    axis.set_xticks(range(len(part.targets)), names(part.targets))
+    axis.set_yticks(range(len(part.models)), names(part.models))
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     if part.occurrences is not None:
@@ -235,18 +229,3 @@ def _apart(values: Sequence[float], room: float = 0.07) -> list[float]:
     for one, other in pairwise(order):
         places[other] = max(places[other], places[one] + room)
     return places
-
-
-def _short(value: float) -> str:
-    """R² in two digits, zero without a sign."""
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
-
-
-def _names(names: Sequence[str]) -> list[str]:
-    return [drawable(visible(name)) for name in names]
-
-
-def _labelled(axis: Any) -> None:
-    axis.grid(axis="y", color=LINE, linewidth=0.5)
-    axis.set_axisbelow(True)
-    axis.legend(frameon=False, ncols=2, fontsize=8)

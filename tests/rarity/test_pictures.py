@@ -12,7 +12,8 @@ from test_pages import BROWSER, HOSTILE, Balanced, browse, contrast
 
 from rarityir.report import colours, rarity_page
 from rarityir.report.rarity import Bands, Curve, Grid, Layers, Scatter, said
-from rarityir.report.rarity_picture import OCCURRENCES, TYPES, picture, pictures
+from rarityir.report.rarity_ink import OCCURRENCES, TYPES
+from rarityir.report.rarity_picture import picture, pictures
 from rarityir.types import RarityError
 
 K = np.array([1, 2, 4, 8, 16, 32, 64, 100])

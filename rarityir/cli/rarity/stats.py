@@ -21,7 +21,9 @@ from rarityir.cli.options import json_option, print_facts
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that tokenise.  [default: one a core]")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Commonest tokens shown.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder for the statistics and stats.json; a stopped pass goes on there."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the statistics, stats.json, pictures and one page; a stopped pass goes on there.",
 )
 @json_option
 def stats(
@@ -61,5 +63,8 @@ def stats(
             found.save(out)
     overview = Overview.of(found, forms, top)
     if out is not None:
+        from rarityir.rarity.overview_page import write
+
         store.write_json(out / "stats.json", overview.facts)
+        write(found, forms, overview, out)
     print_facts(overview.facts, overview.text(), as_json=as_json)

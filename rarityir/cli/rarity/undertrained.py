@@ -24,7 +24,7 @@ from rarityir.cli.options import json_option, print_facts
 @click.option("--device", default="auto", show_default=True, help="Where it is asked: cpu, cuda, cuda:1, mps or auto.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the probe's folds.")
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that tokenise.  [default: one a core]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for undertrained.json.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for undertrained.json, its picture and one page.")
 @json_option
 def undertrained(
     model: str,
@@ -72,7 +72,10 @@ def undertrained(
         limit=limit or 0, workers=workers, ask=ask, device=device,
     )  # fmt: skip
     if out is not None:
+        from rarityir.rarity.suspects_page import write
+
         store.write_json(out / "undertrained.json", found.facts)
+        write(found, out)
     print_facts(found.facts, found.text(), as_json=as_json)
 
 
