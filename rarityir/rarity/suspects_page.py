@@ -24,7 +24,7 @@ _KINDS = (
 
 
 def write(found: Suspects, folder: Path) -> list[Path]:
-    """Draws what was found into a folder as SVG and PNG, and all of it as one page, `undertrained.html`; returns the files."""
+    """Draws what was found into a folder: as JSON, as SVG and PNG, and as one page, `undertrained.html`; returns the files."""
     drawn, page = suspicion(found), folder / "undertrained.html"
     facts = found.facts
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in facts["flagged_kinds"].items()) or "none"
@@ -35,8 +35,9 @@ def write(found: Suspects, folder: Path) -> list[Path]:
         f"Compared with rows that no text trains: {references}. Frequencies: {facts['frequencies'] or 'not given'}.",
     ]
     title = f"Tokens of {facts['model']} whose rows look untrained"
+    store.write_json(folder / "undertrained.json", facts)
     store.write_text(page, rarity_page.render([drawn], title, notes, tables(facts)))
-    return [*pictures([drawn], folder), page]
+    return [folder / "undertrained.json", *pictures([drawn], folder), page]
 
 
 def suspicion(found: Suspects) -> Suspicion:

@@ -179,7 +179,7 @@ class Suspicion:
 class Forest:
     """Values (P, R) of R rows in P panels side by side, NaN where there is none, with `low` and `high` where they have intervals.
 
-    A row is a name and a kind; kinds differ by shape. What is not `sure` (P, R) is hollow, and `told` says what that means.
+    A row is a name and a kind; kinds differ by shape. What is not `sure` (P, R) is hollow, which `told` explains.
     `lines` are places that values are held against. `sentence` says what the picture shows.
     """
 

@@ -184,5 +184,5 @@ def _forest(figure: Any, part: Forest) -> Any:
         axis.set_axisbelow(True)
         axis.tick_params(axis="y", length=0)
     axes[0, 0].set_yticks(place, names([" ".join(filter(None, row)) for row in part.rows]))
-    figure.supxlabel(names([f"{part.axis}; hollow: {part.told}"])[0], fontsize=9, color=INK)
+    figure.supxlabel(names([f"{part.axis}; hollow: {part.told}" if part.told else part.axis])[0], fontsize=9, color=INK)
     return axes[0, 0]

@@ -70,16 +70,22 @@ class Table:
     strata: Mapping[str, int]
     lines: Sequence[Line]
 
+    @property
+    def heads(self) -> list[str]:
+        """What stands over the columns: two of words, and figures."""
+        strata = [f"{self.measures[0]} {name} ({count})" for name, count in self.strata.items() if count]
+        return ["IDF", "level", *self.measures, "gap recovered", *strata]
+
     def markdown(self) -> str:
         """Returns the table in Markdown; u and t behind a figure mark its difference from uniform and from transfer."""
-        strata = [f"{self.measures[0]} {name} ({count})" for name, count in self.strata.items() if count]
-        heads = ["IDF", "level", *self.measures, "gap recovered", *strata]
-        rows = [heads, ["---", "---", *["---:"] * (len(heads) - 2)], *([*cells] for cells in self._cells())]
+        cells = ([f"`{name}`", *rest] for name, *rest in self.cells())
+        rows = [self.heads, ["---", "---", *["---:"] * (len(self.heads) - 2)], *cells]
         domain = " **In-domain: the source holds documents of this corpus.**" if self.in_domain else ""
         about = f"{self.dataset}, tokens of {self.encoder}, {self.topics} topics. Source: {self.source}.{domain}"
         return "\n".join([about, "", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
-    def _cells(self) -> Iterator[list[str]]:
+    def cells(self) -> Iterator[list[str]]:
+        """Yields the rows."""
         for line in self.lines:
             first = self.measures[0]
             figures = [_figure(line.measures[m], line.uniform.get(m), line.transfer.get(m)) for m in self.measures]
@@ -87,7 +93,7 @@ class Table:
                 _figure(line.strata[name], None, line.strata_transfer.get(name)) for name, count in self.strata.items() if count
             ]
             gap = str(line.gaps[first]) if first in line.gaps else "–"
-            yield [f"`{line.idf}`", line.level, *figures, gap, *strata]
+            yield [line.idf, line.level, *figures, gap, *strata]
 
 
 @dataclass(frozen=True)
@@ -121,19 +127,27 @@ class Weighing:
         """Returns everything as one JSON object."""
         return json.dumps(self.json(), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def markdown(self) -> str:
-        """Returns the tables, what their marks mean, and what was supposed."""
-        told = [
-            f"- {'Held' if one.held else 'Failed' if one.held is False else 'Undecided'}: {one.text}. {one.found}."
+    def told(self) -> list[str]:
+        """Returns what was supposed, and what came of it."""
+        return [
+            f"{'Held' if one.held else 'Failed' if one.held is False else 'Undecided'}: {one.text}. {one.found}."
             for one in self.suppositions
         ]
-        marks = (
+
+    @property
+    def marks(self) -> str:
+        """What the marks of a table mean, and its columns."""
+        return (
             "u and t: the difference from `uniform` and from `transfer` at the same level by Fisher's randomisation test, "
             f"Holm-corrected over a level's IDFs, p < {ALPHA:g}. Gap recovered: (M − M_uniform) / (M_oracle − M_uniform), "
             f"95% bootstrap interval over topics. `shuffled` is the mean of {self.shuffles} permutations."
         )
+
+    def markdown(self) -> str:
+        """Returns the tables, what their marks mean, and what was supposed."""
+        told = [f"- {line}" for line in self.told()]
         supposed = ["Supposed before anything was measured:", "", *told, ""] if told else []
-        return "\n".join([*(table.markdown() for table in self.tables), marks, "", *supposed]).rstrip() + "\n"
+        return "\n".join([*(table.markdown() for table in self.tables), self.marks, "", *supposed]).rstrip() + "\n"
 
     def __str__(self) -> str:
         return self.markdown()

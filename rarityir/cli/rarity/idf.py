@@ -22,7 +22,7 @@ from rarityir.cli.options import encoder_options, given, indexes_option, json_op
 @click.option("--cutoff", type=click.IntRange(1), default=1000, show_default=True, help="Documents retrieved for a query.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the tests and of the bootstrap.")
 @click.option("--shuffles", type=click.IntRange(1), default=10, show_default=True, help="Permutations behind `shuffled`.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Also write idf.json and idf.md there.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder for idf.json, idf.md, pictures and one page.")
 @encoder_options
 @indexes_option
 @json_option
@@ -51,8 +51,8 @@ def idf(
     between uniform and the corpus's own IDF (oracle) that each recovers, and the topics with tokens that the source never saw. L0
     looks at nothing of the collection, L1 at its size and mean length; the oracle's IDF is the collection's own at any level.
     """
-    from rarityir import store
     from rarityir.datasets import load_dataset
+    from rarityir.report.weighing_page import write
     from rarityir.retrieval import INDEXES
     from rarityir.settings import IDFS
     from rarityir.weighing import MEASURES, Asked, weigh
@@ -66,8 +66,7 @@ def idf(
     encoder = reader(values.pop("encoder", "demo"), values)
     found = weigh([load_dataset(name) for name in _names(datasets)], encoder, asked, indexes)
     if out is not None:
-        store.write_text(out / "idf.json", found.dumps())
-        store.write_text(out / "idf.md", found.markdown())
+        write(found, out)
     click.echo(found.dumps() if as_json else found.markdown(), nl=False)
 
 

@@ -54,7 +54,6 @@ def undertrained(
     token is. With a dataset, the share of its documents and queries that the tokens touch is printed. The model is loaded only
     for --ask: tokens that it gives less than .01 however often they were shown are ones it cannot say.
     """
-    from rarityir import store
     from rarityir.datasets import load_dataset
     from rarityir.rarity.predictions import predict
     from rarityir.rarity.stats import TokenStats
@@ -74,7 +73,6 @@ def undertrained(
     if out is not None:
         from rarityir.rarity.suspects_page import write
 
-        store.write_json(out / "undertrained.json", found.facts)
         write(found, out)
     print_facts(found.facts, found.text(), as_json=as_json)
 
