@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir.corpus import check_judged
+from rarityir.indexes.subword import SubwordIndex
 from rarityir.measures import compare, evaluate
 from rarityir.measures.significance import ALPHA, randomisation
+from rarityir.rarity.idf import document_surprise
 from rarityir.rarity.recovered import Gap, recovered
-from rarityir.report.weighing import Against, Line, Ratio, Supposition, Table, Weighing
+from rarityir.report.weighing import Against, Agreement, Line, Ratio, Supposition, Table, Weighing
 from rarityir.retrieval import CUTOFF, Retriever
 from rarityir.settings import IDFS, IdfSettings
 from rarityir.systems import System
@@ -69,6 +71,7 @@ class _Measured:
     told: dict[tuple[str, str], bool]
     unseen: NDArray[np.bool_]
     source: str
+    agreement: Agreement | None
 
 
 def weigh(datasets: Sequence[Dataset], encoder: Encoder, asked: Asked, indexes: Path) -> Weighing:
@@ -76,7 +79,8 @@ def weigh(datasets: Sequence[Dataset], encoder: Encoder, asked: Asked, indexes: 
     asked.check()
     measured = [_measured(Retriever(dataset, encoder, indexes), asked) for dataset in datasets]
     tables = [_table(one, encoder.name, asked) for one in measured]
-    return Weighing(tables, tuple(_supposed(measured, asked)), asked.seed, asked.shuffles)
+    agreements = tuple(one.agreement for one in measured if one.agreement is not None)
+    return Weighing(tables, tuple(_supposed(measured, asked)), asked.seed, asked.shuffles, agreements)
 
 
 def _measured(retriever: Retriever, asked: Asked) -> _Measured:
@@ -99,7 +103,20 @@ def _measured(retriever: Retriever, asked: Asked) -> _Measured:
     ids = retriever.encoder.tokenize(list(dataset.topics.values()))
     seen_V = statistics.seen
     unseen = [any(token >= len(seen_V) or not seen_V[token] for token in query) for query in ids]
-    return _Measured(dataset.name, scores, told, np.array(unseen), statistics.source)
+    return _Measured(dataset.name, scores, told, np.array(unseen), statistics.source, _agreement(retriever, asked))
+
+
+def _agreement(retriever: Retriever, asked: Asked) -> Agreement | None:
+    """How rare the last probe asked for tells the corpus's tokens to be, beside how rare they are; None where none was."""
+    probe = next((name for name in reversed(PROBES) if name in asked.idfs), None)
+    if probe is None:
+        return None
+    system = asked.system(probe, asked.levels[0])
+    settings = IdfSettings.parse(system.index.arg if system.index else "")
+    (folder,) = retriever.index(system)
+    df_V = SubwordIndex.open(system.index.arg if system.index else "", folder).document_frequencies
+    own_V, seen_V = document_surprise(df_V, len(retriever.corpus.doc_ids)), df_V > 0
+    return Agreement(retriever.dataset.name, probe, own_V[seen_V], retriever.rarities.surprise(settings)[seen_V])
 
 
 def _table(found: _Measured, encoder: str, asked: Asked) -> Table:

@@ -41,8 +41,11 @@ def picture(part: Part, path: Path, *, titled: bool = True) -> Path:
     ):
         figure = Figure(figsize=_size(part), layout="constrained", facecolor=GROUND)
         axis = _draw(figure, part)
-        if titled:
-            axis.set_title(drawable(visible(part.title)), loc="left", fontsize=10)
+        title = drawable(visible(part.title)) if titled else ""
+        if title and isinstance(part, Forest):  # whose panels have titles of their own
+            figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        elif title:
+            axis.set_title(title, loc="left", fontsize=10)
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=150, metadata=metadata)

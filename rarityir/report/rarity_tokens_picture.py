@@ -162,7 +162,7 @@ def _counted(axis: Any) -> None:
 def _forest(figure: Any, part: Forest) -> Any:
     across = min(_ACROSS, len(part.panels))
     down = math.ceil(len(part.panels) / across)
-    axes = figure.subplots(down, across, sharey=True, squeeze=False)
+    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     kinds = list(dict.fromkeys(kind for _, kind in part.rows))
     place = np.arange(len(part.rows))
     for p, axis in enumerate(axes.flat):
@@ -182,6 +182,7 @@ def _forest(figure: Any, part: Forest) -> Any:
         axis.locator_params(axis="x", nbins=4)
         axis.grid(axis="x", color=LINE, linewidth=0.5)
         axis.set_axisbelow(True)
+        axis.tick_params(axis="x", labelbottom=True)
         axis.tick_params(axis="y", length=0)
     axes[0, 0].set_yticks(place, names([" ".join(filter(None, row)) for row in part.rows]))
     figure.supxlabel(names([f"{part.axis}; hollow: {part.told}" if part.told else part.axis])[0], fontsize=9, color=INK)

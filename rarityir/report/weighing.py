@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rarityir.types import Json
 
@@ -105,14 +108,25 @@ class Supposition:
     held: bool | None
 
 
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How rare an IDF tells a dataset's tokens to be, `told` (V,), and how rare they are, `own` (V,): −ln P, of those it has."""
+
+    dataset: str
+    idf: str
+    own: NDArray[np.float64] = field(repr=False)
+    told: NDArray[np.float64] = field(repr=False)
+
+
 @dataclass(frozen=True)
 class Weighing:
-    """The tables of all datasets, and what was supposed of their mean."""
+    """The tables of all datasets, what was supposed of their mean, and how a probe agrees with each, which is drawn alone."""
 
     tables: Sequence[Table]
     suppositions: Sequence[Supposition]
     seed: int
     shuffles: int
+    agreements: Sequence[Agreement] = ()
 
     def json(self) -> dict[str, Json]:
         """Returns everything as JSON values; what is not a number is null."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from rarityir import store
 from rarityir.report import rarity_page
-from rarityir.report.rarity import Part
+from rarityir.report.rarity import Part, Scatter
 from rarityir.report.rarity_picture import pictures
 from rarityir.report.rarity_tokens import Forest, Listing
-from rarityir.report.weighing import ALPHA, Line, Weighing
+from rarityir.report.weighing import ALPHA, Agreement, Line, Weighing
 
 _SURE = 0.975  # of resamples in which there is a gap
 
@@ -34,7 +34,7 @@ def parts(found: Weighing) -> list[Part]:
     """Returns the pictures: the first measure above that of uniform IDF, or as it is where that was not asked for; the gaps."""
     lines = [line for line in found.tables[0].lines if found.tables[0].measures[0] in line.gaps]
     first = gains(found) if any(line.uniform for line in found.tables[0].lines) else means(found)
-    return [first, *([gaps(found)] if lines else [])]
+    return [first, *([gaps(found)] if lines else []), *(_agreement(one, i) for i, one in enumerate(found.agreements, 1))]
 
 
 def gains(found: Weighing) -> Forest:
@@ -47,7 +47,7 @@ def gains(found: Weighing) -> Forest:
     best = int(np.argmax(values.mean(axis=0)))
     sentence = (
         f"The IDF {rows[best].idf} at {rows[best].level} gains most over uniform IDF: {values[:, best].mean():+.3f} {measure} "
-        f"on the mean of {_collections(found)}."
+        f"on {_collections(found)}."
     )
     axis, told = f"{measure} less that of uniform IDF", f"p ≥ {ALPHA:g} by Fisher's test, Holm-corrected"
     names, title = _named(rows), f"{measure} above uniform IDF"
@@ -60,7 +60,7 @@ def means(found: Weighing) -> Forest:
     rows = list(found.tables[0].lines)
     values = np.array([[_line(found, p, row).measures[measure] for row in rows] for p in range(len(found.tables))])
     best = int(np.argmax(values.mean(axis=0)))
-    where = f"{values[:, best].mean():.3f} on the mean of {_collections(found)}"
+    where = f"{values[:, best].mean():.3f} on {_collections(found)}"
     sentence = f"The IDF {rows[best].idf} at {rows[best].level} is best: {where}."
     sure = np.ones(values.shape, bool)
     title = f"{measure} by IDF"
@@ -84,6 +84,11 @@ def gaps(found: Weighing) -> Forest:
     sure = np.ones(known.shape, bool)
     panels, names, title = _panels(found), _named(rows), "Share of the gap that each recovers"
     return Forest(panels, names, ends[0], sure, axis, "", sentence, ends[1], ends[2], (0.0, 1.0), "gaps", title)
+
+
+def _agreement(one: Agreement, number: int) -> Scatter:
+    title = f"Rarity by {one.idf} against {one.dataset}'s own, −ln P(a document has the token)"
+    return Scatter(one.own, one.told, name=f"agreement-{number}", title=title)
 
 
 def tables(found: Weighing) -> list[Listing]:
@@ -118,4 +123,4 @@ def _named(rows: Sequence[Line]) -> tuple[tuple[str, str], ...]:
 
 
 def _collections(found: Weighing) -> str:
-    return f"{len(found.tables)} collections" if len(found.tables) > 1 else found.tables[0].dataset
+    return f"the mean of {len(found.tables)} collections" if len(found.tables) > 1 else found.tables[0].dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 from test_pages import BROWSER, HOSTILE, Balanced, browse
 
 from rarityir.cli import main
-from rarityir.report import rarity_page
+from rarityir.report import rarity_page, weighing_page
 from rarityir.report.rarity import said
 from rarityir.report.rarity_ink import INK, OCCURRENCES, TYPES
 from rarityir.report.rarity_picture import picture
 from rarityir.report.rarity_tokens import Bursts, Forest, Listing, Ranks, Suspicion
+from rarityir.report.weighing import Against, Agreement, Line, Ratio, Table, Weighing
 
 RNG = np.random.default_rng(7)
 CF = np.array([0, 7, 1, 400, 30, 0, 30, 1, 2, 90, 0])
@@ -210,3 +212,53 @@ def test_under_trained_tokens_are_drawn_and_told_on_one_page(capsys, tmp_path, b
     touched = facts["touched"]["tiny/test"]["queries"]
     assert ["queries", "3", f"{touched['touched']:,}"] in [row[:3] for row in rows]
     assert f"{facts['flagged_count']:,} tokens are flagged" in html
+
+
+def compared(low: float = 0.5) -> Weighing:
+    """Two collections on which a probe gains, and on the second of which there is no gap beyond doubt."""
+
+    def line(idf: str, gain: float, p: float, steady: float) -> Line:
+        gaps = {} if idf in ("uniform", "oracle") else {"nDCG@10": Ratio(gain * 10, low, 1.5, steady)}
+        uniform = {} if idf == "uniform" else {"nDCG@10": Against(gain, p)}
+        return Line(idf, idf, "L0", False, {"nDCG@10": 0.25 + gain}, uniform, {}, gaps, {}, {})
+
+    def table(name: str, p: float, steady: float) -> Table:
+        lines = (line("uniform", 0, 1, steady), line("probe", 0.0625, p, steady), line("oracle", 0.125, p, steady))
+        return Table(name, "demo", 9, f"source {HOSTILE}", name == "two", ("nDCG@10",), {}, lines)
+
+    agreement = Agreement("one", "probe", np.array([1.0, 2.0, 6.0]), np.array([1.5, 2.5, 6.5]))
+    return Weighing((table("one", 0.01, 1.0), table("two", 0.3, 0.9)), (), 0, 10, (agreement,))
+
+
+def test_idfs_are_drawn_with_their_tests_their_gaps_and_their_agreement(tmp_path):
+    gains, gaps, agreement = weighing_page.parts(compared())
+    assert gains.values.tolist() == [[0.0625, 0.125]] * 2
+    assert gains.sure.tolist() == [[True, True], [False, False]]
+    assert said(gains) == "The IDF oracle at L0 gains most over uniform IDF: +0.125 nDCG@10 on the mean of 2 collections."
+    assert gaps.rows == (("probe", "L0"),)
+    assert [gaps.values[0, 0], gaps.low[0, 0], gaps.high[0, 0]] == [0.625, 0.5, 1.5]
+    assert np.isnan([gaps.values[1, 0], gaps.low[1, 0], gaps.high[1, 0]]).all()
+    assert said(gaps).endswith("No gap beyond doubt on two.")
+    assert (agreement.predicted - agreement.actual).tolist() == [0.5] * 3
+    svg = picture(gains, tmp_path / "a.svg").read_text()
+    filled = re.findall(rf'<use [^>]*y="([\d.]+)" style="fill: {TYPES}', svg)
+    hollow = re.findall(rf'<use [^>]*y="([\d.]+)" style="fill-opacity: 0; stroke: {TYPES}|<use [^>]*style="fill: none', svg)
+    assert len(filled) == 2, "what is significant is filled"
+    assert len(filled) + len(hollow) <= len(re.findall(rf"stroke: {TYPES}", svg))
+    files = {path.name for path in weighing_page.write(compared(), tmp_path)}
+    drawn = {f"{name}{kind}" for name in ("gains", "gaps", "agreement-1") for kind in (".svg", ".png")}
+    assert files == {"idf.json", "idf.md", "idf.html"} | drawn
+    html = (tmp_path / "idf.html").read_text()
+    assert "In-domain, as the source holds documents of the corpus: two." in html
+    assert "<script" not in html
+    assert "0.62 (0.50 to 1.50)" in html
+    assert "no gap" in html
+    assert json.loads((tmp_path / "idf.json").read_text()) == compared().json()
+
+
+def test_without_uniform_idf_the_measure_itself_is_drawn():
+    found = compared()
+    lines = tuple(replace(line, uniform={}, gaps={}) for line in found.tables[0].lines)
+    (means,) = weighing_page.parts(replace(found, tables=(replace(found.tables[0], lines=lines),), agreements=()))
+    assert means.values.tolist() == [[0.25, 0.3125, 0.375]]
+    assert said(means) == "The IDF oracle at L0 is best: 0.375 on one."
