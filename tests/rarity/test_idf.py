@@ -413,6 +413,10 @@ def test_the_command_writes_its_tables(tmp_path, stories, capsys):
     assert main([*args, "--indexes", str(tmp_path / "indexes"), "--json", "--levels", "L0,L1"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown == json.loads((tmp_path / "out" / "idf.json").read_text())
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    drawn = {f"{name}{kind}" for name in ("gains", "agreement-1") for kind in (".svg", ".png")}
+    assert files >= {"idf.json", "idf.md", "idf.html"} | drawn
+    assert (tmp_path / "out" / "idf.html").read_text().count("<svg ") == len([name for name in files if name.endswith(".svg")])
     (table,) = shown["tables"]
     assert [(line["idf"], line["level"]) for line in table["lines"]] == [(name, level) for level in ("L0", "L1") for name in IDFS]
     assert sum(table["strata"].values()) == len(STORIES_QRELS)

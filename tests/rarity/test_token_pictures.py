@@ -241,10 +241,9 @@ def test_idfs_are_drawn_with_their_tests_their_gaps_and_their_agreement(tmp_path
     assert said(gaps).endswith("No gap beyond doubt on two.")
     assert (agreement.predicted - agreement.actual).tolist() == [0.5] * 3
     svg = picture(gains, tmp_path / "a.svg").read_text()
-    filled = re.findall(rf'<use [^>]*y="([\d.]+)" style="fill: {TYPES}', svg)
-    hollow = re.findall(rf'<use [^>]*y="([\d.]+)" style="fill-opacity: 0; stroke: {TYPES}|<use [^>]*style="fill: none', svg)
-    assert len(filled) == 2, "what is significant is filled"
-    assert len(filled) + len(hollow) <= len(re.findall(rf"stroke: {TYPES}", svg))
+    marks_of = re.findall(r'<use xlink:href="#[^"]*" x="[^"]*" y="[^"]*" style="([^"]*)"', svg)
+    marks_of = [style for style in marks_of if TYPES in style]
+    assert [f"fill: {TYPES}" in style for style in marks_of] == [True, True, False, False], "what is significant is filled"
     files = {path.name for path in weighing_page.write(compared(), tmp_path)}
     drawn = {f"{name}{kind}" for name in ("gains", "gaps", "agreement-1") for kind in (".svg", ".png")}
     assert files == {"idf.json", "idf.md", "idf.html"} | drawn
