@@ -65,7 +65,7 @@ class Linear:
 class Fold:
     """What one set of training rows gives: linear predictors by name, and errors on the fold held out, by weighting.
 
-    `curve` is (R, T), `alphas` (A, T), `bands` (B, T), sums of squared errors. `rotation` has no matrix left in it.
+    `errors` are sums of squared errors: `curve` (R, T) by number of components, `alphas` (A, T), `bands` (B, T). `squares` are λ.
     """
 
     fits: dict[str, Linear]

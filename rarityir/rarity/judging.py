@@ -112,9 +112,9 @@ def _see(given: Material, sums: Sequence[FoldGrams], permutations: Permutations 
     mended = _mended(given, sums[0], settings) if settings.repair != "none" and given.counts is not None else None
     if mended is not None:
         predicted["repaired"] = mended.predicted
-    pairs = _pairs(given, predicted, used, settings)
+    pairs = r2_pairs(given, predicted, used, settings)
     of_all = {name: found for name, found in predicted.items() if name in ("ridge", "repaired")}
-    tests = _pairs(given, of_all, ~used, settings) if (~used).sum() >= _LEAST_TEST else None
+    tests = r2_pairs(given, of_all, ~used, settings) if (~used).sum() >= _LEAST_TEST else None
     totals = np.stack([_total(given.y[used], w[used]) for w in given.weights])
     return _Seen(fits, final, predicted, errors, used, pairs, tests, totals, mended)
 
@@ -143,7 +143,9 @@ def _target(given: Material, seen: _Seen, settings: Settings, x_mean: Vectors, t
     )
 
 
-def _pairs(given: Material, predicted: dict[str, Vectors], used: NDArray[np.bool_], settings: Settings) -> dict[str, list[Pair]]:
+def r2_pairs(
+    given: Material, predicted: dict[str, Vectors], used: NDArray[np.bool_], settings: Settings
+) -> dict[str, list[Pair]]:
     """R² of every fit and target with intervals, all from the same resamples of groups."""
     names, targets = list(predicted), given.y.shape[1]
     gains = [gain for gain in _GAINS if gain[1] in names]

@@ -82,6 +82,13 @@ class RarityProbe:
             raise RarityError(f"repair {repair!r} is none of none, {', '.join(PURPOSES)}")
         if not 0 <= test < 0.9:
             raise RarityError(f"a share of {test} of test rows; take one from 0 to below 0.9")
+        if (
+            permutations < 0
+            or replicates < 1
+            or (isinstance(bands, int) and bands < 1)
+            or (not isinstance(bands, int) and not bands)
+        ):
+            raise RarityError("permutations are 0 or more, resamples and bands 1 or more")
         if self.alphas is not None and (not len(self.alphas) or not (self.alphas >= 0).all()):
             raise RarityError("alphas are one or more penalties of at least 0")
 

@@ -117,16 +117,15 @@ class _Bench:
 
     sums: list[FoldGrams]
     remedies: tuple[Remedy, ...]
-    totals: Vectors  # (2, T): squares about the mean, over types and over occurrences
+    totals: tuple[Vectors, ...]  # (2, T): squares about the mean, by types and by occurrences, without each fold; last, of all
     purpose: str
     alphas: Vectors | None
     standardise: bool
     targets: int
 
-    @property
-    def shares(self) -> Vectors:
-        """What (2, T) a squared error of types and one of occurrences count for."""
-        return np.asarray(np.array([[float(self.purpose == "balanced")], [1.0]]) / self.totals)
+    def shares(self, k: int) -> Vectors:
+        """What (2, T) a squared error of types and one of occurrences count for where fold k has no say."""
+        return np.asarray(np.array([[float(self.purpose == "balanced")], [1.0]]) / self.totals[k])
 
     @property
     def folds(self) -> int:
@@ -190,21 +189,21 @@ def repaired(
     y_mean = plain.y_mean[:targets]
     weighings = [Weighing(_weights(counts_V, used, power), lambda which: y_VT[which], targets, 0) for power in POWERS]
     sums = fold_grams(wide, folds_V, weighings, x_mean, [y_mean] * len(POWERS), block=block)
-    bench = _Bench(sums, _remedies(rows.shape[1], wide.shape[1]), _totals(sums), purpose, alphas, standardise, targets)
+    bench = _Bench(
+        sums,
+        _remedies(rows.shape[1], wide.shape[1]),
+        tuple(_totals(sums, k) for k in range(len(sums[0].folds) + 1)),
+        purpose,
+        alphas,
+        standardise,
+        targets,
+    )
     places, best = _penalties(bench)
-    count, last = bench.folds, len(bench.remedies)
-    fits = []
-    for j in range(count):
-        outer = [bench.fit(bench.remedies[r], places[r][j], (j,)) for r in range(last)]
-        here = {f"out{r}": fit for r, fit in enumerate(outer)}
-        for k, r in ((k, r) for k in range(count) for r in range(last)):
-            here[f"in{r}-{k}"] = bench.fit(bench.remedies[r], places[r][k], (k, j)) if k != j else outer[r]
-        fits.append(here)
-    of_all = [bench.fit(bench.remedies[r], places[r][count], ()) for r in range(last)]
+    count = bench.folds
+    fits, of_all = _fits(bench, places)
     final = {name: of_all[int(name.removeprefix("out").removeprefix("in").partition("-")[0])] for name in fits[0]}
     found, _ = predictions(wide, folds_V, fits, final, x_mean, block=block)
-    weights = bench.shares[0] + bench.shares[1] * (counts_V / counts_V[used].mean())[:, None]
-    predicted, choices, maps = _chosen(found, y_VT, weights, folds_V, count, last)
+    predicted, choices, maps = _chosen(found, y_VT, counts_V / counts_V[used].mean(), folds_V, bench)
     names = [[bench.remedies[r].name for r in choice] for choice in choices]
     chosen = tuple(
         tuple(name + ("" if remap is IDENTITY else "+isotonic") for name, remap in zip(row, remaps, strict=True))
@@ -222,10 +221,10 @@ def _remedies(plain: int, wide: int) -> tuple[Remedy, ...]:
     return tuple(Remedy(at, w, name + more) for w, more in ((plain, ""), (wide, "+features")) for name, at in ways.items())
 
 
-def _totals(sums: list[FoldGrams]) -> Vectors:
+def _totals(sums: list[FoldGrams], left_out: int) -> Vectors:
     found = []
     for place in (0, POWERS.index(1.0)):
-        parts = sums[place].folds
+        parts = [part for k, part in enumerate(sums[place].folds) if k != left_out]
         y_sums = np.sum([part.y_sums for part in parts], axis=0)
         found.append(np.sum([part.y_squares for part in parts], axis=0) - y_sums**2 / sum(part.mass for part in parts))
     return np.stack(found)
@@ -261,35 +260,50 @@ def _penalties(bench: _Bench) -> tuple[list[list[Ints]], dict[str, Vectors]]:
             for k in range(j + 1, count):
                 for_k, for_j = bench.errors(remedy, (j, k), (j, k))
                 total[k], total[j] = total[k] + for_k, total[j] + for_j
-        found.append([np.argmin(np.einsum("wat,wt->at", errors, bench.shares), axis=0) for errors in total])
-        by_name[remedy.name] = total[count][:, found[-1][count], np.arange(bench.targets)] / bench.totals
+        found.append([np.argmin(np.einsum("wat,wt->at", errors, bench.shares(k)), axis=0) for k, errors in enumerate(total)])
+        by_name[remedy.name] = total[count][:, found[-1][count], np.arange(bench.targets)] / bench.totals[count]
     return found, by_name
 
 
+def _fits(bench: _Bench, places: list[list[Ints]]) -> tuple[list[dict[str, Linear]], list[Linear]]:
+    """Returns, for the rows of each fold j, every remedy's fit without j (`out`), without j and k (`in`); and those of all."""
+    count, last = bench.folds, len(bench.remedies)
+    fits = []
+    for j in range(count):
+        outer = [bench.fit(bench.remedies[r], places[r][j], (j,)) for r in range(last)]
+        here = {f"out{r}": fit for r, fit in enumerate(outer)}
+        for k, r in ((k, r) for k in range(count) for r in range(last)):
+            here[f"in{r}-{k}"] = bench.fit(bench.remedies[r], places[r][k], (k, j)) if k != j else outer[r]
+        fits.append(here)
+    return fits, [bench.fit(bench.remedies[r], places[r][count], ()) for r in range(last)]
+
+
 def _chosen(
-    found: dict[str, Vectors], y_VT: Vectors, weights_VT: Vectors, folds_V: Ints, count: int, remedies: int
+    found: dict[str, Vectors], y_VT: Vectors, counts_V: Vectors, folds_V: Ints, bench: _Bench
 ) -> tuple[Vectors, list[list[int]], list[list[Isotonic]]]:
     """Returns the predictions of what is best in inner folds, and for each outer fold and, last, for all rows what that is."""
-    predicted = np.empty_like(y_VT)
+    predicted, count = np.empty_like(y_VT), bench.folds
     choices: list[list[int]] = []
     maps: list[list[Isotonic]] = []
     for k in range(count + 1):
         others, mine = np.flatnonzero((folds_V >= 0) & (folds_V != k)), folds_V == (k if k < count else -1)
+        shares = bench.shares(k)
         choices.append([])
         maps.append([])
-        for t in range(y_VT.shape[1]):
-            sources = [found[f"in{r}-{k}" if k < count else f"out{r}"][others, t] for r in range(remedies)]
-            tried = [_tried(source, y_VT[others, t], weights_VT[others, t], folds_V[others]) for source in sources]
-            best = int(np.argmin([error for error, _ in tried]))
-            remap = Isotonic.fit(sources[best], y_VT[others, t], weights_VT[others, t]) if tried[best][1] else IDENTITY
+        for t in range(bench.targets):
+            y, weights = y_VT[others, t], shares[0, t] + shares[1, t] * counts_V[others]
+            sources = [found[f"in{r}-{k}" if k < count else f"out{r}"][others, t] for r in range(len(bench.remedies))]
+            errors = [tried(source, y, weights, folds_V[others]) for source in sources]
+            best = int(np.argmin([error for error, _ in errors]))
+            remap = Isotonic.fit(sources[best], y, weights) if errors[best][1] else IDENTITY
             predicted[mine, t] = remap(found[f"out{best}"][mine, t])
             choices[k].append(best)
             maps[k].append(remap)
     return predicted, choices, maps
 
 
-def _tried(predicted: Vectors, y: Vectors, weights: Vectors, folds: Ints) -> tuple[float, bool]:
-    """The weighted squared error of inner predictions, and whether that is with an isotonic map of them.
+def tried(predicted: Vectors, y: Vectors, weights: Vectors, folds: Ints) -> tuple[float, bool]:
+    """Returns the weighted squared error of inner predictions, and whether that is with an isotonic map of them.
 
     A map must do better on most folds it was not fitted on, and in all: a few rows carry most of the weight, and one bent to
     them may win the sum by luck.

@@ -12,8 +12,11 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import StandardScaler
 
 from rarityir.rarity import RarityProbe
+from rarityir.rarity.crossfit import Permutations
 from rarityir.rarity.folds import TEST, grouped, hashes, orders, parted
 from rarityir.rarity.grams import Moments, Plain
+from rarityir.rarity.increment import joint, surface_rotation
+from rarityir.rarity.repair import Widened, tried
 from rarityir.rarity.ridge import best, generalised, generalised_components, rotate, standard
 from rarityir.rarity.scores import NAMES, describe, frequency_bands, intervals, r2
 from rarityir.types import BadInput, RarityError
@@ -88,6 +91,20 @@ def test_permutations_move_groups_whole_and_leave_the_test_rows(rng: np.random.G
     assert moved > 500
 
 
+def test_a_permuted_target_brings_its_weight_along(rng: np.random.Generator) -> None:
+    y, counts = rng.standard_normal((30, 2)), rng.integers(0, 9, 30).astype(float)
+    found = Permutations(np.stack([rng.permutation(30) for _ in range(3)], axis=1).astype(np.int32), y, counts)
+    rows = np.array([3, 17, 4])
+    predicted = rng.standard_normal((3, 6))
+    errors = found.errors(rows, predicted)
+    for p in range(3):
+        for t in range(2):
+            source = found.orders[rows, p]
+            squared = (y[source, t] - predicted[:, 2 * p + t]) ** 2
+            assert errors[0, 2 * p + t] == pytest.approx(squared.sum())
+            assert errors[1, 2 * p + t] == pytest.approx(counts[source] @ squared)
+
+
 def test_scores_are_those_of_definition(rng: np.random.Generator) -> None:
     y, predicted, w = rng.standard_normal(300), rng.standard_normal(300), rng.integers(0, 9, 300)
     predicted = 0.5 * y + predicted + 1
@@ -159,6 +176,49 @@ def test_generalised_cross_validation_is_its_formula(rng: np.random.Generator) -
     assert best(np.array([[2.0, np.inf], [1.0, np.inf], [1.0, np.inf]])).tolist() == [2, 2]
 
 
+def test_the_rows_penalty_beside_features_is_chosen_as_by_definition(rng: np.random.Generator) -> None:
+    n, targets = 60, 12
+    x, s = rng.standard_normal((n, 30)), rng.standard_normal((n, 3))
+    y = 0.3 * (x @ rng.standard_normal((30, targets))) + s @ rng.standard_normal((3, targets)) + rng.standard_normal((n, targets))
+    x, s, y = (part - part.mean(axis=0) for part in (x, s, y))
+    columns = np.concatenate([y, s], axis=1)
+    moments = Moments.zeros(30, targets + 3, targets + 3).plus(x, columns, None)
+    surface = surface_rotation(moments, targets, 3, np.zeros(targets + 3))
+    rows = rotate(moments, np.zeros(30))
+    kept, alphas = np.full(targets, 5.0), 10.0 ** np.arange(-2, 6)
+    mixed = rows.columns(targets, targets + 3).cross @ surface.turn
+    found = joint(rows.columns(0, targets), surface, mixed, kept, alphas)
+    z = np.concatenate([x / x.std(axis=0), s / s.std(axis=0)], axis=1)
+    errors = []
+    for alpha in alphas:
+        hat = z @ np.linalg.solve(z.T @ z + np.diag(np.r_[np.full(30, alpha), np.full(3, 5.0)]), z.T)
+        errors.append(((y - hat @ y) ** 2).sum(axis=0) / (1 - (1 + np.trace(hat)) / n) ** 2)
+    assert found.chosen.tolist() == alphas[np.argmin(errors, axis=0)].tolist()
+
+
+def test_widened_rows_have_norm_cosine_and_squares_behind_them(rng: np.random.Generator) -> None:
+    x, turn = rng.standard_normal((9, 4)) + 1, np.linalg.qr(rng.standard_normal((4, 2)))[0]
+    x[3] = 0
+    wide = Widened(Plain(x.astype(np.float32)), x.mean(axis=0), turn)
+    found = np.concatenate(list(wide.blocks(4)))
+    assert found.shape == wide.shape == (9, 8)
+    x = x.astype(np.float32).astype(np.float64)
+    assert (found[:, :4] == x).all()
+    norms = np.linalg.norm(x, axis=1)
+    assert np.abs(found[:, 4] - norms).max() < 1e-12
+    cosines = np.where(norms > 0, x @ wide.mean / np.maximum(norms, 1e-9) / np.linalg.norm(wide.mean), 0)
+    assert np.abs(found[:, 5] - cosines).max() < 1e-12
+    assert np.abs(found[:, 6:] - ((x - wide.mean) @ turn) ** 2).max() < 1e-12
+
+
+def test_an_isotonic_map_is_taken_only_where_it_serves_rows_it_has_not_seen(rng: np.random.Generator) -> None:
+    y, weights, folds = rng.standard_normal(200), rng.integers(1, 9, 200).astype(float), np.arange(200) % 5
+    assert tried(y, y, weights, folds) == (0.0, False)
+    error, mapped = tried(y**3, y, weights, folds)
+    assert mapped
+    assert 0 < error < 0.05 * (weights @ (y - y**3) ** 2)
+
+
 def test_a_column_that_rounding_alone_moves_is_constant(rng: np.random.Generator) -> None:
     x = np.stack([rng.standard_normal(50), 1e6 + 1e-10 * rng.standard_normal(50), 1e-12 * rng.standard_normal(50)], axis=1)
     mean = x.mean(axis=0)
@@ -208,6 +268,8 @@ class Short(Plain):
         ({"alphas": [-1.0]}, {}, "alphas"),
         ({"precision": "half"}, {}, "precision"),
         ({"bands": [[4]]}, {}, "components outside"),
+        ({"bands": 0}, {}, "bands 1 or more"),
+        ({"permutations": -1}, {}, "permutations are 0 or more"),
         ({"subspaces": {"a": np.ones((2, 4))}}, {}, "not independent"),
         ({"subspaces": {"a": np.ones((1, 3))}}, {}, "give"),
         ({"targets": ["a", "b"]}, {"y": np.stack([Y, Y, Y], axis=1)}, "2 names for 3"),

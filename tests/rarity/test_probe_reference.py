@@ -283,6 +283,25 @@ def test_labels_are_scored_by_their_order(rng: np.random.Generator) -> None:
         assert pair.type.low < pair.type.value < pair.type.high
 
 
+def test_remedies_are_ridge_under_weights(rng: np.random.Generator) -> None:
+    x = square(rng)
+    y, _ = answer(x, rng)
+    counts = np.round(300 / rng.permutation(np.arange(1, len(y) + 1))) + 1
+    probe = RarityProbe(alphas=[2.0], repair="occurrence", replicates=10).fit(x, y, counts=counts)
+    folds, head = probe.result.folds, probe.result.targets[0].head
+    assert head is not None
+    roots = np.sqrt(counts)
+    ways = {"tau=0": np.ones(len(y)), "tau=0.5": roots / roots[folds >= 0].mean(), "tau=1": counts / counts[folds >= 0].mean()}
+    for name, w in (ways | {"mixed": ways["tau=0"] + ways["tau=1"]}).items():
+        found = np.full(len(y), np.nan)
+        for k in range(5):
+            train = (folds != k) & (folds >= 0)
+            scaler = StandardScaler().fit(x[train], sample_weight=w[train])
+            model = Ridge(2.0, solver="cholesky").fit(scaler.transform(x[train]), y[train], sample_weight=w[train])
+            found[folds == k] = model.predict(scaler.transform(x[folds == k]))
+        assert np.abs(np.subtract(head.remedies[name], both(folds, y, found, counts))).max() < 1e-9, name
+
+
 def test_the_isotonic_map_is_scikit_learns(rng: np.random.Generator) -> None:
     x, weights = np.round(rng.standard_normal(200), 1), rng.integers(0, 5, 200).astype(float)
     y = x + rng.standard_normal(200)

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from rarityir.rarity.crossfit import Design
+from rarityir.rarity.grams import Plain
+from rarityir.rarity.judging import Material, Settings, r2_pairs
 from rarityir.rarity.probe import RarityProbe
 from rarityir.types import RarityError
 
@@ -153,6 +156,25 @@ def test_the_head_that_r2_over_types_hides_is_named_and_repaired(rng: np.random.
     assert min(straight.r2_type.value, straight.r2_occurrence.value) > 0.9
 
 
+@pytest.mark.parametrize("purpose", ["balanced", "occurrence"])
+def test_what_a_fold_holds_has_no_say_in_its_own_predictions(purpose: str, rng: np.random.Generator) -> None:
+    x, y, counts = collapse(rng, 1500, 100, 0.65)
+    surface = rng.standard_normal((1500, 2))
+    settings = {"repair": purpose, "replicates": 5, "permutations": 2}
+    first = RarityProbe(**settings).fit(x, y, counts=counts, surface=surface).result
+    for k in (-1, 0, 3):
+        mine = first.folds == k
+        other = np.where(mine, y[::-1] * 5 + rng.standard_normal(1500), y)
+        second = RarityProbe(**settings).fit(x, other, counts=counts, surface=surface).result
+        assert (second.folds == first.folds).all()
+        assert first.repaired is not None
+        assert second.repaired is not None
+        for before, after in ((first.predicted, second.predicted), (first.repaired.predicted, second.repaired.predicted)):
+            assert np.abs(before[mine] - after[mine]).max() < 1e-8
+            assert k == -1 or np.abs(before[~mine] - after[~mine]).max() > 0.01
+        assert second.repaired.chosen[k] == first.repaired.chosen[k]
+
+
 def test_repair_of_noise_promises_nothing(rng: np.random.Generator) -> None:
     counts = np.maximum(np.round(1e4 / np.arange(1, 801)), 1.0)
     found = []
@@ -228,18 +250,23 @@ def test_what_the_name_tells_already_is_no_increment(rng: np.random.Generator) -
 
 
 def test_intervals_cover_what_they_are_of(rng: np.random.Generator) -> None:
-    inside = []
-    n, p, rho, targets = 400, 3, 0.6, 500
-    for seed in range(4):
-        x = rng.standard_normal((n, p))
-        w = rng.standard_normal((p, targets))
-        y = np.sqrt(rho) * (x @ (w / np.linalg.norm(w, axis=0))) + np.sqrt(1 - rho) * rng.standard_normal((n, targets))
-        names = [str(t) for t in range(targets)]
-        probe = RarityProbe(names, seed=seed, replicates=500, bands=1, alphas=[1.0], test=0.0).fit(x, y)
-        expected = 1 - (1 - rho) * (1 + p / (0.8 * n - p - 1))
-        for target in probe.result.targets:
-            _, low, high = target.fits["ols"].r2.type
-            inside.append(low <= expected <= high)
+    """Each simulation has rows of its own: those that share rows miss together."""
+    n, p, rho, simulations = 400, 3, 0.6, 2500
+    x = np.concatenate([rng.standard_normal((simulations, n, p)), np.ones((simulations, n, 1))], axis=2)
+    w = rng.standard_normal((simulations, p))
+    signal = np.einsum("snp,sp->ns", x[..., :p], w / np.linalg.norm(w, axis=1)[:, None])
+    y = np.sqrt(rho) * signal + np.sqrt(1 - rho) * rng.standard_normal((n, simulations))
+    folds, predicted = rng.permutation(n) % 5, np.empty((n, simulations))
+    for k in range(5):
+        train, rest = x[:, folds != k], y[folds != k].T[..., None]
+        slopes = np.linalg.solve(train.transpose(0, 2, 1) @ train, train.transpose(0, 2, 1) @ rest)
+        predicted[folds == k] = (x[:, folds == k] @ slopes)[..., 0].T
+    names = tuple(map(str, range(simulations)))
+    design = Design(simulations, 0, None, [], {}, True)
+    given = Material(Plain(x[0]), y, names, None, None, np.arange(n), folds, design)
+    found = r2_pairs(given, {"ols": predicted}, folds >= 0, Settings(0, 600, "exact", False, "none", 0))["ols"]
+    expected = 1 - (1 - rho) * (1 + p / (0.8 * n - p - 1))
+    inside = [pair.type.low <= expected <= pair.type.high for pair in found]
     assert 0.92 <= np.mean(inside) <= 0.98
 
 
