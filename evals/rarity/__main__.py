@@ -173,7 +173,8 @@ def page(cells: list[dict[str, Any]]) -> str:
         "with 95 % intervals of a bootstrap over groups of word forms. *ridge*: the probe; its folds keep forms of a word",
         "together. *random folds*: least squares judged as the first study did, forms of a word parted. *PCA*: least squares",
         "on all components there are (at most 400), and on the first study's share of the width (400 of 4,096). *expected*:",
-        "−p / (n − p − 1), what least squares gets by type of nothing. *surface*: what the token's name tells alone. *head repaired*: of documents alone.",
+        "−p / (n − p − 1), what least squares gets by type of nothing. *surface*: what the token's name tells alone.",
+        "*head repaired*: for both kinds of R², of documents alone.",
     ]
     for model, dataset in dict.fromkeys((cell["model"], cell["dataset"]) for cell in cells):
         own = [cell for cell in cells if (cell["model"], cell["dataset"]) == (model, dataset)]
