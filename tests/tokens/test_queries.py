@@ -116,7 +116,7 @@ def test_a_query_form_that_is_none_is_an_error(form):
 
 
 def test_weights_that_are_no_file_are_an_error():
-    with pytest.raises(RarityError, match="weights are 1, logit, idf, id-zipf, .* or a file"):
+    with pytest.raises(RarityError, match=r"weights are 1, logit, idf, id-zipf, .* or a file"):
         Asking("literal", "no/such/file")
 
 
