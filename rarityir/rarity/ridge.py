@@ -86,7 +86,7 @@ def standard(train: Moments, x_mean_D: Vectors, *, standardise: bool) -> Vectors
     """Centres and standardises a Gram matrix in place; returns 1/sd (D,), 0 for constant columns, else 1 where not wanted."""
     mean = train.sums / train.mass
     _less(train.gram, train.sums, mean)
-    inverse = _inverse_scales(np.diagonal(train.gram) / train.mass, mean + x_mean_D, train.mass)
+    inverse = _inverse_scales(np.diagonal(train.gram) / train.mass, mean, x_mean_D, train.mass)
     if not standardise:
         inverse = (inverse > 0).astype(np.float64)
     np.multiply(train.gram, inverse[:, None], out=train.gram)
@@ -110,10 +110,13 @@ def _less(gram_DD: Vectors, sums_D: Vectors, mean_D: Vectors) -> None:
         gram_DD[:, at : at + _AT_ONCE] -= sums_D[:, None] * mean_D[at : at + _AT_ONCE]
 
 
-def _inverse_scales(variance_D: Vectors, mean_D: Vectors, rows: float) -> Vectors:
-    """1/sd, and 0 for a column whose variance is no more than rounding leaves of a constant (Chan et al., 1983)."""
+def _inverse_scales(variance_D: Vectors, mean_D: Vectors, centre_D: Vectors, rows: float) -> Vectors:
+    """1/sd, and 0 for a column whose variance is no more than rounding leaves of a constant (Chan et al., 1983).
+
+    Means are those of the rows trained on, and of all, which the sums were centred by.
+    """
     eps = np.finfo(np.float64).eps
-    varies = variance_D > rows * eps * variance_D + (rows * mean_D * eps) ** 2
+    varies = variance_D > rows * eps * (variance_D + mean_D**2) + (rows * (mean_D + centre_D) * eps) ** 2
     return np.asarray(np.divide(1.0, np.sqrt(np.maximum(variance_D, 0.0)), out=np.zeros_like(variance_D), where=varies))
 
 

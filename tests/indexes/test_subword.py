@@ -140,7 +140,7 @@ def test_a_second_block_of_documents_is_searched_like_the_first(tmp_path):
     hits = index.search(counted([[9], [7]], V), 5)
     assert hits.rows[0].tolist() == [packing.BLOCK + 20, 11, -1, -1, -1]
     assert hits.rows[1].tolist() == [1, 2, 4, 5, 7]
-    for some in (12, packing.BLOCK, packing.BLOCK + 21):
+    for some in (11, 12, packing.BLOCK, packing.BLOCK + 20, packing.BLOCK + 21):
         df = Counter(token for document in documents[:some] for token in set(document))
         assert index.first_frequencies(some).tolist() == [df[t] for t in range(V)]
     last = index.search(counted([[7]], V), count).rows[0]

@@ -339,6 +339,13 @@ def test_sparse_queries_take_the_same_weights(tiny, encoder, tmp_path):
     plain, weighed = (retriever.queries(System.parse(f"sparse:40{more}")) for more in ("", ",weights=transfer"))
     assert np.array_equal(plain.token_ids, weighed.token_ids)
     assert len({p.name for p in (tmp_path / "indexes").rglob("sparse*")}) == 1
+    classes = retriever._lens(System.parse("sparse:40"), None).vocabulary
+    probe, shuffled = (
+        retriever.rarities.canonical(IdfSettings(name, "L0"), classes.class_of, len(classes.names))
+        for name in ("probe", "shuffled")
+    )
+    assert np.array_equal(np.sort(probe), np.sort(shuffled))
+    assert not np.array_equal(probe, shuffled)
     common, rare = ("the", "castle")
     lens = retriever._lens(System.parse("sparse:40"), None).vocabulary
     weights = retriever.rarities.canonical(IdfSettings("transfer", "L0"), lens.class_of, len(lens.names))

@@ -72,7 +72,15 @@ def offset(rng: np.random.Generator) -> np.ndarray:
     return (rng.standard_normal((170, 14)) + 100 * rng.choice([-1, 1], 14)) * scale
 
 
-SHAPES = (wide, square, collinear, constant, half, offset)
+def rare(rng: np.random.Generator) -> np.ndarray:
+    """A column that one row alone has: in one fold's training rows it is constant."""
+    x = rng.standard_normal((120, 9))
+    x[:, 4] = 0.0
+    x[int(rng.integers(120)), 4] = 1.0
+    return x
+
+
+SHAPES = (wide, square, collinear, constant, rare, half, offset)
 
 
 def answer(x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
