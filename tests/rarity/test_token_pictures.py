@@ -99,7 +99,7 @@ def test_bands_of_documents_are_what_a_loop_finds():
     assert rows[-1] == ["64 to 100", "1", "4.00", "4.00", "4.00", "–"]
     # The burstiest band is held against chance and not against one: 5 and 7 documents, 30 and 7 times.
     expected = np.median([-100 * np.log1p(-0.05) / 5, -100 * np.log1p(-0.07) / 7])
-    few = Bursts(DF[[1, 4]], CF[[1, 4]], 100)
+    few = Bursts(DF[[2, 7, 1, 4]], CF[[2, 7, 1, 4]], 100)  # and two that are in one document, once
     assert "in 4 to 7 of 100 documents are written 3.50 times in each on the median" in said(few)
     assert said(few).endswith(f"it would be {expected:.2f}.")
 
