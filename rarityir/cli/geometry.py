@@ -130,14 +130,21 @@ def _channel(model: str, matrix: str, given: str | None, *, tied: bool) -> tuple
 
 
 def _counts(model: str, vocabulary: int, dataset: str | None, stats: str | None) -> Ints:
+    from rarityir import checkpoints
     from rarityir.counts import TokenCounts
     from rarityir.rarity.stats import TokenStats
+    from rarityir.rarity.tokenizing import Tokenizing
     from rarityir.types import RarityError
 
     if dataset and stats:
         raise click.UsageError("--dataset and --stats both say how frequent tokens are; give one")
     if stats:
-        counts = TokenStats.load(stats).counts().counts
+        found = TokenStats.load(stats)
+        if not found.may_be_of(Tokenizing.of(model)):
+            raise RarityError(
+                f"the counts of {found.source} are not of {checkpoints.called(model)}'s tokens; count with its tokenizer"
+            )
+        counts = found.counts().counts
     elif dataset:
         counts = TokenStats.from_dataset(dataset, model).counts().counts
     else:

@@ -139,10 +139,7 @@ class Rarities:
         size, name = self.vocabulary, self.encoder.name
         if found.cf[size:].any():
             raise RarityError(f"source={source} counts {found.vocabulary} tokens, {name} has {size}; count with its tokenizer")
-        parts = found.identity.get("parts", [found.identity])
-        theirs = {str(part["tokenizer"]) for part in parts if "tokenizer" in part}
-        named = bool(theirs) and not any(digest.startswith("function ") for digest in theirs)
-        if named and theirs != {str(Tokenizing.of(self.encoder.model).identity["tokenizer"])}:
+        if not found.may_be_of(Tokenizing.of(self.encoder.model)):
             raise RarityError(f"source={source} counts tokens of another model than {name}; count with its tokenizer")
 
     def _surprise(self, settings: IdfSettings) -> Doubles:

@@ -21,7 +21,7 @@ from rarityir.rarity.stats import TokenStats
 from rarityir.rarity.tokenizing import Tokenizing
 from rarityir.rarity.undertrained import Scored, undertrained
 from rarityir.rarity.unused import Unused, unused
-from rarityir.types import Dataset, Doc, Encoder, Json
+from rarityir.types import Dataset, Doc, Encoder, Json, RarityError
 
 WHO = ("usual", "unused", "flagged")
 FREQUENT = 100  # of the seen tokens, one in so many is frequent
@@ -106,6 +106,10 @@ def find(
     if stats is None and dataset is not None:
         stats = TokenStats.from_dataset(dataset, model, limit=limit, workers=workers, vocabulary=size)
     if stats is not None:
+        if not stats.may_be_of(forms.tokens):
+            raise RarityError(
+                f"the counts of {stats.source} are not of {checkpoints.called(model)}'s tokens; count with its tokenizer"
+            )
         stats = stats.over(size)
     kinds = np.array(forms.categories())
     scored = undertrained(

@@ -142,6 +142,13 @@ def test_what_is_not_there_is_one_line(capsys, stories, kept, argv, words):
     assert text.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [("probe",), ("heatmap", "the flow"), ("undertrained", "--no-probe")])
+def test_statistics_of_another_models_tokens_are_refused(capsys, kept, command):
+    text = said(capsys, *command, "--model", "demo", "--stats", kept, code=1)
+    assert "are not of demo's tokens" in text
+    assert text.count("\n") == 1
+
+
 def test_options_that_do_not_go_together_are_refused(capsys, stories, kept):
     for more in (("--limit", "5"), ("--dataset", "cranfield"), ("--matrix", "context:1")):
         said(capsys, "probe", "--model", stories, "--stats", kept, *more, code=2)
