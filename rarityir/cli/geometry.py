@@ -130,7 +130,6 @@ def _channel(model: str, matrix: str, given: str | None, *, tied: bool) -> tuple
 
 
 def _counts(model: str, vocabulary: int, dataset: str | None, stats: str | None) -> Ints:
-    from rarityir import checkpoints
     from rarityir.counts import TokenCounts
     from rarityir.rarity.stats import TokenStats
     from rarityir.rarity.tokenizing import Tokenizing
@@ -139,12 +138,7 @@ def _counts(model: str, vocabulary: int, dataset: str | None, stats: str | None)
     if dataset and stats:
         raise click.UsageError("--dataset and --stats both say how frequent tokens are; give one")
     if stats:
-        found = TokenStats.load(stats)
-        if not found.may_be_of(Tokenizing.of(model)):
-            raise RarityError(
-                f"the counts of {found.source} are not of {checkpoints.called(model)}'s tokens; count with its tokenizer"
-            )
-        counts = found.counts().counts
+        counts = TokenStats.load(stats).counted_by(Tokenizing.of(model)).counts().counts
     elif dataset:
         counts = TokenStats.from_dataset(dataset, model).counts().counts
     else:

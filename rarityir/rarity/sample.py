@@ -50,11 +50,7 @@ class Sample:
         types = np.arange(x.shape[0]) if x.types is None else x.types
         size = max(checkpoints.input_embeddings(model)[0].shape[0], int(types.max()) + 1)
         forms = Forms.of(model, size)
-        if not stats.may_be_of(forms.tokens):
-            raise RarityError(
-                f"the counts of {stats.source} are not of {checkpoints.called(model)}'s tokens; count with its tokenizer"
-            )
-        stats = _sized(stats, size)
+        stats = _sized(stats.counted_by(forms.tokens), size)
         padding = np.array([piece is None for piece in forms.pieces])
         real = ~(forms.special | padding)
         wanted = real if pool == "all" else real & (stats.cf > 0)

@@ -165,7 +165,9 @@ class Rarities:
         }  # fmt: skip
         with store.building(folder, identity, {"source": stats.source}) as needed:
             if needed:
-                found = predictions.predict(self.encoder.model, stats, target, rows, repair=REPAIR if repaired else "none")
+                # Whose tokens they are was seen to when they were read; an encoder's own function has a name of its own.
+                own = replace(stats, identity={})
+                found = predictions.predict(self.encoder.model, own, target, rows, repair=REPAIR if repaired else "none")
                 with store.replacing(folder / "predicted.npy") as temporary, temporary.open("wb") as file:
                     np.save(file, found)
         return np.asarray(np.load(folder / "predicted.npy"))

@@ -185,6 +185,12 @@ class TokenStats:
         theirs = {str(part["tokenizer"]) for part in _parts(self) if "tokenizer" in part}
         return any(name.startswith("function ") for name in theirs) or theirs <= {str(tokens.identity["tokenizer"])}
 
+    def counted_by(self, tokens: Tokenizing) -> TokenStats:
+        """Returns the statistics as they are. Raises `RarityError` where they are of another tokenizer's tokens."""
+        if not self.may_be_of(tokens):
+            raise RarityError(f"the counts of {self.source} are not of {tokens.name}'s tokens; count with its tokenizer")
+        return self
+
     def merge(self, other: TokenStats) -> TokenStats:
         """Returns the statistics of both sets of documents together, in whichever order.
 

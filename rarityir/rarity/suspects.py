@@ -21,7 +21,7 @@ from rarityir.rarity.stats import TokenStats
 from rarityir.rarity.tokenizing import Tokenizing
 from rarityir.rarity.undertrained import Scored, undertrained
 from rarityir.rarity.unused import Unused, unused
-from rarityir.types import Dataset, Doc, Encoder, Json, RarityError
+from rarityir.types import Dataset, Doc, Encoder, Json
 
 WHO = ("usual", "unused", "flagged")
 FREQUENT = 100  # of the seen tokens, one in so many is frequent
@@ -106,11 +106,7 @@ def find(
     if stats is None and dataset is not None:
         stats = TokenStats.from_dataset(dataset, model, limit=limit, workers=workers, vocabulary=size)
     if stats is not None:
-        if not stats.may_be_of(forms.tokens):
-            raise RarityError(
-                f"the counts of {stats.source} are not of {checkpoints.called(model)}'s tokens; count with its tokenizer"
-            )
-        stats = stats.over(size)
+        stats = stats.counted_by(forms.tokens).over(size)
     kinds = np.array(forms.categories())
     scored = undertrained(
         output, known.ids, input=None if output.tied else rows(model, "input"), bias=checkpoints.bias(head), usual=kinds == "ok",
