@@ -132,12 +132,13 @@ def _channel(model: str, matrix: str, given: str | None, *, tied: bool) -> tuple
 def _counts(model: str, vocabulary: int, dataset: str | None, stats: str | None) -> Ints:
     from rarityir.counts import TokenCounts
     from rarityir.rarity.stats import TokenStats
+    from rarityir.rarity.tokenizing import Tokenizing
     from rarityir.types import RarityError
 
     if dataset and stats:
         raise click.UsageError("--dataset and --stats both say how frequent tokens are; give one")
     if stats:
-        counts = TokenStats.load(stats).counts().counts
+        counts = TokenStats.load(stats).counted_by(Tokenizing.of(model)).counts().counts
     elif dataset:
         counts = TokenStats.from_dataset(dataset, model).counts().counts
     else:

@@ -32,6 +32,7 @@ from rarityir.types import Floats, Ints, Json, RarityError
 Kind = Literal["cross", "distinct", "self", "beyond"]
 MATRICES = 20  # of normal rows
 _AT_ONCE = 64  # directions whose cosines with all rows are held together
+_LOST = 1e-4  # mean squared length off the direction below which float32 rows leave nothing but rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,10 +228,14 @@ def _pairs(sums_SD: Vectors, squares_S: Vectors | float, k: int) -> Vectors:
 
 
 def _less(pairs_S: Vectors, cosines_Sk: Vectors) -> tuple[Vectors, Vectors]:
-    """What is left of mean pairwise cosines, by the mean squared length of what is left of each row; and the t² taken off."""
+    """What is left of mean pairwise cosines, by the mean squared length of what is left of each row; and the t² taken off.
+
+    Rows that all point along the direction, as equal rows do, have nothing left in which they could be alike: 0.
+    """
     k, squares = cosines_Sk.shape[1], (cosines_Sk**2).sum(axis=1)
     shared = (cosines_Sk.sum(axis=1) ** 2 - squares) / (k * (k - 1))
-    return (pairs_S - shared) / np.maximum(1 - squares / k, 1e-12), shared
+    left = 1 - squares / k
+    return np.where(left > _LOST, (pairs_S - shared) / np.maximum(left, _LOST), 0.0), shared
 
 
 def _sums(unit_VD: Floats, ids_Sk: Ints) -> Vectors:

@@ -102,7 +102,7 @@ def icc(
 
     Args:
         rows_VD: any (V, D) array; rows are taken at unit length, those of no length left out.
-        labels: (V,) one label a row, of any kind; a row whose label is None is left out.
+        labels: (V,) one label a row, of any kind; a row whose label is None or NaN is left out.
         draws: random directions of the Monte Carlo beside the closed form.
         permutations: orders of the labels for the null.
 
@@ -112,7 +112,7 @@ def icc(
     x_VD = matrix(rows_VD)
     if len(labels) != len(x_VD) or draws < 2:
         raise RarityError(f"{len(labels)} labels for {len(x_VD)} rows, {draws} draws; give a label a row, and two draws or more")
-    named = np.array([label is not None for label in labels])
+    named = np.array([label is not None and not (isinstance(label, float) and np.isnan(label)) for label in labels])
     u_VD, codes, names = _gathered(x_VD, labels, named if allowed is None else named & allowed, centre)
     rows, width = u_VD.shape
     sizes = np.bincount(codes, minlength=len(names))

@@ -39,7 +39,8 @@ def heat_maps(
 ) -> list[HeatMap]:
     """Returns the heat maps of texts, all on the same scales: a target's actual and predicted values, and the error.
 
-    Every prediction is of a ridge that has not seen the token, nor a form of its word; so no token is marked as seen.
+    Every prediction is of a ridge that has not seen the token, so no token is marked as seen; nor has it seen a form of its word,
+    except of tokens that the statistics never met.
 
     Args:
         texts: what is shown, read as it stands, with no special tokens.

@@ -76,8 +76,12 @@ class RarityProbe:
         self.leakage, self.block, self.allow_leaky = leakage, block, allow_leaky
         self.repair = repair
         self._result: ProbeResult | None = None
-        if folds < 2:
-            raise RarityError(f"{folds} folds leave nothing to fit on; take at least 2")
+        if not isinstance(folds, int | np.integer) or folds < 2:
+            raise RarityError(f"{folds} folds leave nothing to fit on; take a whole number of at least 2")
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise RarityError(f"a seed of {seed}; take a whole number from 0")
+        if len(set(self.targets)) < len(self.targets) or not self.targets:
+            raise RarityError("targets are known by their names; name each, and no two alike")
         if repair not in ("none", *PURPOSES):
             raise RarityError(f"repair {repair!r} is none of none, {', '.join(PURPOSES)}")
         if not 0 <= test < 0.9:
@@ -163,7 +167,7 @@ class RarityProbe:
 
     def _targets(self, y: NDArray[Any], rows: int) -> tuple[Vectors, tuple[str, ...]]:
         found = np.asarray(y)
-        if found.ndim not in (1, 2) or len(found) != rows or found.dtype.kind not in "fiub":
+        if found.ndim not in (1, 2) or len(found) != rows or not found.size or found.dtype.kind not in "fiub":
             raise RarityError(f"targets of shape {found.shape} and {found.dtype} for {rows} rows; give numbers (V,) or (V, T)")
         found = found.reshape(rows, -1).astype(np.float64)
         if not np.isfinite(found).all():
@@ -187,6 +191,10 @@ class RarityProbe:
                 raise RarityError("rows in context are learnt by heart in folds that part a type; pass groups (each row's type)")
             return np.arange(rows)
         found = np.asarray(groups)
+        if found.dtype == object and all(isinstance(name, str) for name in found.ravel()):
+            found = found.astype(str)  # as columns of a table have them
+        if found.dtype.kind not in "iuUS":
+            raise RarityError(f"groups are integers or strings, not {found.dtype}; give one group for each row")
         if found.shape != (rows,):
             raise RarityError(f"groups of shape {found.shape} for {rows} rows; give one for each")
         return found
@@ -273,6 +281,8 @@ def _surface(surface: NDArray[Any], rows: int) -> Vectors:
     found = found.astype(np.float64)
     if not np.isfinite(found).all():
         raise RarityError("surface features hold entries that are not finite; leave such columns out")
+    if not np.ptp(found, axis=0).any():
+        raise RarityError("surface features are the same for all rows, and say nothing of any; leave them out")
     return found
 
 

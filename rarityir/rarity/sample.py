@@ -49,7 +49,8 @@ class Sample:
             raise UnknownName(registry.unknown("pool", pool, POOLS))
         types = np.arange(x.shape[0]) if x.types is None else x.types
         size = max(checkpoints.input_embeddings(model)[0].shape[0], int(types.max()) + 1)
-        forms, stats = Forms.of(model, size), _sized(stats, size)
+        forms = Forms.of(model, size)
+        stats = _sized(stats.counted_by(forms.tokens), size)
         padding = np.array([piece is None for piece in forms.pieces])
         real = ~(forms.special | padding)
         wanted = real if pool == "all" else real & (stats.cf > 0)

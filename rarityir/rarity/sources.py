@@ -139,10 +139,7 @@ class Rarities:
         size, name = self.vocabulary, self.encoder.name
         if found.cf[size:].any():
             raise RarityError(f"source={source} counts {found.vocabulary} tokens, {name} has {size}; count with its tokenizer")
-        parts = found.identity.get("parts", [found.identity])
-        theirs = {str(part["tokenizer"]) for part in parts if "tokenizer" in part}
-        named = bool(theirs) and not any(digest.startswith("function ") for digest in theirs)
-        if named and theirs != {str(Tokenizing.of(self.encoder.model).identity["tokenizer"])}:
+        if not found.may_be_of(Tokenizing.of(self.encoder.model)):
             raise RarityError(f"source={source} counts tokens of another model than {name}; count with its tokenizer")
 
     def _surprise(self, settings: IdfSettings) -> Doubles:
@@ -168,7 +165,9 @@ class Rarities:
         }  # fmt: skip
         with store.building(folder, identity, {"source": stats.source}) as needed:
             if needed:
-                found = predictions.predict(self.encoder.model, stats, target, rows, repair=REPAIR if repaired else "none")
+                # Whose tokens they are was seen to when they were read; an encoder's own function has a name of its own.
+                own = replace(stats, identity={})
+                found = predictions.predict(self.encoder.model, own, target, rows, repair=REPAIR if repaired else "none")
                 with store.replacing(folder / "predicted.npy") as temporary, temporary.open("wb") as file:
                     np.save(file, found)
         return np.asarray(np.load(folder / "predicted.npy"))

@@ -180,6 +180,17 @@ class TokenStats:
         rows = [_padded(getattr(self, row)[:vocabulary], vocabulary) for row in ROWS]
         return TokenStats._of(rows, self.documents, self.source, {**self.identity, "vocabulary": vocabulary})
 
+    def may_be_of(self, tokens: Tokenizing) -> bool:
+        """Whether these are counts of a tokenizer's tokens; what a function counted, and what does not say, may be anyone's."""
+        theirs = {str(part["tokenizer"]) for part in _parts(self) if "tokenizer" in part}
+        return any(name.startswith("function ") for name in theirs) or theirs <= {str(tokens.identity["tokenizer"])}
+
+    def counted_by(self, tokens: Tokenizing) -> TokenStats:
+        """Returns the statistics as they are. Raises `RarityError` where they are of another tokenizer's tokens."""
+        if not self.may_be_of(tokens):
+            raise RarityError(f"the counts of {self.source} are not of {tokens.name}'s tokens; count with its tokenizer")
+        return self
+
     def merge(self, other: TokenStats) -> TokenStats:
         """Returns the statistics of both sets of documents together, in whichever order.
 

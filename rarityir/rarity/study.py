@@ -166,6 +166,8 @@ def study(model: str, sample: Sample, asked: Asked, *, bands: bool = False) -> S
 
     `bands` adds what each band of the unembedding's spectrum says by itself.
     """
+    if not asked.targets:
+        raise RarityError("no target is named, so there is nothing to probe for; name one, such as log_idf")
     if asked.repair != "none" and sample.x.contextual:
         raise RarityError(f"{sample.x.name} rows are as many as their types are frequent already; leave repair out")
     names, y = asked.named, sample.targets(asked.named, asked.seed)
@@ -203,5 +205,7 @@ def _angles(result: ProbeResult, filters: Sequence[EmbedFilter], spectrum: Spect
     from rarityir.rarity.subspaces import split
 
     directions = {t.name: t.direction for t in result.targets if t.name not in CONTROLS}
+    if not directions:
+        return {}
     removed = {chosen.name: split(chosen.basis).removed for chosen in filters}
     return between(directions, {**removed, "first singular direction": spectrum.directions[:1]}, moments.mean)

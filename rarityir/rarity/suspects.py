@@ -108,7 +108,7 @@ def find(
     if stats is None and dataset is not None:
         stats = TokenStats.from_dataset(dataset, model, limit=limit, workers=workers, vocabulary=size)
     if stats is not None:
-        stats = stats.over(size)
+        stats = stats.counted_by(forms.tokens).over(size)
     kinds = np.array(forms.categories())
     scored = undertrained(
         output, known.ids, input=None if output.tied else rows(model, "input"), bias=checkpoints.bias(head), usual=kinds == "ok",

@@ -131,6 +131,17 @@ def test_values_are_their_definition(rng: np.random.Generator) -> None:
         assert cross.shared[i] == 0
 
 
+def test_equal_rows_along_a_direction_have_nothing_left_to_be_alike_in(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((400, 24)).astype(np.float32)
+    x[:12] = x[0] * rng.uniform(0.5, 2, 12)[:, None].astype(np.float32)
+    found = ri.geometry.neighbours(x, np.stack([x[0], x[50]]), 10)
+    for kind in ("self", "beyond"):
+        test = ri.geometry.coherence(found, kind, n_null=50)  # type: ignore[arg-type]
+        assert test.values[0] == 0
+        assert np.abs(test.values).max() < 1
+        assert test.q[0] > 0.05
+
+
 def test_only_the_nearest_spelling_of_a_word_counts_where_words_are_told_apart(rng: np.random.Generator, seed: int) -> None:
     words = np.arange(1600) // 4  # each word in four spellings that are alike everywhere, words unlike each other
     x = rng.standard_normal((400, 30))[words] + 0.3 * rng.standard_normal((1600, 30))

@@ -100,7 +100,7 @@ def test_rotation_and_the_rows_lengths_change_nothing(rng: np.random.Generator) 
 def test_rows_without_a_label_or_a_length_are_left_out(rng: np.random.Generator) -> None:
     x, labels = planted(rng, 200, 16, 4, 0.5)
     named = np.array([str(label) for label in labels], dtype=object)
-    named[:30] = None
+    named[:20], named[20:30] = None, float("nan")
     x[30:40] = 0
     table = ri.geometry.icc(x, named, permutations=0, draws=2)
     assert table.rows == 160

@@ -16,6 +16,7 @@ from rarityir.cli import cli, main
 from rarityir.geometry.labelling import casing, purities, read_labels, suffix
 from rarityir.geometry.nulls import Bands
 from rarityir.geometry.study import Study
+from rarityir.rarity import TokenStats
 from rarityir.types import RarityError, UnknownName
 
 HOSTILE = ["<script>alert(1)</script>", "\x1b[31mred", "a\nb", "‮right to left", "$x$", "&amp;", " the", '"><b>']
@@ -266,3 +267,11 @@ def test_wrong_use_is_one_line(
     shown = capsys.readouterr().err
     assert says in shown
     assert "Traceback" not in shown
+
+
+def test_counts_of_another_models_tokens_are_refused(
+    stories: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], elsewhere: None
+) -> None:
+    folder = TokenStats.from_dataset("cranfield", "demo", limit=3, workers=1).save(tmp_path / "stats")
+    assert main(["geometry", "--model", stories, "--n", "2", "--stats", str(folder)]) == 1
+    assert "are not of stories260K's tokens" in capsys.readouterr().err

@@ -450,6 +450,10 @@ def test_the_command_refuses_what_it_does_not_know(tmp_path, stories, capsys):
     assert "did you mean probe" in capsys.readouterr().err
     assert main(["rarity", "idf", "--encoder", stories, "--levels", "L4"]) == 1
     assert "unknown level 'L4'" in capsys.readouterr().err
+    assert main(["rarity", "idf", "--encoder", stories, "--dataset", ","]) == 2
+    assert "names no collection" in capsys.readouterr().err
+    assert main(["rarity", "idf", "--encoder", stories, "--seed", "-1"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_unknown_sources_are_unknown_names(encoder, tmp_path):

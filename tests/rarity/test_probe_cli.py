@@ -130,6 +130,8 @@ def test_in_context_rows_are_occurrences_and_types_weigh_the_same(stories, kept,
     ("argv", "words"),
     [
         (("probe", "--targets", "rarity"), "unknown target"),
+        (("probe", "--targets", ""), "no target is named"),
+        (("probe", "--targets", "log_idf,log_idf"), "no two alike"),
         (("probe", "--matrix", "outputs"), "unknown matrix"),
         (("probe", "--pool", "none"), "unknown pool"),
         (("bands", "--matrix", "q", "--filters", "edge:2"), "not in the space"),
@@ -139,6 +141,19 @@ def test_in_context_rows_are_occurrences_and_types_weigh_the_same(stories, kept,
 def test_what_is_not_there_is_one_line(capsys, stories, kept, argv, words):
     text = said(capsys, *argv, "--model", stories, "--stats", kept, code=1)
     assert words in text
+    assert text.count("\n") == 1
+
+
+def test_a_control_alone_has_no_direction_and_no_angles(capsys, stories, kept):
+    text = said(capsys, "probe", "--model", stories, "--stats", kept, "--targets", "coin", "--filters", "edge:2")
+    assert "AUROC" in text
+    assert "principal angles" not in text
+
+
+@pytest.mark.parametrize("command", [("probe",), ("heatmap", "the flow"), ("undertrained", "--no-probe")])
+def test_statistics_of_another_models_tokens_are_refused(capsys, kept, command):
+    text = said(capsys, *command, "--model", "demo", "--stats", kept, code=1)
+    assert "are not of demo's tokens" in text
     assert text.count("\n") == 1
 
 

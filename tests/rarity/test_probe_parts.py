@@ -258,9 +258,18 @@ class Short(Plain):
         ({}, {"X": Short(X)}, "gave 59 rows and promised 60"),
         ({}, {"counts": np.ones(59)}, "counts of shape"),
         ({}, {"counts": -np.ones(60)}, "not negative"),
-        ({}, {"groups": np.ones(9)}, "groups of shape"),
+        ({}, {"groups": np.ones(9, int)}, "groups of shape"),
+        ({}, {"groups": np.ones(60)}, "integers or strings"),
         ({}, {"surface": np.ones(60)}, "surface features of shape"),
         ({}, {"surface": np.full((60, 1), np.nan)}, "not finite"),
+        ({}, {"surface": np.ones((60, 2))}, "same for all rows, and say nothing"),
+        ({}, {"y": np.zeros((60, 0))}, "targets of shape"),
+        ({}, {"groups": np.array([1, "a"] * 30, object)}, "integers or strings"),
+        ({"folds": 2.5}, {}, "whole number of at least 2"),
+        ({"folds": "5"}, {}, "whole number of at least 2"),
+        ({"seed": -1}, {}, "a seed of -1"),
+        ({"seed": None}, {}, "a seed of None"),
+        ({"targets": ["a", "a"]}, {"y": np.stack([Y, -Y], axis=1)}, "no two alike"),
         ({"repair": "balanced"}, {}, "repair needs counts"),
         ({"repair": "all"}, {}, "repair 'all'"),
         ({"folds": 1}, {}, "at least 2"),
@@ -279,6 +288,14 @@ def test_what_cannot_be_probed_is_refused_in_one_line(settings: dict[str, Any], 
     with pytest.raises(RarityError, match=message) as caught:
         RarityProbe(**settings).fit(**({"X": X, "y": Y} | given))
     assert "\n" not in str(caught.value)
+
+
+def test_lists_and_columns_of_tables_are_taken_as_arrays_are() -> None:
+    words = [f"word {i // 2}" for i in range(60)]
+    plain = RarityProbe(replicates=5).fit(X, Y, groups=np.array(words), counts=np.arange(60)).result
+    for groups in (words, np.array(words, object)):
+        found = RarityProbe(replicates=5).fit(X.tolist(), Y.tolist(), groups=groups, counts=list(range(60))).result
+        assert found.json() == plain.json()
 
 
 def test_a_probe_says_what_it_has_not() -> None:

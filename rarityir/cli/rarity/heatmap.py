@@ -54,8 +54,8 @@ def heatmap(
     rarityir rarity heatmap "the flow past a body" --classic --out seed.png
 
     Actual values are counted in the dataset. Predictions are of a ridge on MATRIX's rows that has seen neither the token nor any
-    form of its word. The error is predicted less actual: orange where the rows make a token rarer than it is, violet where they
-    make it commoner.
+    form of its word; tokens that never occur are predicted from all that do. The error is predicted less actual: orange where
+    the rows make a token rarer than it is, violet where they make it commoner.
     """
     from rarityir.rarity.heat import heat_maps, spread_layers
     from rarityir.report import heatmap_terminal

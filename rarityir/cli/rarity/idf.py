@@ -20,7 +20,7 @@ from rarityir.cli.options import encoder_options, given, indexes_option, json_op
 @click.option("--options", metavar="K=V,…", default="", help="More of each system: rows=input, k1=, b=, pieces=last, length=.")
 @click.option("--measures", metavar="M,N", help="The first is compared by stratum.  [default: nDCG@10,R@100,RR@10,AP]")
 @click.option("--cutoff", type=click.IntRange(1), default=1000, show_default=True, help="Documents retrieved for a query.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the tests and of the bootstrap.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the tests and of the bootstrap.")
 @click.option("--shuffles", type=click.IntRange(1), default=10, show_default=True, help="Permutations behind `shuffled`.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder for idf.json, idf.md, pictures and one page.")
 @encoder_options
@@ -61,6 +61,8 @@ def idf(
         _names(systems) or IDFS, _names(levels) or ("L0",), source, options, _names(measures) or MEASURES, cutoff, seed, shuffles
     )
     asked.check()
+    if not _names(datasets):
+        raise click.UsageError("--dataset names no collection; give one that has judgments, such as cranfield")
     values = given(reading)
     indexes = Path(values.pop("indexes", INDEXES))
     encoder = reader(values.pop("encoder", "demo"), values)

@@ -22,7 +22,7 @@ from rarityir.cli.options import json_option, print_facts
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Tokens listed.")
 @click.option("--ask", type=click.IntRange(0), default=0, help="Load the model, and have it repeat so many of the tokens found.")
 @click.option("--device", default="auto", show_default=True, help="Where it is asked: cpu, cuda, cuda:1, mps or auto.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the probe's folds.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the probe's folds.")
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that tokenise.  [default: one a core]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for undertrained.json, its picture and one page.")
 @json_option
