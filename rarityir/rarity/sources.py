@@ -139,7 +139,8 @@ class Rarities:
         size, name = self.vocabulary, self.encoder.name
         if found.cf[size:].any():
             raise RarityError(f"source={source} counts {found.vocabulary} tokens, {name} has {size}; count with its tokenizer")
-        if not found.may_be_of(Tokenizing.of(self.encoder.model)):
+        own = (self.encoder.tokenize, self.encoder.model)  # an encoder's function is told by the encoder, not by its tokenizer
+        if not any(found.may_be_of(Tokenizing.of(tokenizer)) for tokenizer in own):
             raise RarityError(f"source={source} counts tokens of another model than {name}; count with its tokenizer")
 
     def _surprise(self, settings: IdfSettings) -> Doubles:
