@@ -20,7 +20,7 @@ eval: $(READY)
 	    $(call option,MEASURES,--measures) $(call option,BASELINE,--baseline) $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check .
