@@ -148,7 +148,8 @@ def _said(kind: Context, support: int) -> str:
 
 def _read(dataset: Dataset, reader: _Reader, size: int, limit: int, file: Any) -> _Tokens:
     """Tokenises all documents into a file of int32."""
-    lengths, counts, digest = [], np.zeros(size, np.int64), hashlib.sha256()
+    lengths: list[int] = []
+    counts, digest = np.zeros(size, np.int64), hashlib.sha256()
     docs = iter(dataset.docs())
     total = min(limit, dataset.docs_count or limit) if limit else dataset.docs_count
     with progress.bar("reading tokens", total) as advance:
