@@ -160,7 +160,7 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# Token weights by what tokens tell", "",
         f"Encoder {found['encoder']}; {MEASURE}, {CUTOFF} documents a topic. γ is chosen on NFCorpus dev and SciFact train.",
-        "p: Fisher's randomisation test over topics, Holm over a table's rows. The control: the same weights, permuted within bins",
+        "p: Fisher's randomisation test over topics, Holm over a table's rows. Control: the weights permuted within bins",
         "of frequency.",
     ]  # fmt: skip
     for name in JUDGED:

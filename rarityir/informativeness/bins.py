@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rarityir.types import Ints, RarityError
 
 Doubles = NDArray[np.float64]
-BINS, LEAST, QUANTILE = 200, 50, 0.03  # arXiv 2212.09663, section 5
+BINS, LEAST, QUANTILE = 200, 50, 0.03  # arXiv 2212.09663
 
 
 def frequency_bins(n_V: Ints, bins: int = BINS, least: int = LEAST) -> Ints:

@@ -25,7 +25,7 @@ from rarityir.rarity.tokenizing import Encode, Tokenizing
 from rarityir.types import BadInput, Dataset, Ints, Json, RarityError
 
 CONTEXTS = 1024  # tokens that windows are counted against; all others are one context together
-RUNS = 10  # shuffles whose mean is taken off (arXiv 2212.09663, section 5)
+RUNS = 10  # shuffles whose mean is taken off (arXiv 2212.09663)
 _DOCUMENTS, _TOKENS = 1024, 1 << 20  # read and counted at a time
 
 
@@ -133,7 +133,7 @@ def from_corpus(
             found.kl, found.kl, tokens.counts, found.draws, found.entropy, found.support,
             reader.names(len(found.kl)), method, identity=identity,
         )  # fmt: skip
-        raw = replace(raw, facts={"mutual_information": raw.mutual_information, "tokens": int(tokens.counts.sum())})
+        raw = replace(raw, facts={"mutual_information": raw.mutual_information, "occurrences": int(tokens.counts.sum())})
         if correct != "shuffle":
             return raw.correct(correct)
         usual = _shuffled(tokens, kind, contexts, runs, seed)

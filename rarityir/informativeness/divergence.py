@@ -2,7 +2,7 @@
 
 The exact one reads the vocabulary in blocks that stay in a processor's caches, with a running maximum: nothing of the size of
 states × vocabulary is held. To second order KL(p(·|h) ‖ p(·|h₀)) ≈ ½ (h − h₀)ᵀ G (h − h₀), where G is the covariance of the rows
-of W under p(·|h₀) (arXiv 2212.09663, equations 7 to 12).
+of W under p(·|h₀) (arXiv 2212.09663).
 """
 
 from __future__ import annotations
