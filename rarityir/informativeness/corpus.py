@@ -123,23 +123,33 @@ def from_corpus(
     with tempfile.TemporaryFile(prefix="rarityir-tokens-") as file:
         tokens = _read(dataset, reader, vocabulary or reader.vocabulary, limit, file)
         found = _counted(tokens, tokens.ids, kind, contexts)
-        identity: dict[str, Json] = {
-            "corpus": dataset.corpus, "documents_sha256": tokens.digest, "limit": limit, "context": context,
-            **{f"tokenizer.{key}": value for key, value in reader.identity.items()},
-            **({"contexts": contexts} if kind.half else {}),
-        }  # fmt: skip
-        method = f"KL over {_said(kind, found.support)} of {dataset.corpus} in tokens of {reader.name}, nats"
-        raw = TokenInformation(
-            found.kl, found.kl, tokens.counts, found.draws, found.entropy, found.support,
-            reader.names(len(found.kl)), method, identity=identity,
-        )  # fmt: skip
-        raw = replace(raw, facts={"mutual_information": raw.mutual_information, "occurrences": int(tokens.counts.sum())})
+        raw = _table(found, tokens, dataset, reader, kind, {"limit": limit, "context": context, "contexts": contexts})
         if correct != "shuffle":
             return raw.correct(correct)
         usual = _shuffled(tokens, kind, contexts, runs, seed)
     return replace(
-        raw, values=raw.raw - usual, correction="shuffle", identity={**identity, "correction.runs": runs, "correction.seed": seed}
+        raw,
+        values=raw.raw - usual,
+        correction="shuffle",
+        identity={**raw.identity, "correction.runs": runs, "correction.seed": seed},
     )
+
+
+def _table(
+    found: Divergence, tokens: _Tokens, dataset: Dataset, reader: _Reader, kind: Context, asked: dict[str, Json]
+) -> TokenInformation:
+    identity: dict[str, Json] = {
+        "corpus": dataset.corpus,
+        "documents_sha256": tokens.digest,
+        **{f"tokenizer.{key}": value for key, value in reader.identity.items()},
+        **{key: value for key, value in asked.items() if key != "contexts" or kind.half},
+    }
+    method = f"KL over {_said(kind, found.support)} of {dataset.corpus} in tokens of {reader.name}, nats"
+    names = reader.names(len(found.kl))
+    raw = TokenInformation(
+        found.kl, found.kl, tokens.counts, found.draws, found.entropy, found.support, names, method, identity=identity
+    )
+    return replace(raw, facts={"mutual_information": raw.mutual_information, "occurrences": int(tokens.counts.sum())})
 
 
 def _said(kind: Context, support: int) -> str:

@@ -67,34 +67,26 @@ def from_model(
     with tempfile.TemporaryFile(prefix="rarityir-states-") as file:
         digest = hashlib.sha256()
         read = _read(encoder, texts, file, digest)
-        rows, forms = encoder.unembedding(), tuple(encoder.tokens())
-        head = Head(rows, encoder.unembedding_bias(), str(getattr(encoder, "torch_device", "cpu")))
-        log_p0, centre = _reference(head, read, reference)
-        n_V = np.bincount(read.ids, minlength=len(rows)).astype(np.int64)
-        identity: dict[str, Json] = {
-            **{f"encoder.{key}": value for key, value in encoder.identity().items()},
-            "texts_sha256": digest.hexdigest(), "kind": kind, "reference": reference, "checked": checked, "seed": seed,
-        }  # fmt: skip
-        entropy_V, nothing = np.full(len(rows), np.nan), np.zeros(len(rows), np.int64)
-        base = TokenInformation(
-            entropy_V,
-            entropy_V,
-            n_V,
-            nothing,
-            entropy_V,
-            len(rows),
-            forms,
-            _said(kind, reference, encoder.name),
-            "none",
-            identity,
-        )
-        if kind == "exact":
-            return _exact(base, head, read, log_p0)
-        found = _approximate(rows, read, kind, n_V, centre, np.exp(log_p0))
-        value_V = found if kind == "norm" else _mean(read.ids, found, len(rows))
-        facts = _fit(head, read, log_p0, found, centre, checked, seed, of_tokens=kind == "norm")
-        value_V = np.where(n_V > 0, value_V, np.nan)
-        return replace(base, values=value_V, raw=value_V, facts=facts)
+        told = {"kind": kind, "reference": reference, "checked": checked, "seed": seed, "texts_sha256": digest.hexdigest()}
+        return _weighed(encoder, read, kind, reference, told)
+
+
+def _weighed(encoder: Encoder, read: _States, kind: str, reference: str, told: dict[str, Json]) -> TokenInformation:
+    rows, forms = encoder.unembedding(), tuple(encoder.tokens())
+    head = Head(rows, encoder.unembedding_bias(), str(getattr(encoder, "torch_device", "cpu")))
+    log_p0, centre = _reference(head, read, reference)
+    n_V = np.bincount(read.ids, minlength=len(rows)).astype(np.int64)
+    identity = {**{f"encoder.{key}": value for key, value in encoder.identity().items()}, **told}
+    none_V, nothing = np.full(len(rows), np.nan), np.zeros(len(rows), np.int64)
+    method = _said(kind, reference, encoder.name)
+    base = TokenInformation(none_V, none_V, n_V, nothing, none_V, len(rows), forms, method, "none", identity)
+    if kind == "exact":
+        return _exact(base, head, read, log_p0)
+    found = _approximate(rows, read, kind, n_V, centre, np.exp(log_p0))
+    value_V = found if kind == "norm" else _mean(read.ids, found, len(rows))
+    facts = _fit(head, read, log_p0, found, centre, told["checked"], told["seed"], of_tokens=kind == "norm")
+    value_V = np.where(n_V > 0, value_V, np.nan)
+    return replace(base, values=value_V, raw=value_V, facts=facts)
 
 
 def _said(kind: str, reference: str, model: str) -> str:
@@ -130,7 +122,7 @@ def _reference(head: Head, read: _States, reference: str) -> tuple[Doubles, NDAr
     """ln p₀ (V,) and the state h₀ (D,) that the quadratic form is around."""
     mean_D = np.asarray(read.states.mean(axis=0, dtype=np.float64), np.float32)
     if reference == "unigram":
-        return TokenCounts.of([read.ids], len(head.rows), "the texts").log_probability(), mean_D
+        return TokenCounts.of([read.ids.tolist()], len(head.rows), "the texts").log_probability(), mean_D
     mean_V = head.mean_prediction(read.states)
     log_mean_V = np.log(np.maximum(mean_V, np.finfo(np.float32).tiny))
     if reference == "mean":

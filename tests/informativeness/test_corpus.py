@@ -102,6 +102,7 @@ def test_over_windows_it_is_the_divergence_by_its_definition(monkeypatch, half, 
     monkeypatch.setattr(joint, "_CELLS", 64)
     found = from_corpus(dataset(documents), ids, f"window:{half}", contexts=0)
     same(found.values, divergences(windows(documents, half)))
+    assert found.support == len({c for _, c in windows(documents, half)})
     # The few most frequent are contexts of their own, all others one: never a larger divergence.
     count = Counter(w for document in documents for w in document)
     few = sorted(count, key=lambda w: (-count[w], w))[:4]

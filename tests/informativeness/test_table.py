@@ -46,6 +46,9 @@ def test_bins_are_as_wide_in_log_n_where_none_need_joining():
     expected = np.minimum((np.log(n) / np.log(1000) * 6).astype(int), 5)
     np.testing.assert_array_equal(found, expected)
     assert len(set(bins.frequency_bins(n, 200, 50).tolist())) > 20
+    just, rare = np.repeat([1, 10, 100], 50), np.repeat([1, 10, 100], (49, 50, 50))
+    np.testing.assert_array_equal(bins.frequency_bins(just), np.repeat([0, 1, 2], 50))  # enough is not more than enough
+    np.testing.assert_array_equal(bins.frequency_bins(rare), np.repeat([0, 0, 1], (49, 50, 50)))  # too few join the bin above
 
 
 def test_the_quantile_of_each_bin_is_taken_off():
