@@ -133,22 +133,20 @@ def test_the_mean_over_tokens_is_the_mutual_information_of_scikit_learn():
 def test_of_tokens_drawn_by_themselves_a_shuffle_leaves_nothing_and_a_planted_pair_stays():
     """An i.i.d. corpus: what raw divergence shows is how rare a token is, and nothing else."""
     rng = drawn()
-    p = 1 / np.arange(1, 121)
-    text = rng.choice(120, 24_000, p=p / p.sum())
-    # Two tokens that always stand together, as frequent as others about them.
-    places = rng.choice(len(text) // 4, 150, replace=False) * 4
-    text[places], text[places + 1] = 120, 121
-    documents = text.reshape(40, 600).tolist()
-    raw = from_corpus(dataset(documents), ids, "window:2", contexts=0)
-    mended = from_corpus(dataset(documents), ids, "window:2", "shuffle", runs=5, seed=int(rng.integers(2**31)), contexts=0)
-    np.testing.assert_array_equal(raw.values, mended.raw)
-    plain = np.arange(120)[raw.n[:120] > 0]
-    log_n = np.log(raw.n[plain])
-    assert np.corrcoef(raw.values[plain], log_n)[0, 1] < -0.7
-    assert abs(np.corrcoef(mended.values[plain], log_n)[0, 1]) < 0.42  # 120 tokens: sd .09
-    assert abs(mended.values[plain].mean()) < 0.1 * raw.values[plain].mean()
-    assert set(np.argsort(mended.values)[-2:].tolist()) == {120, 121}
-    assert mended.values[120] > 3 * mended.values[plain].max()
+    p = 1 / np.arange(201, 3201)
+    text = rng.choice(3000, 300_000, p=p / p.sum())
+    # Two tokens that always stand together.
+    places = rng.choice(len(text) // 4, 1200, replace=False) * 4
+    text[places], text[places + 1] = 3000, 3001
+    documents, seed = text.reshape(100, 3000).tolist(), int(rng.integers(2**31))
+    found = from_corpus(dataset(documents), ids, "window:2", "shuffle", runs=5, seed=seed, contexts=300)
+    np.testing.assert_array_equal(found.raw, from_corpus(dataset(documents), ids, "window:2", contexts=300).values)
+    log_n, others = np.log(found.n[:3000]), slice(0, 3000)
+    assert np.corrcoef(found.raw[others], log_n)[0, 1] < -0.87
+    assert abs(np.corrcoef(found.values[others], log_n)[0, 1]) < 0.1  # five standard errors of 3000 tokens
+    assert abs(found.values[others].mean()) < 0.02 * found.raw[others].mean()
+    assert set(np.argsort(found.values)[-2:].tolist()) == {3000, 3001}
+    assert found.values[3000:].min() > 2 * found.values[others].max()
 
 
 def test_the_same_seed_shuffles_the_same_way_and_the_corpus_stays():
