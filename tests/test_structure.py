@@ -44,7 +44,7 @@ OWNERS = {
     "jnius": {"indexes.java"},
     "jnius_config": {"indexes.java"},
     "milvus_lite": {"indexes.milvus"},
-    "matplotlib": {"report.spectrum", "report.variation"},
+    "matplotlib": {"report.informativeness", "report.spectrum", "report.variation"},
     "llvmlite": {"indexes.instructions"},
     "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.saturating", "indexes.sorting"},
     "pyarrow": {"cluster.on_ray", "cluster.on_spark", "cluster.recipe", "cluster.shards"},

@@ -2,7 +2,8 @@
 
 No collection of keywords comes with the package. Here the words of a title stand for the keywords of the abstract under it:
 titles of SciFact's and Cranfield's documents, stop words left out, and only words that the abstract has. That is a weaker
-standard than an author's keywords. Writes `keywords.json` and `keywords.md`.
+standard than an author's keywords. Each score ranks all words of the abstract, and
+those that are no stop words. Writes `keywords.json` and `keywords.md`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ LEAST = 30  # words of an abstract
 
 
 def main() -> None:
-    tables = [table(name) for name in NAMES]
+    tables = [found for name in NAMES for found in both(name)]
     (FOLDER / "keywords.json").write_text(json.dumps(tables, indent=1) + "\n")
     lines = ["# Words of titles found in abstracts", "", (__doc__ or "").split("\n\n")[1].replace("\n", " "), ""]
     for found in tables:
@@ -52,7 +53,7 @@ def abstracts(name: str) -> Iterator[tuple[str, str]]:
             yield title.lower(), text.lower()
 
 
-def table(name: str) -> dict:
+def both(name: str) -> list[dict]:
     pairs, number = list(abstracts(name)), {}
 
     def ids(texts):
@@ -67,7 +68,7 @@ def table(name: str) -> dict:
     window = from_corpus(dataset, ids, "window:10", "shuffle", runs=3, vocabulary=size)
     df = np.bincount(np.concatenate([np.unique(body) for body in bodies]), minlength=size)
     idf = np.log(len(bodies) / np.maximum(df, 1))
-    rng, values = np.random.default_rng(0), {}
+    rng, values = np.random.default_rng(0), {"all words": {}, "no stop words": {}}
     for body, title in zip(bodies, titles, strict=True):
         wanted = (set(title) & set(body)) - stops
         if not wanted:
@@ -77,8 +78,14 @@ def table(name: str) -> dict:
             "tf · idf": n * idf[words], "n": n, "random": rng.random(len(words)), "n · KL in the abstract": own,
             "n · KL over documents": n * document.values[words], "n · ΔKL over windows": n * window.values[words],
         }  # fmt: skip
+        content = ~np.isin(words, list(stops))
         for key, score in scores.items():
-            values.setdefault(key, []).append(first_hit(words, score, wanted))
+            values["all words"].setdefault(key, []).append(first_hit(words, score, wanted))
+            values["no stop words"].setdefault(key, []).append(first_hit(words[content], score[content], wanted))
+    return [table(name, candidates, found) for candidates, found in values.items()]
+
+
+def table(name: str, candidates: str, values: dict[str, list[float]]) -> dict:
     found = [Scores(key, range(len(row)), {"MRR": np.array(row)}) for key, row in values.items()]
     against = {c.system: c for c in compare(found, "tf · idf", "MRR")}
     told = {
@@ -89,8 +96,8 @@ def table(name: str) -> dict:
         }
         for s in found
     }
-    print(name, {key: round(one["mrr"], 4) for key, one in told.items()}, flush=True)
-    return {"dataset": name, "abstracts": len(found[0].query_ids), "scores": told}
+    print(name, candidates, {key: round(one["mrr"], 4) for key, one in told.items()}, flush=True)
+    return {"dataset": name, "candidates": candidates, "abstracts": len(found[0].query_ids), "scores": told}
 
 
 if __name__ == "__main__":

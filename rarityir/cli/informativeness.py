@@ -128,14 +128,17 @@ def correct(
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--dataset", metavar="D", help="Compare with the IDF of these documents.")
 @click.option("--encoder", metavar="E", default="demo", show_default=True, help="Whose tokens the documents are counted in.")
+@click.option("--picture", type=click.Path(path_type=Path), metavar="FILE", help="Draw the first: .svg, .png or .pdf.")
 @TOP
 @json_option
-def report(folders: tuple[Path, ...], dataset: str | None, encoder: str, top: int, *, as_json: bool) -> None:
+def report(
+    folders: tuple[Path, ...], dataset: str | None, encoder: str, picture: Path | None, top: int, *, as_json: bool
+) -> None:
     """Show saved weights, each beside the first, or beside the IDF of a dataset.
 
     \b
     rarityir informativeness report weights/scifact weights/window
-    rarityir informativeness report weights/scifact --dataset scifact
+    rarityir informativeness report weights/scifact --dataset scifact --picture scifact.svg
     """
     from rarityir.informativeness import TokenInformation
     from rarityir.rarity import TokenStats
@@ -145,6 +148,8 @@ def report(folders: tuple[Path, ...], dataset: str | None, encoder: str, top: in
     if dataset is not None:
         read = reader(encoder, {})
         idf, what = TokenStats.from_dataset(dataset, read.tokenize, vocabulary=len(read.tokens())).target("bm25_idf"), "idf"
+    if picture is not None:
+        _draw(tables[0], None if dataset is None else idf, folders[0].name, picture)
     facts, lines = [], []
     for place, (folder, found) in enumerate(zip(folders, tables, strict=True)):
         one = {"folder": str(folder), **_facts(found, top)}
@@ -155,6 +160,15 @@ def report(folders: tuple[Path, ...], dataset: str | None, encoder: str, top: in
             lines.append(f"  against {what}: " + ", ".join(f"{key} {value:.4g}" for key, value in with_other.items()))
         facts.append(one)
     click.echo(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def _draw(found: TokenInformation, idf: Any, title: str, path: Path) -> None:
+    from rarityir.informativeness.bins import quantile_curve
+    from rarityir.report import informativeness as drawing
+
+    seen, low = found.seen, quantile_curve(found.raw, found.bin_of)
+    other = None if idf is None else idf[seen]
+    drawing.picture(drawing.Scatter(title, found.n[seen], found.raw[seen], found.values[seen], low[seen], other), path)
 
 
 def _show(found: TokenInformation, out: Path | None, top: int, *, as_json: bool) -> None:

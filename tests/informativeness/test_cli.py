@@ -35,6 +35,10 @@ def test_weights_are_made_kept_corrected_and_compared(capsys, tmp_path, beir, st
     shown = json.loads(said(capsys, "report", w, tmp_path / "c", "--dataset", beir, "--encoder", stories, "--json"))
     assert [one["against"]["what"] for one in shown] == ["idf", "idf"]
     assert shown[0]["against"]["spearman"] > 0.8
+    said(capsys, "report", tmp_path / "c", "--dataset", beir, "--encoder", stories, "--picture", tmp_path / "c.svg")
+    drawn = (tmp_path / "c.svg").read_text()
+    assert drawn.startswith("<?xml")
+    assert drawn.count("<image") >= 2  # points raw and corrected, and against the IDF
     assert f"against {w}" in said(capsys, "report", w, tmp_path / "c")
 
 
@@ -59,11 +63,13 @@ def test_the_weights_serve_an_evaluation(capsys, tmp_path, beir, stories):
 
 
 def test_what_is_wrong_is_one_line(capsys, tmp_path, beir, stories):
+    said(capsys, "corpus", "--dataset", beir, "--encoder", stories, "--out", "w")
     for argv, message in (
         (("corpus", "--dataset", beir, "--context", "sentence"), "a context is document"),
         (("model", "--dataset", beir, "--encoder", stories, "--kind", "x"), "is one of exact"),
         (("correct", tmp_path), "holds no weights"),
         (("report", tmp_path / "none"), "no file of token and weight"),
+        (("report", "w", "--picture", "w.gif"), "a picture is .svg"),
     ):
         assert main(["informativeness", *map(str, argv)]) == 1
         error = capsys.readouterr().err
