@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="demo", help="[default: demo]")
     parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=SOURCES, help=f"[default: {' '.join(SOURCES)}]")
-    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS), help="bm25 sparse  [default: both]")
+    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS), help="others are kept  [default: both]")
     parser.add_argument("--texts", type=int, default=200, help="documents whose states a model's weights are of  [default: 200]")
     parser.add_argument("--runs", type=int, default=3, help="shuffles that windows are corrected by  [default: 3]")
     parser.add_argument("--permuted", type=int, default=PERMUTED, help=f"[default: {PERMUTED}]")
@@ -50,6 +50,8 @@ def main() -> None:
     }
     cells = [cell for name in JUDGED for form in given.forms for cell in measured(retrievers[name], weights, form, chosen, given)]
     given.out.mkdir(parents=True, exist_ok=True)
+    kept = json.loads((given.out / "table.json").read_text())["cells"] if (given.out / "table.json").exists() else []
+    cells = [cell for cell in kept if cell["form"] not in given.forms] + cells  # of forms that were measured before
     fits = {f"{name} {source}": told for (name, source), told in sorted(weights.told.items())}
     found = {"encoder": given.encoder, "texts": given.texts, "cells": cells, "weights": fits}
     (given.out / "table.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")

@@ -37,8 +37,9 @@ def picture(found: Scatter, path: Path) -> Path:
     from matplotlib import pyplot
 
     panels = 1 + (found.other is not None)
-    style = {"svg.hashsalt": "rarityir", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "rarityir", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    ):
         figure, axes = pyplot.subplots(1, panels, figsize=(3.6 * panels, 3.2), layout="constrained", squeeze=False)
         order = np.argsort(found.n, kind="stable")
         left = axes[0, 0]

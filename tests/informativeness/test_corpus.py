@@ -161,6 +161,17 @@ def test_the_same_seed_shuffles_the_same_way_and_the_corpus_stays():
     assert np.nanmax(np.abs(single.raw)) < 1e-12
 
 
+def test_a_shuffle_keeps_every_occurrence():
+    """A token that occurs once stands in one of N equally long documents, however the corpus is shuffled: ln N, both times."""
+    rng = drawn()
+    documents = np.concatenate([np.arange(40), 40 + rng.integers(0, 9, 200)])
+    documents = rng.permutation(documents).reshape(24, 10).tolist()
+    found = from_corpus(dataset(documents), ids, correct="shuffle", runs=3, seed=int(rng.integers(2**31)))
+    np.testing.assert_allclose(found.raw[:40], np.log(24), atol=1e-12)
+    np.testing.assert_allclose(found.values[:40], 0, atol=1e-12)
+    assert np.abs(found.values[40:]).max() > 1e-6
+
+
 def test_the_analytic_correction_is_the_bias_of_multinomial_draws():
     """Simulated: tokens whose contexts are drawn from the usual ones, 4 and more draws for each of them."""
     rng = drawn()
