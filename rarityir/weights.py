@@ -55,9 +55,8 @@ class TokenWeights:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             hint = "write one with rarityir informativeness"
             raise BadInput(f"{path} holds no weights of tokens ({type(error).__name__}: {error}); {hint}") from None
-        weight_V = np.maximum(values, 0.0)
         corpora = frozenset(str(identity[key]) for key in ("corpus", "documents_sha256") if identity.get(key))
-        return cls(found, read_table(found / TABLE), weight_V, store.digest_file(found / FILE), corpora, str(facts["method"]))
+        return cls(found, read_table(found / TABLE), values, store.digest_file(found / FILE), corpora, str(facts["method"]))
 
     def of_ids(self, forms: Sequence[str | None], gamma: float = 1.0) -> Doubles:
         """Returns each id's weight to the power of gamma (V,), for ids that write these forms.
