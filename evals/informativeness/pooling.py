@@ -45,6 +45,7 @@ def table(name: str, indexes: Path) -> list[dict]:
     document = from_corpus(dataset, plain)
     exact = from_model(plain, [doc.text for doc in islice(dataset.docs(), TEXTS)])
     tables = {"document": document, "document, permuted": document.permuted(0), "model-exact": exact}
+    tables["model-exact, permuted"] = exact.permuted(0)
     encoders = {"mean": plain}
     home = indexes / "@informativeness" / dataset.corpus.replace("/", "--")
     for key, weights in tables.items():
