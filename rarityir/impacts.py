@@ -10,9 +10,10 @@ import numpy as np
 from rarityir import progress, registry, store
 from rarityir.settings import ImpactSettings
 from rarityir.tokens import Asking, TokenLens, check_weighting
-from rarityir.tokens.queries import NAMED, read_weights
+from rarityir.tokens.queries import NAMED
 from rarityir.tokens.vocabulary import check_stem
 from rarityir.types import Encoder, Floats, Impacts, RarityError, UnknownName
+from rarityir.weights import read_table, table_of
 
 BLOCK = 128  # documents whose states are read at a time, and whose impacts are kept when reading stops
 STYLES = ("aligned", "lightretriever", "promptreps", "promptreps-control")
@@ -23,7 +24,7 @@ def check(settings: ImpactSettings) -> None:
     check_weighting(settings.weighting)
     check_stem(settings.stem)
     if asking(settings).weights not in NAMED:
-        read_weights(settings.weights)
+        read_table(table_of(settings.weights))
     if settings.style not in STYLES:
         raise UnknownName(registry.unknown("style of impacts", settings.style, STYLES))
     if settings.style != "aligned" and settings.weighting != "minus-next":
@@ -32,7 +33,7 @@ def check(settings: ImpactSettings) -> None:
 
 def asking(settings: ImpactSettings) -> Asking:
     """Returns how queries become tokens."""
-    return Asking(settings.query, settings.weights)
+    return Asking(settings.query, settings.weights, settings.gamma)
 
 
 def aligned(lens: TokenLens, settings: ImpactSettings, embeddings: Iterable[Floats]) -> Iterator[Impacts]:

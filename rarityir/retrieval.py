@@ -27,8 +27,9 @@ from rarityir.runs import Run
 from rarityir.settings import FOREIGN, IdfSettings, ImpactSettings
 from rarityir.systems import Part, System, slug
 from rarityir.tokens import TokenLens, Vocabulary, ask
-from rarityir.tokens.queries import inverse_document_frequencies
+from rarityir.tokens.queries import NAMED, inverse_document_frequencies
 from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Ints, Json, RarityError
+from rarityir.weights import TokenWeights
 
 INDEXES = Path("indexes")
 CUTOFF = 1000
@@ -211,6 +212,8 @@ class Retriever:
             if settings.weights in FOREIGN:
                 foreign = IdfSettings.foreign(settings)
                 cost |= self.rarities.told(foreign, self.dataset.corpus, self.corpus.digest)
+            if settings.weights not in NAMED and Path(settings.weights).is_dir():
+                cost |= TokenWeights.read(settings.weights).told(self.dataset.corpus, self.corpus.digest)
             cost["impacts_per_query"] = round(len(queries.values) / max(1, len(self.dataset.topics)), 2)
         return Retrieved(
             system, hits, seconds, embedded, asked, cost, self._priced(cost, seconds, embedded=embedded, asked=asked)
@@ -336,6 +339,10 @@ class Retriever:
         """An index of token frequencies with the IDF that its settings name, and what is to be said of that."""
         settings: IdfSettings = index.settings
         rarities, documents = self.rarities, index.documents
+        if settings.weights:
+            given = TokenWeights.read(settings.weights)
+            told: dict[str, Json] = {"level": settings.level, **given.told(self.dataset.corpus, self.corpus.digest)}
+            return index.weighed(given.of_ids(self.encoder.tokens(), settings.gamma)), told
         found = idf.idf(settings, rarities.vocabulary, rarities.surprise, documents, index.first_frequencies)
         told = rarities.told(settings, self.dataset.corpus, self.corpus.digest, index.document_frequencies)
         return index.weighed(found), told

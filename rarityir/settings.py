@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rarityir import registry
@@ -10,7 +11,7 @@ from rarityir.types import RarityError, UnknownName
 
 
 class ImpactSettings(NamedTuple):
-    """What `sparse:64,style=…` says: the first five make what is stored, the last three the queries."""
+    """What `sparse:64,style=…` says: the first five make what is stored, the last four the queries."""
 
     keep: int = 64
     weighting: str = "minus-next"
@@ -20,11 +21,12 @@ class ImpactSettings(NamedTuple):
     query: str = "literal"
     weights: str = "1"
     source: str = "english"
+    gamma: float = 1.0  # the power that a query's weights are raised to
 
     @classmethod
     def parse(cls, arg: str, where: str = "sparse", more: Mapping[str, Callable[[str], Any]] | None = None) -> ImpactSettings:
         """Reads an argument; `more` are options of another index of impacts, which it reads itself."""
-        known: dict[str, Callable[[str], Any]] = dict.fromkeys(cls._fields, str)
+        known: dict[str, Callable[[str], Any]] = dict.fromkeys(cls._fields, str) | {"gamma": float}
         given = registry.options(arg, {**known, **(more or {})}, where)
         keep = given.get("keep", str(cls().keep))
         if not keep.isdecimal() or int(keep) < 1:
@@ -53,10 +55,11 @@ LENGTH = 200.0  # tokens of a document, where none of a corpus is looked at
 class IdfSettings(NamedTuple):
     """What `bm25-idf:probe,level=L0,source=…` says; nothing that is stored depends on it.
 
-    `idf`: where the IDF comes from; `level`: what is known of the corpus (L0 nothing, L1 its size and mean length, L2 all);
-    `source`: what tokens' statistics are taken from; `rows`: the matrix that a probe reads; `pieces`: which pieces of a
-    query's word are asked for; `length`: the tokens of a document where they are not known; `seed`: of `shuffled`; `first`: how
-    many of the corpus's documents are looked at all the same, and `mix`: what a surprise then weighs beside theirs.
+    `idf`: where the IDF comes from, one of `IDFS`, or a file or folder of weights, which are raised to the power `gamma`;
+    `level`: what is known of the corpus (L0 nothing, L1 its size and mean length, L2 all); `source`: what tokens' statistics
+    are taken from; `rows`: the matrix that a probe reads; `pieces`: which pieces of a query's word are asked for; `length`: the
+    tokens of a document where they are not known; `seed`: of `shuffled`; `first`: how many of the corpus's documents are looked
+    at all the same, and `mix`: what a surprise then weighs beside theirs.
     """
 
     idf: str = "oracle"
@@ -70,6 +73,7 @@ class IdfSettings(NamedTuple):
     seed: int = 0
     first: int = 0
     mix: float = 0.5
+    gamma: float = 1.0
 
     @classmethod
     def foreign(cls, settings: ImpactSettings) -> IdfSettings:
@@ -78,13 +82,13 @@ class IdfSettings(NamedTuple):
 
     @classmethod
     def parse(cls, arg: str) -> IdfSettings:
-        """Reads an argument; L2 is the level of `oracle` where none is given, L0 that of all others."""
+        """Reads an argument; L2 is the level of `oracle` and of weights where none is given, L0 of all others."""
         default, where = cls(), f"bm25-idf:{arg}"
         known: dict[str, Callable[[str], Any]] = {name: type(value) for name, value in default._asdict().items()}
         found = cls(**registry.options(arg, known, "bm25-idf"))
-        found = found._replace(level=found.level or ("L2" if found.idf == "oracle" else "L0"))
+        found = found._replace(level=found.level or ("L2" if found.idf == "oracle" or found.weights else "L0"))
         for what, name, among in (
-            ("source of IDF", found.idf, IDFS),
+            *([] if found.weights else [("source of IDF", found.idf, IDFS)]),
             ("level", found.level, LEVELS),
             ("choice of pieces", found.pieces, PIECES),
         ):
@@ -96,4 +100,13 @@ class IdfSettings(NamedTuple):
             raise RarityError(f"{where}: first is a number of documents, and mix lies between 0 and 1")
         if not 0 < found.length < float("inf"):
             raise RarityError(f"{where}: length is the tokens of a document, a number above 0")
+        if not 0 <= found.gamma < float("inf"):
+            raise RarityError(f"{where}: gamma, the power of the weights, is a number of at least 0")
+        if found.gamma != 1 and not found.weights:
+            raise RarityError(f"{where}: gamma is of weights from a file or folder; {found.idf} takes none")
         return found
+
+    @property
+    def weights(self) -> str:
+        """The file or folder that the IDF is read from; empty where it has a name of `IDFS`."""
+        return self.idf if self.idf not in IDFS and Path(self.idf).exists() else ""

@@ -22,10 +22,10 @@ LAYERS = (
     {"types"},
     {"doc_ids", "progress", "registry", "store"},
     {"checkpoints", "runs", "settings", "systems"},
-    {"counts"},
+    {"counts", "weights"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain", "impacts", "rarity", "vectors"},
-    {"geometry", "reading", "retrieval"},
+    {"geometry", "informativeness", "reading", "retrieval"},
     {"alignment", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
     {"experiment"},
     {"planning"},
@@ -47,6 +47,7 @@ OWNERS = {
     "matplotlib": {
         "geometry.pictures",
         "report.heatmap_picture",
+        "report.informativeness",
         "report.letters",
         "report.rarity_picture",
         "report.rarity_tokens_picture",
@@ -82,7 +83,15 @@ OWNERS = {
     "sentence_transformers": {"encoders.sentence_transformers"},
     "threadpoolctl": {"cluster.recipe", "indexes.flat"},
     "tokenizers": {"counts"},
-    "torch": {"encoders.packing", "cli.inspection", "encoders.forward", "encoders.hf", "encoders.workers", "filters.gram"},
+    "torch": {
+        "encoders.packing",
+        "cli.inspection",
+        "encoders.forward",
+        "encoders.hf",
+        "encoders.workers",
+        "filters.gram",
+        "informativeness.divergence",
+    },
     "transformers": {"encoders.hf"},
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.

@@ -11,6 +11,7 @@ import click
 
 from rarityir import __version__
 from rarityir.cli import alignment, evaluation, exporting, filtering, geometry, inspection, reading, sparse, steps, variation
+from rarityir.cli.informativeness import informativeness
 from rarityir.cli.rarity import rarity
 from rarityir.types import RarityError
 
@@ -46,6 +47,7 @@ for command in (
     variation.variation,
     rarity,
     geometry.geometry,
+    informativeness,
     reading.align,
     reading.explain,
     exporting.export,

@@ -23,7 +23,9 @@ ENCODER = click.option(
     help="Short name, hub id or folder of a causal LM; st:NAME for a sentence-transformer.  [default: demo]",
 )
 READING = (
-    click.option("--pooling", help="mean, weighted-mean, last, prompteol or echo.  [default: the encoder's own]"),
+    click.option(
+        "--pooling", help="mean, weighted-mean, last, prompteol, echo or weighted:FOLDER.  [default: the encoder's own]"
+    ),
     click.option("--instruction", help="Text put before every query."),
     click.option("--max-length", type=int, help="Tokens of a text that are read."),
     click.option("--device", help="cpu, cuda, cuda:1, mps or auto."),

@@ -26,7 +26,8 @@ def load_encoder(
     """Returns the encoder of a short name (`demo`), a hub id or a local path; `st:` before it loads a sentence-transformer.
 
     Args:
-        pooling: `mean`, `weighted-mean`, `last`, `prompteol` or `echo` (the short name's own, else `mean`).
+        pooling: `mean`, `weighted-mean`, `last`, `prompteol`, `echo`, or `weighted:FOLDER`, by what tokens weigh (the short
+            name's own, else `mean`).
         instruction: text put before every query, documents are left alone.
         max_length: tokens of a text that are read (the rest is cut before any template is filled).
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is.

@@ -55,13 +55,19 @@ def states(model: Any, sequences: Sequence[Templated], layer: int | None = None)
         return model(input_ids=ids_BT, use_cache=False, output_hidden_states=True).hidden_states[layer]
 
 
-def pooled(states_BTD: Any, sequences: Sequence[Templated], *, weighted: bool) -> Any:
-    """Returns the (B, D) float32 means over each sequence's span, weighted by position where asked."""
+def pooled(states_BTD: Any, sequences: Sequence[Templated], weight_V: Any = None, *, weighted: bool) -> Any:
+    """Returns the (B, D) float32 means over each sequence's span, weighted by position where asked, or by what tokens weigh.
+
+    Where none of a span's tokens weighs anything, all weigh the same.
+    """
     import torch
 
     weight_BT = torch.zeros(states_BTD.shape[:2])
     for row, s in enumerate(sequences):
         weight_BT[row, s.start : s.stop] = torch.arange(1.0, 1 + s.stop - s.start) if weighted else 1.0
+        own_T = None if weight_V is None else weight_V[torch.tensor(s.ids[s.start : s.stop], dtype=torch.long)]
+        if own_T is not None and bool(own_T.sum() > 0):
+            weight_BT[row, s.start : s.stop] = own_T
     with torch.inference_mode():
         weight_BT = (weight_BT / weight_BT.sum(1, keepdim=True)).to(states_BTD.device)
         return torch.einsum("bt,btd->bd", weight_BT, states_BTD.float())

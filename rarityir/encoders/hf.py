@@ -15,9 +15,10 @@ import numpy as np
 from rarityir import checkpoints, registry
 from rarityir.encoders import forward, packing, workers
 from rarityir.encoders.batching import Execution, batches
-from rarityir.encoders.prompts import POOLINGS, Pooling, Templated, lay_out
+from rarityir.encoders.prompts import POOLINGS, WEIGHTED, Pooling, Templated, lay_out
 from rarityir.encoders.vocabulary import surface_forms
 from rarityir.types import Floats, Json, RarityError, UnknownName
+from rarityir.weights import TokenWeights
 
 CPU_TOKENS, GPU_TOKENS = 1024, 16384  # in a batch: a CPU's stay in its caches, a GPU's fill it
 
@@ -35,16 +36,19 @@ def load(
 ) -> HFEncoder:
     """Returns the encoder of a short name, hub id or local path; weights are read when something is first encoded."""
     preset = checkpoints.MODELS.get(name, {"model": name})
-    pooling = pooling or preset.get("pooling", "mean")
-    if pooling not in POOLINGS:
-        raise UnknownName(registry.unknown("pooling", pooling, POOLINGS))
+    pooling, _, weights = (pooling or preset.get("pooling", "mean")).partition(":")
+    if pooling not in (*POOLINGS, WEIGHTED):
+        raise UnknownName(registry.unknown("pooling", pooling, (*POOLINGS, WEIGHTED)))
+    if (pooling == WEIGHTED) != bool(weights):
+        raise RarityError(f"pooling {pooling}: {WEIGHTED}:FOLDER names the tokens' weights, and other poolings take none")
+    digest = TokenWeights.read(weights).digest if weights else ""
     if dtype not in ("auto", "float32", "bfloat16", "float16"):
         raise UnknownName(registry.unknown("dtype", dtype, ("auto", "float32", "bfloat16", "float16")))
     if max_length is not None and max_length < 1:
         raise RarityError(f"max_length is {max_length}; at least one token of a text must be read")
     tag = Path(name).resolve().name if name not in checkpoints.MODELS and Path(name).is_dir() else name
     variant = ",".join(
-        [f"pooling={pooling}"] * (preset.get("pooling", "mean") != pooling)
+        [f"pooling={pooling}{f':{digest[:12]}' if digest else ''}"] * (preset.get("pooling", "mean") != pooling)
         + [f"max_length={max_length}"] * (max_length is not None)
     )
     return HFEncoder(
@@ -57,6 +61,7 @@ def load(
         dtype=dtype,
         batch_tokens=batch_tokens,
         execution=execution,
+        token_weights=weights,
     )
 
 
@@ -77,6 +82,7 @@ class HFEncoder:
     dtype: str = "auto"
     batch_tokens: int = 0
     execution: Execution = field(default_factory=Execution)
+    token_weights: str = ""  # a folder or file, where the pooling weighs tokens by one
 
     @property
     def dim(self) -> int:
@@ -85,10 +91,10 @@ class HFEncoder:
 
     def identity(self) -> dict[str, Json]:
         """Returns what a document's embedding depends on: weights, pooling, template, length, arithmetic and its releases."""
-        layout = POOLINGS[self.pooling]
+        layout = self._layout
         return {
             **checkpoints.fingerprint(self.model),
-            "pooling": self.pooling,
+            "pooling": f"{WEIGHTED}:{TokenWeights.read(self.token_weights).digest}" if self.token_weights else self.pooling,
             "template": list(layout.template),
             "max_length": self.max_length,
             "torch": version("torch").partition("+")[0],
@@ -137,13 +143,30 @@ class HFEncoder:
         ids: list[list[int]] = self._tokenizer([self._spaced + t for t in texts], add_special_tokens=False)["input_ids"]
         return ids
 
+    @property
+    def _layout(self) -> Pooling:
+        """How texts are laid out and which states are averaged; weights of tokens change neither."""
+        return POOLINGS["mean" if self.pooling == WEIGHTED else self.pooling]
+
+    @cached_property
+    def _weight_of(self) -> Any:
+        """What each token weighs in the mean (V,), a tensor; None where that depends on no token."""
+        import torch
+
+        if not self.token_weights:
+            return None
+        weight_V = torch.from_numpy(TokenWeights.read(self.token_weights).of_ids(self.tokens())).float()
+        if not bool((weight_V > 0).any()):
+            raise RarityError(f"{self.token_weights} gives no token any weight, so nothing can be averaged by it")
+        return weight_V
+
     @cached_property
     def _rows(self) -> Any:
         try:
             return checkpoints.unembedding(self.model)
         except checkpoints.HeadNotFound:  # weights in another format than safetensors, or an unusual name
             model, missing = self._loaded
-            head = model.get_output_embeddings()  # weights in another format than safetensors, or an unusual name
+            head = model.get_output_embeddings()
             if head is None or any(model.get_parameter(name) is head.weight for name in missing):
                 raise
             return head.weight.detach().float().cpu().numpy()
@@ -185,7 +208,7 @@ class HFEncoder:
         places = getattr(self._lm.config.get_text_config(), "max_position_embeddings", None)
         if not places:
             return self.max_length
-        layout = POOLINGS[self.pooling]
+        layout = self._layout
         around = 2 + sum(map(len, self._tokenizer([part for part in layout.template if part] or ["a"])["input_ids"]))
         room: int = (places - around - 8 * layout.joint) // (len(layout.template) - 1)  # joined, a cut text may split anew
         if room < 1:
@@ -241,7 +264,7 @@ class HFEncoder:
 
     def reading(self, documents: int) -> AbstractContextManager[workers.Read]:
         """Gives what reads windows of so many documents, by as many workers as `execution` says."""
-        _ = self.dim, self._base  # loaded once: a CPU's workers share it
+        _ = self.dim, self._base, self._weight_of  # loaded once: a CPU's workers share it
         return workers.reading(self, documents)
 
     def operations(self) -> int:
@@ -251,8 +274,10 @@ class HFEncoder:
 
     def launch(self, sequences: Sequence[Templated]) -> list[Any]:
         """Returns the pooled (B, D) tensors of a batch's parts, in order, still under way where the device is a GPU."""
-        weighted = POOLINGS[self.pooling].states == "weighted-mean"
-        return self._fitting(sequences, lambda part: forward.pooled(forward.states(self._base, part), part, weighted=weighted))
+        weighted, weight_V = self._layout.states == "weighted-mean", self._weight_of
+        return self._fitting(
+            sequences, lambda part: forward.pooled(forward.states(self._base, part), part, weight_V, weighted=weighted)
+        )
 
     def fetch(self, part: Any) -> Floats:
         """Returns one of the tensors as an array, after checking that it is finite."""
@@ -317,7 +342,7 @@ class HFEncoder:
 
     def lay_out(self, texts: Sequence[str]) -> list[Templated]:
         """Returns each text's tokens, cut and within the template, with the span that is pooled."""
-        layout: Pooling = POOLINGS[self.pooling]
+        layout = self._layout
         tokenizer = self._tokenizer
         bos, eos = self._ends
         if layout.joint:

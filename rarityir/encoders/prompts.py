@@ -33,6 +33,8 @@ POOLINGS: dict[str, Pooling] = {
     "weighted-mean": Pooling("weighted-mean"),
 }
 
+WEIGHTED = "weighted"  # `weighted:FOLDER`: the mean of a text's tokens, each weighing what the folder says of it
+
 
 @dataclass(frozen=True)
 class Templated:

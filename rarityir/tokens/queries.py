@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -18,26 +17,32 @@ from rarityir.settings import FOREIGN
 from rarityir.tokens.lens import TokenLens, best
 from rarityir.tokens.vocabulary import Vocabulary
 from rarityir.tokens.weightings import above_mean
-from rarityir.types import BadInput, Floats, Impacts, Ints, RarityError
+from rarityir.types import Floats, Impacts, Ints, RarityError
+from rarityir.weights import OTHERS, read_table, table_of
 
 log = logging.getLogger(__name__)
 _FORM = re.compile(r"literal|(?:aligned|both):([1-9]\d*)")
 NAMED = ("1", "logit", "idf", *FOREIGN)
-OTHERS = "*"  # in a file of weights: every token that has no line
 
 
 @dataclass(frozen=True)
 class Asking:
-    """How queries become tokens: `form` is `literal`, `aligned:M` or `both:M`; `weights` one of `NAMED` or a file."""
+    """How queries become tokens: `form` is `literal`, `aligned:M` or `both:M`; `weights` one of `NAMED`, a file or a folder.
+
+    Each weight is raised to the power of `gamma`: at 0 all weigh 1.
+    """
 
     form: str = "literal"
     weights: str = "1"
+    gamma: float = 1.0
 
     def __post_init__(self) -> None:
         if not _FORM.fullmatch(self.form):
             raise RarityError(f"query={self.form}: a query is literal, aligned:M or both:M, such as query=both:16")
-        if self.weights not in NAMED and not Path(self.weights).is_file():
+        if self.weights not in NAMED and not table_of(self.weights).is_file():
             raise RarityError(f"weights={self.weights}: weights are {', '.join(NAMED)} or a file of token and weight a line")
+        if not 0 <= self.gamma < float("inf"):
+            raise RarityError(f"gamma={self.gamma}: the power of the weights is a number of at least 0")
 
     @property
     def literal(self) -> bool:
@@ -80,7 +85,7 @@ def ask(
     else:
         of_token = _one(asking.weights, lens.vocabulary, rarity)
         weights = [of_token(classes) for classes in sets]
-    return _impacts(sets, weights, len(lens.vocabulary.names))
+    return _impacts(sets, [found**asking.gamma for found in weights], len(lens.vocabulary.names))
 
 
 def literal(token_ids: Sequence[Sequence[int]], vocabulary: Vocabulary) -> Impacts:
@@ -94,29 +99,6 @@ def inverse_document_frequencies(frequencies_C: Ints, documents: int) -> Floats:
     return np.log1p((documents - frequencies_C + 0.5) / (frequencies_C + 0.5)).astype(np.float32)
 
 
-def read_weights(path: str | Path) -> Mapping[str, float]:
-    """Returns token → weight of a file with a token, a tab and a weight on each line; the line of `*` is for all others."""
-    found: dict[str, float] = {}
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 at byte {error.start}; convert it first") from None
-    for number, line in enumerate(text.splitlines(), 1):
-        token, tab, value = line.partition("\t")
-        if not line.strip():
-            continue
-        try:
-            weight = float(value)
-        except ValueError:
-            weight = float("nan")
-        if not tab or not 0 <= weight < float("inf"):
-            raise BadInput(f"{path}:{number}: a line is a token, a tab and a weight of at least 0; this one is {line[:60]!r}")
-        if token in found:
-            raise BadInput(f"{path}:{number}: {token!r} has a weight already")
-        found[token] = weight
-    return found
-
-
 def _one(weights: str, vocabulary: Vocabulary, rarity: Callable[[], Floats]) -> Callable[[Ints], Floats]:
     """What each token weighs in whatever query."""
     if weights == "1":
@@ -124,7 +106,7 @@ def _one(weights: str, vocabulary: Vocabulary, rarity: Callable[[], Floats]) -> 
     if weights in ("idf", *FOREIGN):
         weight_C = rarity()
         return lambda classes: weight_C[classes]
-    given = read_weights(weights)
+    given = read_table(table_of(weights))
     strange = given.keys() - {OTHERS, *vocabulary.names}
     if strange:
         log.warning(

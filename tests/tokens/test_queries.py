@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from rarityir.tokens import Asking, TokenLens, Vocabulary, ask, literal
-from rarityir.tokens.queries import inverse_document_frequencies, read_weights
+from rarityir.tokens.queries import inverse_document_frequencies
 from rarityir.types import BadInput, Impacts, RarityError
+from rarityir.weights import read_table
 
 FORMS = [None, " Game", "game", " GAME", None, " the", ",", " games", "The", " 2015", "…", "Été", "  ", "", "été", "c++"]
 PLAIN = Vocabulary.plain(60)
@@ -97,16 +98,16 @@ def test_a_bad_line_of_weights_is_named(tmp_path, line, words):
     path = tmp_path / "weights.tsv"
     path.write_text(f"b\t1\n\n{line}\n")
     with pytest.raises(BadInput, match=rf"weights\.tsv:3: [^\n]*{words}"):
-        read_weights(path)
+        read_table(path)
 
 
 def test_a_token_weighed_twice_is_an_error_and_a_file_is_read_as_written(tmp_path):
     path = tmp_path / "weights.tsv"
     path.write_text("a b\t1\nété\t2\n", encoding="utf-8")
-    assert read_weights(path) == {"a b": 1.0, "été": 2.0}
+    assert read_table(path) == {"a b": 1.0, "été": 2.0}
     path.write_text("a\t1\na\t2\n")
     with pytest.raises(BadInput, match=r"weights\.tsv:2: 'a' has a weight already"):
-        read_weights(path)
+        read_table(path)
 
 
 @pytest.mark.parametrize("form", ["", "aligned", "aligned:0", "both:x", "literal:3", "all"])

@@ -1,0 +1,77 @@
+"""`rarityir informativeness` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import rarityir as ri
+from rarityir.cli import main
+from rarityir.informativeness import TokenInformation
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+def said(capsys, *argv):
+    assert main(["informativeness", *map(str, argv)]) == 0
+    return capsys.readouterr().out
+
+
+def test_weights_are_made_kept_corrected_and_compared(capsys, tmp_path, beir, stories):
+    w = tmp_path / "w"
+    facts = json.loads(said(capsys, "corpus", "--dataset", beir, "--encoder", stories, "--out", w, "--json"))
+    found = TokenInformation.load(w)
+    assert facts["tokens"] == found.seen.sum()
+    assert facts["support"] == 6
+    assert facts["highest"][0]["value"] == found.values[facts["highest"][0]["id"]]
+    np.testing.assert_array_equal(found.values, ri.informativeness.from_corpus(str(beir), ri.load_encoder(stories)).values)
+    text = said(capsys, "correct", w, "--method", "quantile", "--min-per-bin", "20", "--out", tmp_path / "c")
+    assert "correction quantile" in text
+    np.testing.assert_array_equal(TokenInformation.load(tmp_path / "c").values, found.correct("quantile", min_per_bin=20).values)
+    said(capsys, "correct", w, "--permute", "5", "--out", tmp_path / "p")
+    np.testing.assert_array_equal(TokenInformation.load(tmp_path / "p").values, found.permuted(5).values)
+    shown = json.loads(said(capsys, "report", w, tmp_path / "c", "--dataset", beir, "--encoder", stories, "--json"))
+    assert [one["against"]["what"] for one in shown] == ["idf", "idf"]
+    assert shown[0]["against"]["spearman"] > 0.8
+    said(capsys, "report", tmp_path / "c", "--dataset", beir, "--encoder", stories, "--picture", tmp_path / "c.svg")
+    drawn = (tmp_path / "c.svg").read_text()
+    assert drawn.startswith("<?xml")
+    assert drawn.count("<image") >= 2  # points raw and corrected, and against the IDF
+    assert f"against {w}" in said(capsys, "report", w, tmp_path / "c")
+
+
+def test_windows_are_shuffled_and_a_model_is_read(capsys, tmp_path, beir, stories):
+    argv = ("corpus", "--dataset", beir, "--encoder", stories, "--context", "window:2", "--correct", "shuffle", "--runs", "2")
+    facts = json.loads(said(capsys, *argv, "--contexts", "50", "--seed", "3", "--json"))
+    assert facts["correction"] == "shuffle"
+    assert facts["support"] == 51
+    argv = ("model", "--dataset", beir, "--encoder", stories, "--limit", "3", "--kind", "quadratic", "--checked", "0")
+    text = said(capsys, *argv, "--out", tmp_path / "m")
+    assert "slope" in text
+    assert "r2" in text
+    assert TokenInformation.load(tmp_path / "m").facts["states"] == TokenInformation.load(tmp_path / "m").n.sum()
+
+
+def test_the_weights_serve_an_evaluation(capsys, tmp_path, beir, stories):
+    said(capsys, "corpus", "--dataset", beir, "--encoder", stories, "--out", "w")
+    systems = "bm25-idf:w,gamma=0.5,sparse:64,weights=w,gamma=2"
+    assert main(["eval", "--dataset", str(beir), "--encoder", stories, "--systems", systems, "--json", "--out", "out"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert "weights=w" in json.dumps(rows)
+
+
+def test_what_is_wrong_is_one_line(capsys, tmp_path, beir, stories):
+    said(capsys, "corpus", "--dataset", beir, "--encoder", stories, "--out", "w")
+    for argv, message in (
+        (("corpus", "--dataset", beir, "--context", "sentence"), "a context is document"),
+        (("model", "--dataset", beir, "--encoder", stories, "--kind", "x"), "is one of exact"),
+        (("correct", tmp_path), "holds no weights"),
+        (("report", tmp_path / "none"), "no file of token and weight"),
+        (("report", "w", "--picture", "w.gif"), "a picture is .svg"),
+    ):
+        assert main(["informativeness", *map(str, argv)]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
