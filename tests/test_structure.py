@@ -26,7 +26,7 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain", "impacts", "vectors"},
     {"reading", "retrieval"},
-    {"alignment", "cluster", "integrations", "matching", "published", "selection", "subcollection"},
+    {"alignment", "analogy", "cluster", "integrations", "matching", "published", "selection", "subcollection"},
     {"experiment"},
     {"planning"},
     {"cli"},
