@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from rarityir import __version__
-from rarityir.cli import alignment, evaluation, exporting, filtering, inspection, reading, sparse, steps, variation
+from rarityir.cli import alignment, analogy, evaluation, exporting, filtering, inspection, reading, sparse, steps, variation
 from rarityir.types import RarityError
 
 
@@ -43,6 +43,7 @@ for command in (
     filtering.filter_,
     alignment.alignment,
     variation.variation,
+    analogy.analogy,
     reading.align,
     reading.explain,
     exporting.export,
