@@ -46,6 +46,11 @@ def test_years_fit_on_what_was_known_and_find_what_came_later(setting: str) -> N
     run, qrels = task.run(), task.qrels
     assert run.name == "analogy"
     assert list(run) == list(qrels)
+    ids, groups = zip(*(name.partition("@")[::2] for name in run), strict=True)
+    whole = task.relation().search(
+        q, a, asked=ids, groups=None if setting == "G" else groups, k=99, exclude=task.exclude, leave_out=None
+    )
+    assert all(whole[name] == run[name] for name in run)  # what is known of a query is not left out of its vector
     later = {(p.query, p.answer, p.group) for p in pairs if p.time > 1990 and p[:2] not in known}
     for name in run:
         query, _, group = name.partition("@")
@@ -97,12 +102,28 @@ def test_groups_that_share_answers_are_found_with_vectors_that_know_nothing() ->
     assert not {c.system: c.fisher_holm < 1e-3 for c in found.comparisons}["random-vectors"]
 
 
+def test_drawn_baselines_keep_what_they_should() -> None:
+    q, a, pairs = timed(drawn())
+    task = Task.of(q, q, [pair._replace(answer=f"q{pair.answer[1:]}") for pair in pairs])
+    dealt, other = task.shuffled(3), task.drawn(3)
+    assert dealt.judged == dealt.fitted != task.fitted
+    assert sorted(p.answer for p in dealt.fitted) == sorted(p.answer for p in task.fitted)
+    assert [(p.query, p.group) for p in dealt.fitted] == [(p.query, p.group) for p in task.fitted]
+    assert np.array_equal(other.queries.vectors, other.answers.vectors)  # a name has one vector
+    assert not np.allclose(other.queries.vectors, q.vectors)
+    later = Task.of(q, a, pairs, cut=1990).shuffled(3)
+    assert max(p.time for p in later.fitted) <= 1990 < min(p.time for p in later.judged)
+
+
 def test_popularity_counts_the_others_pairs() -> None:
     q, a = named("q", np.eye(4)), named("a", np.eye(4))
     pairs = [Pair("q0", "a3", "g"), Pair("q1", "a3", "g"), Pair("q2", "a2", "h"), Pair("q3", "a2", "h"), Pair("q0", "a2", "h")]
     _, run = BASELINES["popularity"](Task.of(q, a, pairs), 0)
     assert [x for x, _ in run["q0"]] == ["a2", "a3", "a0", "a1"]  # 2 others' pairs, 1 other's, none
     assert [x for x, _ in run["q2"]] == ["a2", "a3", "a0", "a1"]  # equal: the candidates' order
+    _, run = BASELINES["popularity"](Task.of(q, a, pairs[:4]), 0)
+    assert [x for x, _ in run["q2"]][:2] == ["a3", "a2"]  # 2 others' pairs, and 1 once its own is out
+    assert [x for x, _ in run["q0"]][:2] == ["a2", "a3"]
     _, run = BASELINES["popularity"](Task.of(q, a, pairs, setting="P1"), 0)
     assert [x for x, _ in run["q0@g"]][:2] == ["a3", "a2"]
 
