@@ -99,7 +99,7 @@ def test_groups_that_share_answers_are_found_with_vectors_that_know_nothing() ->
     assert min(score["analogy"], score["random-vectors"], score["popularity"]) > 0.45
     assert max(score["zero"], score["shuffled-pairs"]) < 0.35
     assert {c.system: c.fisher_holm < 0.01 for c in found.comparisons}["zero"]
-    assert not {c.system: c.fisher_holm < 1e-3 for c in found.comparisons}["random-vectors"]
+    assert abs(score["analogy"] - score["random-vectors"]) < 0.25
 
 
 def test_drawn_baselines_keep_what_they_should() -> None:
