@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rarityir import analogy as analogy
     from rarityir import geometry as geometry
     from rarityir import informativeness as informativeness
     from rarityir import rarity as rarity
@@ -69,7 +70,7 @@ __all__ = [
 ]
 
 
-_PACKAGES = ("geometry", "informativeness", "rarity")  # imported when they are first used, as `ri.rarity.RarityProbe`
+_PACKAGES = ("analogy", "geometry", "informativeness", "rarity")  # imported when they are first used, as `ri.rarity.RarityProbe`
 
 
 def __getattr__(name: str) -> Any:

@@ -26,7 +26,7 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain", "impacts", "rarity", "vectors"},
     {"geometry", "informativeness", "reading", "retrieval"},
-    {"alignment", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
+    {"alignment", "analogy", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
     {"experiment"},
     {"planning"},
     {"cli"},

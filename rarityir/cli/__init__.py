@@ -10,7 +10,19 @@ from collections.abc import Sequence
 import click
 
 from rarityir import __version__
-from rarityir.cli import alignment, evaluation, exporting, filtering, geometry, inspection, reading, sparse, steps, variation
+from rarityir.cli import (
+    alignment,
+    analogy,
+    evaluation,
+    exporting,
+    filtering,
+    geometry,
+    inspection,
+    reading,
+    sparse,
+    steps,
+    variation,
+)
 from rarityir.cli.informativeness import informativeness
 from rarityir.cli.rarity import rarity
 from rarityir.types import RarityError
@@ -48,6 +60,7 @@ for command in (
     rarity,
     geometry.geometry,
     informativeness,
+    analogy.analogy,
     reading.align,
     reading.explain,
     exporting.export,

@@ -1,16 +1,34 @@
-"""`dense`: documents' normalised vectors by inner product, exact unless the argument names an approximate kind of FAISS."""
+"""`dense`: documents' normalised vectors by inner product, exact unless the argument names an approximate kind of FAISS.
+
+`offset=FOLDER`, last in the argument, moves queries by a saved offset first; what is stored does not depend on it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rarityir import store
 from rarityir.indexes.approximate import FaissIndex, Kind
 from rarityir.indexes.flat import FlatIndex
-from rarityir.types import Floats, Hits, Json, Takes
+from rarityir.indexes.offset import Offset
+from rarityir.types import Floats, Hits, Json, RarityError, Takes
 
 EXACT = ("", "flat")
+OFFSET = "offset="
+
+
+def moved(arg: str) -> tuple[str, str]:
+    """Returns an argument without its offset, and the offset's folder; empty where there is none."""
+    *before, last = arg.split(",")
+    if not last.startswith(OFFSET):
+        return arg, ""
+    folder = last.removeprefix(OFFSET)
+    if not folder:
+        raise RarityError(f"dense:{arg}: offset= needs the folder of an offset, such as dense:offset=offsets/scifact")
+    return ",".join(before), folder
 
 
 class DenseIndex:
@@ -18,13 +36,17 @@ class DenseIndex:
 
     takes: Takes = "embeddings"
 
-    def __init__(self, index: FlatIndex | FaissIndex) -> None:
+    def __init__(self, index: FlatIndex | FaissIndex, offset: Offset | None = None) -> None:
         self._index: Any = index
+        self._offset = offset
 
     @classmethod
     def key(cls, arg: str) -> str:
-        """Returns the part of the argument that what is stored depends on."""
-        return "dense" if arg in EXACT else f"dense:{Kind.parse(arg).stored}"
+        """Returns the part of the argument that what is stored depends on; an offset that cannot be read is an error here."""
+        kind, offset = moved(arg)
+        if offset:
+            Offset.load(offset)
+        return "dense" if kind in EXACT else f"dense:{Kind.parse(kind).stored}"
 
     @classmethod
     def version(cls) -> str:
@@ -34,19 +56,33 @@ class DenseIndex:
     @classmethod
     def exact(cls, arg: str) -> str | None:
         """Returns the index whose results those of an approximate one are measured against; None if it is exact itself."""
-        return None if arg in EXACT else "dense"
+        kind, offset = moved(arg)
+        if kind in EXACT:
+            return None
+        return f"dense:{OFFSET}{offset}" if offset else "dense"
 
     @classmethod
     def build(cls, arg: str, blocks: Iterable[Floats], folder: Path) -> dict[str, Json]:
         """Writes the index of (n, K) blocks and returns its facts."""
-        return FlatIndex.build(blocks, folder) if arg in EXACT else FaissIndex.build(Kind.parse(arg), blocks, folder)
+        kind, _ = moved(arg)
+        return FlatIndex.build(blocks, folder) if kind in EXACT else FaissIndex.build(Kind.parse(kind), blocks, folder)
 
     @classmethod
     def open(cls, arg: str, folder: Path) -> DenseIndex:
-        """Opens a built index: an exact one memory-mapped, an approximate one in memory."""
-        return cls(FlatIndex.open(folder) if arg in EXACT else FaissIndex.open(Kind.parse(arg), folder))
+        """Opens a built index: an exact one memory-mapped, an approximate one in memory.
+
+        Raises `StaleArtefact` for an offset that was learned on other vectors than the folder's manifest says it holds.
+        """
+        kind, where = moved(arg)
+        index = FlatIndex.open(folder) if kind in EXACT else FaissIndex.open(Kind.parse(kind), folder)
+        if not where:
+            return cls(index)
+        offset, built = Offset.load(where), folder / store.MANIFEST
+        if built.exists():
+            offset.check(json.loads(built.read_text(encoding="utf-8"))["identity"], where)
+        return cls(index, offset)
 
     def search(self, queries: Floats, cutoff: int) -> Hits:
-        """Returns the best `cutoff` rows of each (Q, K) query by inner product."""
-        found: Hits = self._index.search(queries, cutoff)
+        """Returns the best `cutoff` rows of each (Q, K) query, moved where there is an offset, by inner product."""
+        found: Hits = self._index.search(self._offset(queries) if self._offset else queries, cutoff)
         return found

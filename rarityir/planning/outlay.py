@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rarityir.indexes.approximate import Kind
-from rarityir.indexes.dense import EXACT
+from rarityir.indexes.dense import EXACT, moved
 from rarityir.planning import sizes
 from rarityir.planning.rates import Rates
 from rarityir.rarity.sources import NEED
@@ -69,7 +69,8 @@ class Outlay:
     def vectors(self, part: Part, kind: Any, width: int, *, known: bool) -> Made:
         """A dense index of the width that its filters leave."""
         topics, told = self.topics, "" if known else "at most "
-        shape = None if part.arg in EXACT else Kind.parse(part.arg)
+        arg, _ = moved(part.arg)  # an offset costs nothing to speak of
+        shape = None if arg in EXACT else Kind.parse(arg)
         held = sizes.approximate(shape, self.count, width) if shape else sizes.exact(self.count, width, topics, self.cutoff)
         told += f"{width} dimensions; "
         if part.name != "dense":  # an engine, which is counted to hold all it has
@@ -82,7 +83,7 @@ class Outlay:
         if shape and not shape.links:
             build, search = (n / self.rates.multiplying for n in sizes.operations(shape, self.count, width, topics))
             return Made(build, search, *held, f"{told}; time by its operations")
-        tried = self.rates.dense(kind, part.arg, width)
+        tried = self.rates.dense(kind, arg, width)
         # A graph's paths grow with the logarithm of its size, and a search reads no more than those.
         more = sizes.deeper(self.count, tried.documents) if shape else 1.0
         searched = topics * tried.query * (tried.documents * more if shape else self.count)

@@ -1,0 +1,288 @@
+"""`rarityir analogy fit | search | eval | offset`: relations of named things, and of queries to their documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rarityir.cli.options import (
+    dataset_option,
+    encoder_options,
+    given,
+    indexes_option,
+    json_option,
+    print_facts,
+    retriever,
+)
+
+if TYPE_CHECKING:
+    from rarityir.analogy.named import Named
+    from rarityir.analogy.pairs import Pair
+
+PATH = click.Path(path_type=Path)
+PAIRS = (
+    click.option(
+        "--pairs", type=PATH, required=True, help="Table with a heading, tabs between: query, answer, and more columns."
+    ),
+    click.option("--group-col", default="", metavar="C", help="The column of groups, such as pathway."),
+    click.option("--time-col", default="", metavar="C", help="The column of times, such as year."),
+    click.option("--reverse", is_flag=True, help="Ask for queries by answers."),
+    click.option(
+        "--vectors", metavar="V", help="Vectors: .npz, GloVe's or word2vec's text, or random:D.  [default: encode names]"
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of all that is drawn."),
+)
+HOW = (
+    click.option("--scheme", type=click.Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True),
+    click.option("--no-centre", is_flag=True, help="Leave the candidates' mean on both sides."),
+    click.option("--cut", type=float, metavar="Y", help="Fit on pairs of Y or before alone; needs --time-col."),
+)
+K = click.option("--k", type=click.IntRange(1), default=1000, show_default=True, help="Answers ranked for a query.")
+
+
+def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group("analogy")
+def analogy() -> None:
+    """Learn what leads from queries to answers as one vector, and find answers with it.
+
+    Every figure leaves the query's own pairs out, or has the word in-sample; eval puts it beside what needs no relation.
+    """
+
+
+@analogy.command()
+@_with(PAIRS)
+@_with(HOW)
+@click.option("--out", type=PATH, required=True, help="Folder to write.")
+@encoder_options
+@json_option
+def fit(scheme: str, cut: float | None, seed: int, out: Path, *, no_centre: bool, as_json: bool, **options: Any) -> None:
+    """Fit a relation to --pairs and save its sums, from which any query can be left out.
+
+    \b
+    rarityir analogy fit --pairs capitals.tsv --group-col kind --out relations/capitals
+    """
+    from rarityir.analogy.pairs import split
+    from rarityir.analogy.relation import Relation
+    from rarityir.analogy.saving import save
+
+    pairs, queries, answers = _read(options, seed)
+    if cut is not None:
+        pairs, _ = split(pairs, cut)
+    groups = [pair.group for pair in pairs] if options["group_col"] else None
+    found = Relation.fit(queries, answers, [pair[:2] for pair in pairs], groups, scheme=scheme, centre=not no_centre)
+    facts = {
+        "relation": str(save(found, out)),
+        "pairs": int((found.triples[:, 0] == 0).sum()),
+        "queries": len(found.known),
+        "groups": len(found.groups),
+        "width": found.width,
+    }
+    text = f"{out}: {facts['pairs']} pairs of {facts['queries']} queries in {facts['groups']} groups"
+    print_facts(facts, text, as_json=as_json)
+
+
+@analogy.command()
+@click.argument("relation", type=PATH)
+@click.argument("queries", nargs=-1, required=True)
+@_with(PAIRS)
+@click.option("--group", help="Ask in this group of the relation.")
+@click.option("--known", is_flag=True, help="Let answers that are in the relation be found too.")
+@click.option("--out", type=PATH, help="The run file.  [default: print the answers]")
+@click.option("--k", type=click.IntRange(1), default=10, show_default=True, help="Answers ranked for a query.")
+@encoder_options
+@json_option
+def search(
+    relation: Path,
+    queries: tuple[str, ...],
+    group: str | None,
+    out: Path | None,
+    k: int,
+    seed: int,
+    *,
+    known: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Find answers for QUERIES among those of --pairs, moved by RELATION without the queries' own pairs.
+
+    \b
+    rarityir analogy search relations/capitals Athens Oslo --pairs capitals.tsv --group capital-common-countries --known
+    """
+    from rarityir.analogy.saving import load
+    from rarityir.runs import check_place
+
+    if out is not None:
+        check_place(out)
+    found = load(relation)
+    ids = tuple("_".join(name.split()) for name in queries)
+    _, asked, answers = _read(options, seed, more=ids)
+    groups = [group] * len(ids) if group is not None else None
+    run = found.search(asked, answers, asked=ids, groups=groups, k=k, exclude=None if known else found.known)
+    sources = dict(zip(run, found.moves(ids, groups).source, strict=True))
+    facts: dict[str, Any] = {"answers": {name: run[name] for name in run}, "vector_of": sources}
+    if out is not None:
+        facts = {"run": str(run.save(out, {"relation": str(relation), "vector_of": sources})), "queries": len(run)}
+    lines = [f"{name}: " + ", ".join(f"{answer} {score:.3f}" for answer, score in run[name]) for name in run]
+    print_facts(facts, str(out) if out else "\n".join(lines), as_json=as_json)
+
+
+@analogy.command("eval")
+@_with(PAIRS)
+@_with(HOW)
+@click.option(
+    "--years", type=click.Choice(["Y1", "Y2"]), default="Y2", show_default=True, help="With --cut: before it, or after."
+)
+@click.option("--setting", type=click.Choice(["G", "P1", "P2"]), help="[default: P1 with --group-col, else G]")
+@click.option("--in-sample", is_flag=True, help="Leave nothing out; every figure is then called in-sample.")
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Draws of the baselines that are drawn.")
+@K
+@click.option("--out", type=PATH, help="Also write the figures as JSON.")
+@encoder_options
+@json_option
+def eval_(
+    scheme: str,
+    cut: float | None,
+    years: str,
+    setting: str | None,
+    repeats: int,
+    k: int,
+    out: Path | None,
+    seed: int,
+    *,
+    no_centre: bool,
+    in_sample: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Score --pairs beside zero, popularity, random vectors and shuffled pairs.
+
+    \b
+    rarityir analogy eval --pairs pairs.tsv --group-col pathway --time-col year --cut 2010 --vectors concepts.npz
+    rarityir analogy eval --pairs pairs.tsv --vectors random:300
+    """
+    from rarityir import store
+    from rarityir.analogy.scoring import evaluate
+    from rarityir.analogy.task import Task
+
+    if cut is not None and not options["time_col"]:
+        raise click.UsageError("--cut needs --time-col")
+    pairs, queries, answers = _read(options, seed)
+    task = Task.of(
+        queries,
+        answers,
+        pairs,
+        setting=setting or ("P1" if options["group_col"] else "G"),
+        cut=cut,
+        years=years,
+        scheme=scheme,
+        centre=not no_centre,
+        leave_out=None if in_sample else "query",
+        k=k,
+    )
+    found = evaluate(task, seed=seed, repeats=repeats)
+    if out is not None:
+        store.write_json(out, found.json())
+    print_facts(found.json(), str(found), as_json=as_json)
+
+
+@analogy.command()
+@click.argument("system", default="dense")
+@click.option("--clusters", type=click.IntRange(1), default=1, show_default=True, help="Clusters of topics, a vector each.")
+@click.option("--scale", default="1", show_default=True, help="The vector's factor; of several, the best by leaving topics out.")
+@click.option("--measure", default="nDCG@10", show_default=True, help="By which one of several is chosen.")
+@click.option("--control", type=click.Choice(["none", "random", "shuffled", "unjudged"]), default="none", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of clusters and controls.")
+@click.option("--out", type=PATH, required=True, help="Folder to write.")
+@dataset_option
+@encoder_options
+@indexes_option
+@json_option
+def offset(
+    system: str,
+    clusters: int,
+    scale: str,
+    measure: str,
+    control: str,
+    seed: int,
+    out: Path,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Learn what leads from a dataset's topics to their documents under SYSTEM, dense or dense behind filters.
+
+    \b
+    rarityir analogy offset dense --dataset beir/scifact/train --scale 0,0.25,0.5,1 --out offsets/scifact
+    rarityir eval --dataset scifact --systems dense,dense:offset=offsets/scifact --baseline dense
+    """
+    from rarityir.analogy.offsets import Judged, learn, tune
+    from rarityir.measures import Measure
+    from rarityir.systems import System
+
+    scales, parsed = _numbers(scale), System.parse(system)
+    Measure.parse(measure)
+    source = retriever(options)
+    judged = Judged.of(source, parsed)
+    tried: dict[str, float] = {}
+    if len(scales) > 1:
+        scores = tune(source, parsed, judged, scales, clusters=clusters, measure=measure, seed=seed)
+        tried = {f"{one:g}": round(found.mean(measure), 4) for one, found in scores.items()}
+        scales = [max(scales, key=lambda one: (scores[one].mean(measure), -abs(one)))]
+    found = learn(judged, clusters=clusters, scale=scales[0], control=control, seed=seed)
+    found.save(out)
+    facts = {"offset": str(out), **{key: value for key, value in found.learned_on.items() if key != "vectors"}}
+    facts |= {"left_out": {measure: tried}} if tried else {}
+    lines = [f"{measure} {value:.4f} at scale {one}, every topic left out" for one, value in tried.items()]
+    lines.append(
+        f"{out}: scale {scales[0]:g}, {facts['clusters']} cluster(s), {facts['pairs']} pairs of {facts['topics']} topics"
+    )
+    print_facts(facts, "\n".join(lines), as_json=as_json)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        found = [float(one) for one in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(abs(one) < float("inf") for one in found):
+        raise click.UsageError(f"--scale {text!r} is no number, or several with commas between, such as 0,0.5,1")
+    return found
+
+
+def _read(options: dict[str, Any], seed: int, more: tuple[str, ...] = ()) -> tuple[list[Pair], Named, Named]:
+    """The pairs of the options, and the vectors of their queries (and some more names) and of their answers."""
+    from rarityir.analogy.pairs import read_pairs
+
+    values = given(options)
+    path, vectors = values.pop("pairs"), values.pop("vectors", None)
+    columns = {"group": values.pop("group_col"), "time": values.pop("time_col"), "reverse": values.pop("reverse")}
+    pairs = read_pairs(path, **columns)
+    queries = tuple(dict.fromkeys((*(pair.query for pair in pairs), *more)))
+    answers = tuple(dict.fromkeys(pair.answer for pair in pairs))
+    found = _vectors(vectors, tuple(dict.fromkeys((*queries, *answers))), seed, values)
+    return pairs, found.of(queries), found.of(answers)
+
+
+def _vectors(vectors: str | None, names: tuple[str, ...], seed: int, values: dict[str, Any]) -> Named:
+    from rarityir.analogy.named import Named
+    from rarityir.encoders import load_encoder
+
+    if vectors is None:
+        return Named.encoded(names, load_encoder(values.pop("encoder", "demo"), **values))
+    if not vectors.startswith("random:"):
+        return Named.read(vectors)
+    width = vectors.removeprefix("random:")
+    if not width.isdigit() or int(width) < 1:
+        raise click.UsageError(f"--vectors {vectors}: random: needs a width, such as random:300")
+    return Named.drawn(names, int(width), seed)
