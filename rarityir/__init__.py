@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rarityir import modelmap as modelmap
     from rarityir.datasets import load_dataset
     from rarityir.encoders import load_encoder
     from rarityir.experiment import Experiment, perform
@@ -66,11 +67,16 @@ __all__ = [
 ]
 
 
+_PACKAGES = ("modelmap",)  # imported when they are first used, as `ri.modelmap.ModelMap`
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, *_PACKAGES])

@@ -24,7 +24,7 @@ LAYERS = (
     {"checkpoints", "runs", "settings", "systems"},
     {"counts"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
-    {"embeddings", "explain", "impacts", "vectors"},
+    {"embeddings", "explain", "impacts", "modelmap", "vectors"},
     {"reading", "retrieval"},
     {"alignment", "cluster", "integrations", "matching", "published", "selection", "subcollection"},
     {"experiment"},
