@@ -62,7 +62,16 @@ OWNERS = {
     "sentence_transformers": {"encoders.sentence_transformers"},
     "threadpoolctl": {"cluster.recipe", "indexes.flat"},
     "tokenizers": {"counts"},
-    "torch": {"encoders.packing", "cli.inspection", "encoders.forward", "encoders.hf", "encoders.workers", "filters.gram"},
+    "torch": {
+        "cli.inspection",
+        "encoders.forward",
+        "encoders.hf",
+        "encoders.packing",
+        "encoders.workers",
+        "filters.gram",
+        "modelmap.lens",
+        "modelmap.scoring",
+    },
     "transformers": {"encoders.hf"},
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.

@@ -57,7 +57,7 @@ def ranks(values: ArrayLike) -> Matrix:
 
 def pearson(a: ArrayLike, b: ArrayLike) -> float:
     """Returns the correlation of two lists; 0 where one of them does not vary."""
-    x, y = (np.asarray(v, np.float64) - np.mean(v) for v in (a, b))
+    x, y = (v - v.mean() for v in (np.asarray(a, np.float64), np.asarray(b, np.float64)))
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y / scale) if scale > 0 else 0.0
 

@@ -50,7 +50,7 @@ def per_unit(unit: str, mean_bytes: float | None) -> float:
 def centred(l_KN: Matrix, factors_N: Matrix | None = None) -> Matrix:
     """Returns each model's values less their mean over texts, times the columns' factors."""
     if factors_N is None:
-        return l_KN - l_KN.mean(axis=1, keepdims=True)
+        return np.asarray(l_KN - l_KN.mean(axis=1, keepdims=True))
     weights_N = factors_N**2 / (factors_N**2).sum()
     return np.asarray((l_KN - (l_KN @ weights_N)[:, None]) * factors_N)
 
@@ -79,7 +79,7 @@ def kl(l_KN: ArrayLike, mean_bytes: float | None = None, unit: str = "bits/byte"
     """
     divisor = per_unit(unit, mean_bytes)
     values = matrix(l_KN)
-    return squared(centred(values)) / (2 * values.shape[1] * divisor)
+    return np.asarray(squared(centred(values)) / (2 * values.shape[1] * divisor))
 
 
 def embedded(x_KN: Matrix, method: str = "pca", dims: int = 2, reference: int | None = None) -> tuple[Matrix, Matrix]:

@@ -58,19 +58,20 @@ class ModelMap:
 
     def kl(self, unit: str = "bits/byte") -> Matrix:
         """Returns half the variance of every pair's difference (K, K), relative to the map's texts."""
-        return squared(self._centred(), self.reference) / (2 * self.texts * per_unit(unit, self.mean_bytes))
+        return np.asarray(squared(self._centred(), self.reference) / (2 * self.texts * per_unit(unit, self.mean_bytes)))
 
     def coords(self, unit: str = "bits/byte") -> Matrix:
         """Returns places (K, U) whose squared distances are `kl(unit)`; the reference models' mean is the origin."""
         places = self._centred()
-        return (places - places[: self.reference].mean(axis=0)) / math.sqrt(2 * self.texts * per_unit(unit, self.mean_bytes))
+        scale = math.sqrt(2 * self.texts * per_unit(unit, self.mean_bytes))
+        return np.asarray((places - places[: self.reference].mean(axis=0)) / scale)
 
     def embed(self, method: str = "pca", dims: int = 2) -> tuple[Matrix, Matrix]:
         """Returns places (K, dims) and what they hold, as `embedded` says: axes are the reference models' own."""
         return embedded(self.coords("nats/text"), method, dims, self.reference)
 
     def mean(self) -> Matrix:
-        """Returns each model's mean log-likelihood of a text in nats, estimated from the drawn columns where they are a sample."""
+        """Returns each model's mean log-likelihood of a text in nats, on a sample an estimate of it."""
         weights = self.factors**2 / (self.factors**2).sum()
         return np.asarray(self.values @ weights)
 
@@ -129,12 +130,8 @@ class ModelMap:
                 raise StaleArtefact(f"{path} is not the map that its .json tells of (checksum differs); build it again")
             with np.load(path, allow_pickle=False) as arrays:
                 values, factors = arrays["values"], arrays["factors"]
-            return cls(
-                values=values,
-                factors=factors,
-                floor=-math.inf if low is None else low,
-                **{**facts, "names": tuple(facts["names"])},
-            )
+            names = tuple(facts.pop("names"))
+            return cls(names=names, values=values, factors=factors, floor=-math.inf if low is None else low, **facts)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StaleArtefact(f"{path} and its .json are not a stored map ({type(error).__name__}); build it again") from None
 

@@ -1,7 +1,7 @@
 """A score of a model from its place on the map, for models that neither the fit nor its centring has seen.
 
 Ridge regression on row-centred values; column means, the clip threshold and the penalty come from the training models alone.
-The published scripts centre training and test models together (arXiv 2502.16173); here `centre="all"` does, to show what it gives.
+The published scripts centre training and test models together (arXiv 2502.16173); `centre="all"` does so, to show what it gives.
 """
 
 from __future__ import annotations

@@ -153,8 +153,8 @@ def error_estimate(l_KN: ArrayLike, plan: ResamplePlan, n: int, *, runs: int = 1
     """Returns how far n draws miss the distances on all N texts, as means over runs.
 
     `relative` is ‖G* − G‖ / ‖G‖ (Frobenius), `rms` the root mean square of |Δ| / max(G, 0.001) over pairs, `unique` the texts
-    read. `floor` is the relative error of a uniform bootstrap of all N: what the text set itself leaves open. `total` adds the two
-    as independent errors.
+    read. `floor` is the relative error of a uniform bootstrap of all N: what the text set itself leaves open. `total` adds the
+    two as independent errors.
     """
     values = plan.clipped(l_KN)
     everything = np.ones(values.shape[1])

@@ -1,7 +1,7 @@
 """A map of retrieval systems: the same distance between their distributions over shared documents, with no language model.
 
 A run's scores of a topic's pooled documents, over a temperature, are a distribution by softmax: p_i(d | q). Half the variance of
-two systems' log p within a topic is near KL(p_i ‖ p_j). Documents are finitely many here, so the true divergence stands beside it.
+two systems' log p within a topic is near KL(p_i ‖ p_j). Documents are finitely many here, so the true one stands beside it.
 """
 
 from __future__ import annotations

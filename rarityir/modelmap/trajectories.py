@@ -32,8 +32,8 @@ def diffusion_exponent(
 ) -> tuple[float, float]:
     """Returns the slope of log KL(start, start + lag) on log lag, and R².
 
-    1 is a random walk, 2 a straight line, less than 1 a walk that is held back: KL is a squared distance. `start` and `lags` count
-    rows; `steps` are the rows' times where they are not evenly spaced.
+    1 is a random walk, 2 a straight line, less than 1 a walk that is held back: KL is a squared distance. `start` and `lags`
+    count rows; `steps` are the rows' times where they are not evenly spaced.
     """
     values = matrix(l_SN)
     lags = list(lags)
@@ -44,9 +44,7 @@ def diffusion_exponent(
     rows = [start + lag for lag in lags]
     moved = half_variance(values[rows] - values[start])
     if not moved.min() > 0:
-        raise RarityError(
-            f"checkpoint {rows[int(moved.argmin())]} is equal to checkpoint {start}, so its distance has no logarithm"
-        )
+        raise RarityError(f"checkpoint {rows[int(moved.argmin())]} is equal to checkpoint {start}: log 0")
     times = np.array(lags if steps is None else [steps[row] - steps[start] for row in rows], float)
     if not times.min() > 0:
         raise RarityError("checkpoints are not in the order of their steps; give them from the first to the last")
@@ -62,7 +60,7 @@ def slope(x: Matrix, y: Matrix) -> tuple[float, float]:
 
 
 def steady(runs: Sequence[ArrayLike], drop: float = 0.03) -> NDArray[np.bool_]:
-    """Returns which texts to keep: those whose largest jump between neighbouring checkpoints of any run is not in the top share."""
+    """Returns which texts to keep: all but the share with the largest jump between neighbouring checkpoints of any run."""
     jumps = np.max([np.abs(np.diff(matrix(l_SN), axis=0)).max(axis=0) for l_SN in runs], axis=0)
     keep = np.ones(len(jumps), bool)
     keep[np.argsort(-jumps, kind="stable")[: int(drop * len(jumps))]] = False
