@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from rarityir import __version__
-from rarityir.cli import alignment, evaluation, exporting, filtering, inspection, reading, sparse, steps, variation
+from rarityir.cli import alignment, evaluation, exporting, filtering, inspection, modelmap, reading, sparse, steps, variation
 from rarityir.types import RarityError
 
 
@@ -47,6 +47,7 @@ for command in (
     reading.explain,
     exporting.export,
     sparse.sparse,
+    modelmap.modelmap,
     inspection.list_,
     inspection.doctor,
 ):
