@@ -145,7 +145,9 @@ def spread(q_KN: Matrix, method: str) -> NDArray[np.float64]:
     """Returns each column's weight: Σ_i q², or √Σ_ij (q_i − q_j)⁴ from sums of powers in O(KN)."""
     if method == "ls":
         return np.asarray((q_KN**2).sum(axis=0))
-    s1, s2, s3, s4 = ((q_KN**power).sum(axis=0) for power in (1, 2, 3, 4))
+    squares_KN = q_KN * q_KN  # products, as powers take twenty times as long
+    s1, s2 = q_KN.sum(axis=0), squares_KN.sum(axis=0)
+    s3, s4 = (np.einsum("ij,ij->j", squares_KN, of) for of in (q_KN, squares_KN))
     return np.asarray(np.sqrt(np.maximum(2 * len(q_KN) * s4 - 8 * s1 * s3 + 6 * s2**2, 0)))
 
 
