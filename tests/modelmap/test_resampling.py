@@ -69,6 +69,17 @@ def test_factors_count_repeats(rng) -> None:
     assert len(other.factors) != len(sample.factors) or (other.factors != sample.factors).any()
 
 
+def test_rows_of_a_sample_lose_the_mean_that_their_draws_estimate(rng) -> None:
+    l_KN = heavy(rng, 4, 12)
+    plan = ResamplePlan.fit(l_KN, "ls", clip=0)
+    sample = plan.draw(9, seed=0)
+    shares = sample.factors**2 / sum(sample.factors**2)
+    rows = [[(v - sum(shares * row)) * a for v, a in zip(row, sample.factors)] for row in l_KN[:, sample.indices]]
+    np.testing.assert_allclose(sample.distances(l_KN[:, sample.indices]), squared(np.array(rows)), rtol=1e-9, atol=1e-9)
+    found = ModelMap.from_matrix("abcd", l_KN, 9.0, clip=0).sampled(sample)
+    np.testing.assert_allclose(found.mean(), [sum(shares * row) for row in l_KN[:, sample.indices]])
+
+
 def test_on_heavy_tails_drawing_by_spread_beats_uniform_at_fewer_texts(rng) -> None:
     l_KN = heavy(rng)
     errors = {
