@@ -33,6 +33,11 @@ def test_mantel_finds_what_agrees_and_nothing_else(rng) -> None:
     assert mantel(apart(x), apart(near), runs=99, seed=3) == mantel(apart(x), apart(near), runs=99, seed=3)
 
 
+def test_mantel_permutes_models_not_distances() -> None:
+    line = apart(np.array([[0.0], [1.0], [2.5], [10.0]]))  # six different distances: of 24 orders of models one gives r = 1
+    assert mantel(line, line, runs=4999)[1] == pytest.approx(1 / 24, abs=0.015)  # of 720 orders of distances, too
+
+
 def test_procrustes_is_scipys_disparity(rng) -> None:
     a, b = rng.standard_normal((9, 2)), rng.standard_normal((9, 2))
     assert procrustes(a, b, runs=9)[0] == pytest.approx(scipys(a, b)[2], abs=1e-12)
