@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rarityir import analogy as analogy
     from rarityir import geometry as geometry
     from rarityir import informativeness as informativeness
+    from rarityir import modelmap as modelmap
     from rarityir import rarity as rarity
     from rarityir.datasets import load_dataset
     from rarityir.encoders import load_encoder
@@ -70,7 +71,7 @@ __all__ = [
 ]
 
 
-_PACKAGES = ("analogy", "geometry", "informativeness", "rarity")  # imported when they are first used, as `ri.rarity.RarityProbe`
+_PACKAGES = ("analogy", "geometry", "informativeness", "modelmap", "rarity")  # imported when they are first used, as `ri.rarity.RarityProbe`
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from rarityir import __version__
-from rarityir.cli import (
+from rarityir.cli import (, alignment, evaluation, exporting, filtering, inspection, modelmap, reading, sparse, steps, variation
     alignment,
     analogy,
     evaluation,
@@ -65,6 +65,7 @@ for command in (
     reading.explain,
     exporting.export,
     sparse.sparse,
+    modelmap.modelmap,
     inspection.list_,
     inspection.doctor,
 ):

@@ -134,6 +134,13 @@ class HFEncoder:
         bias = self._lm.get_output_embeddings().bias
         return None if bias is None else np.asarray(bias.detach().float().cpu().numpy())
 
+    def causal(self) -> tuple[Any, Any]:
+        """Returns the loaded model with its head, and its tokenizer; a weight that its files lack is an error."""
+        model, missing = self._loaded
+        if missing:
+            raise RarityError(f"{self.model} lacks {len(missing)} weights, such as {min(missing)}; download the model again")
+        return model, self._tokenizer
+
     def tokens(self) -> Sequence[str | None]:
         """Returns each unembedding row's surface form; None for special, byte and padded rows."""
         return surface_forms(self._tokenizer, self._rows.shape[0])

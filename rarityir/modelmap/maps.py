@@ -1,0 +1,139 @@
+"""A map of models: their values on shared texts, clipped once, kept in one file, and read as distances and places."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rarityir import store
+from rarityir.modelmap import prediction
+from rarityir.modelmap.agreement import Mismatch, mismatch
+from rarityir.modelmap.distances import Matrix, centred, embedded, floor, matrix, per_unit, squared
+from rarityir.modelmap.resampling import Sample
+from rarityir.types import Json, RarityError, StaleArtefact
+
+
+@dataclass(frozen=True)
+class ModelMap:
+    """K models' clipped values on columns (U of N texts, all of them unless sampled), with the columns' factors.
+
+    `reference` rows were there from the beginning: columns are centred on them, so that a model added moves none of them.
+    """
+
+    names: tuple[str, ...]
+    values: Matrix = field(repr=False)  # (K, U)
+    floor: float  # what values were raised to, in nats
+    mean_bytes: float
+    texts: int
+    factors: Matrix = field(repr=False)  # (U,)
+    reference: int
+    clip: float = 0.02
+    facts: Mapping[str, Json] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_matrix(
+        cls,
+        names: Sequence[str],
+        l_KN: ArrayLike,
+        mean_bytes: float,
+        *,
+        clip: float = 0.02,
+        facts: Mapping[str, Json] | None = None,
+    ) -> ModelMap:
+        """Returns the map of K models' log-likelihoods of N texts, in nats a text, raised to the `clip` quantile of all."""
+        values = matrix(l_KN)
+        if len(names) != len(values) or len(set(names)) != len(names):
+            raise RarityError(f"{len(set(names))} different names for {len(values)} models; each needs one of its own")
+        low = floor(values, clip)
+        texts = values.shape[1]
+        return cls(
+            tuple(names), np.maximum(values, low), low, mean_bytes, texts, np.ones(texts), len(names), clip, dict(facts or {})
+        )
+
+    def kl(self, unit: str = "bits/byte") -> Matrix:
+        """Returns half the variance of every pair's difference (K, K), relative to the map's texts."""
+        return np.asarray(squared(self._centred(), self.reference) / (2 * self.texts * per_unit(unit, self.mean_bytes)))
+
+    def coords(self, unit: str = "bits/byte") -> Matrix:
+        """Returns places (K, U) whose squared distances are `kl(unit)`; the reference models' mean is the origin."""
+        places = self._centred()
+        scale = math.sqrt(2 * self.texts * per_unit(unit, self.mean_bytes))
+        return np.asarray((places - places[: self.reference].mean(axis=0)) / scale)
+
+    def embed(self, method: str = "pca", dims: int = 2) -> tuple[Matrix, Matrix]:
+        """Returns places (K, dims) and what they hold, as `embedded` says: axes are the reference models' own."""
+        return embedded(self.coords("nats/text"), method, dims, self.reference)
+
+    def mean(self) -> Matrix:
+        """Returns each model's mean log-likelihood of a text in nats, on a sample an estimate of it."""
+        weights = self.factors**2 / (self.factors**2).sum()
+        return np.asarray(self.values @ weights)
+
+    def predict(
+        self, y: ArrayLike, groups: Sequence[str] | None = None, *, cv: int = 5, seed: int = 0, centre: str = "train"
+    ) -> prediction.Prediction:
+        """Predicts a score of models not seen from their places, as `prediction.predict` says; values are clipped anew."""
+        return prediction.predict(self.values, y, groups, cv=cv, seed=seed, centre=centre, clip=self.clip, factors_N=self.factors)
+
+    def mismatch(self, own_KM: ArrayLike, own_bytes: float) -> Mismatch:
+        """Compares the map's distances with those on texts sampled from the models; see `agreement.mismatch`."""
+        if len(self.factors) != self.texts:
+            raise RarityError("this map stands on a sample of texts; check the map it was drawn from")
+        return mismatch(self.values, np.maximum(matrix(own_KM), self.floor), self.mean_bytes, own_bytes)
+
+    def sampled(self, sample: Sample) -> ModelMap:
+        """Returns the same models on the drawn texts alone, each column with its factor."""
+        if len(self.factors) != self.texts or sample.texts != self.texts:
+            raise RarityError(f"a sample of {sample.texts} texts for a map of {self.texts}, {len(self.factors)} of them read")
+        if not sample.centre:
+            raise RarityError("this sample is of values that keep their means, such as topics' measures; fit it with centre=True")
+        return replace(self, values=self.values[:, sample.indices], factors=sample.factors)
+
+    def add(self, name: str, values: ArrayLike, sample: Sample | None = None) -> ModelMap:
+        """Returns the map with one more model, its values (of the drawn texts, with a sample) raised to the map's floor."""
+        here = self if sample is None else self.sampled(sample)
+        row = matrix(np.atleast_2d(np.asarray(values, np.float64)))
+        if row.shape != (1, len(here.factors)):
+            raise RarityError(f"{name}: {row.shape[1]} values for a map of {len(here.factors)} texts read")
+        if name in here.names:
+            raise RarityError(f"{name} is on the map already; give it another name")
+        return replace(here, names=(*here.names, name), values=np.concatenate([here.values, np.maximum(row, here.floor)]))
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the numbers as `.npz`, and beside it a `.json` that says what they are and what they sum to."""
+        path = Path(path)
+        if path.suffix != ".npz":
+            raise RarityError(f"{path}: a map is a .npz file, with a .json of the same name beside it")
+        with store.replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, values=self.values, factors=self.factors)
+        facts = {key: getattr(self, key) for key in ("names", "mean_bytes", "texts", "reference", "clip")}
+        low = None if math.isinf(self.floor) else self.floor
+        store.write_json(
+            path.with_suffix(".json"), {**facts, "floor": low, "facts": dict(self.facts), "map_sha256": store.digest_file(path)}
+        )
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> ModelMap:
+        """Reads a map; one whose files do not belong together or were changed is a `StaleArtefact`."""
+        path = Path(path)
+        try:
+            facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            wanted, low = facts.pop("map_sha256"), facts.pop("floor")
+            if store.digest_file(path) != wanted:
+                raise StaleArtefact(f"{path} is not the map that its .json tells of (checksum differs); build it again")
+            with np.load(path, allow_pickle=False) as arrays:
+                values, factors = arrays["values"], arrays["factors"]
+            names = tuple(facts.pop("names"))
+            return cls(names=names, values=values, factors=factors, floor=-math.inf if low is None else low, **facts)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StaleArtefact(f"{path} and its .json are not a stored map ({type(error).__name__}); build it again") from None
+
+    def _centred(self) -> Matrix:
+        return centred(self.values, None if len(self.factors) == self.texts else self.factors)

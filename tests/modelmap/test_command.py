@@ -1,0 +1,113 @@
+"""The command line of maps, from texts to pictures, on models with random weights and on small runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import STORIES_DOCS
+
+from rarityir.cli import main
+from rarityir.modelmap import ModelMap, ResamplePlan, TextSet, kl
+from rarityir.runs import Run
+from rarityir.types import Hits
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(elsewhere: None) -> None:
+    return
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: object) -> dict:
+    assert main(["modelmap", *map(str, words), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    assert main(["modelmap", *map(str, words)]) in (1, 2)
+    return capsys.readouterr().err
+
+
+def test_from_texts_to_a_map(capsys, beir, stories) -> None:
+    found = said(capsys, "texts", "--dataset", beir, "--n", 6, "--max-bytes", 60, "--min-bytes", 20, "--out", "texts.json")
+    texts = TextSet.load("texts.json")
+    assert (found["texts"], found["sha256"]) == (6, texts.sha256)
+    scored = ["score", "texts.json", "--out", "scores", "--model", stories]
+    one = said(capsys, *scored, "--bos", "always")["models"]["stories260K"]
+    assert 0.3 < one["bits_per_byte"] < 3
+    for name, bos in (("none", "none"), ("again", "always")):
+        said(capsys, "score", "texts.json", "--out", "scores", "--model", f"{name}={stories}", "--bos", bos)
+    found = said(capsys, "kl", "scores/stories260K", "scores/none", "scores/again", "--out", "map.npz", "--clip", 0)
+    assert found["models"] == ["stories260K", "none", "again"]
+    kept = ModelMap.load("map.npz")
+    np.testing.assert_allclose(found["kl"], kl(kept.values, texts.mean_bytes))
+    assert found["kl"][0][2] == 0 < found["kl"][0][1]
+    assert kept.facts["models"]["none"]["bos"] == "none"
+    assert main(["modelmap", "kl", "map.npz"]) == 0
+    assert "relative to this text set" in capsys.readouterr().out
+    for words in (("--out", "map.svg"), ("--heatmap", "--out", "heat.svg"), ("--method", "mds", "--out", "mds.png")):
+        said(capsys, "plot", "map.npz", *words)
+        assert Path(words[-1]).stat().st_size > 1000
+    assert "a picture is" in refused(capsys, "plot", "map.npz", "--out", "map.gif")
+    assert "two or more" in refused(capsys, "kl", "scores/none")
+    layers = said(capsys, "layers", "texts.json", "--model", stories, "--bos", "always", "--out", "l.npz", "--picture", "l.svg")
+    assert layers["identity"] < 1e-5
+    assert len(layers["to_last"]) == 6
+    assert layers["to_last"][-1] == 0
+    np.testing.assert_allclose(ModelMap.load("l.npz").values[-1], kept.values[0], rtol=1e-4)
+
+
+def made(names: str = "abcdefgh", texts: int = 50) -> ModelMap:
+    rng = np.random.default_rng(3)
+    walk = np.cumsum(rng.standard_normal((len(names), texts)) * np.geomspace(1, 9, texts), axis=0)
+    found = ModelMap.from_matrix(names, walk - 300, 80.0, clip=0)
+    found.save("map.npz")
+    return found
+
+
+def test_prediction_trajectory_and_plan_of_a_kept_map(capsys) -> None:
+    found = made()
+    rows = [f"{name}\t{value}\t{name < 'e'}" for name, value in zip(found.names, found.values @ np.arange(50))]
+    Path("y.tsv").write_text("\n".join(rows) + "\n")
+    predicted = said(capsys, "predict", "map.npz", "y.tsv", "--cv", 2)
+    assert predicted["grouped"]
+    assert set(predicted["predicted"]) == set(found.names)
+    Path("y.tsv").write_text("\n".join(rows[1:]) + "\n")
+    assert "no score of a" in refused(capsys, "predict", "map.npz", "y.tsv")
+    path = said(capsys, "trajectory", "map.npz", "--lags", 5, "--picture", "t.svg")
+    assert 0.5 < path["exponent"] < 1.6
+    assert path["from_start"][0] == 0
+    assert len(path["adjacent"]) == 7
+    assert "2 steps for 8" in refused(capsys, "trajectory", "map.npz", "--steps", "1,2")
+    drawn = said(capsys, "resample", "--map", "map.npz", "--n", 20, "--out", "plan.json")
+    sample = ResamplePlan.load("plan.json").draw(20, 0)
+    assert drawn["columns"] == [str(i) for i in sample.indices]
+    assert 0 < drawn["error"]["relative"] < 2
+    assert "give --map, or" in refused(capsys, "resample", "--n", 5)
+
+
+def test_a_map_of_runs_and_the_topics_that_separate_them(capsys, beir) -> None:
+    rng = np.random.default_rng(5)
+    for name in ("one", "two", "three", "four"):
+        scores = -np.sort(-rng.standard_normal((3, 6)), axis=1).astype(np.float32)
+        rows = np.array([rng.permutation(6) for _ in range(3)])
+        Run.from_hits(name, ["q1", "q2", "q3"], list(STORIES_DOCS), Hits(rows, scores)).save(f"{name}.trec")
+    files = [f"{name}.trec" for name in ("one", "two", "three", "four")]
+    found = said(capsys, "runs", *files, "--out", "out")
+    assert found["systems"] == ["one", "two", "three", "four"]
+    assert found == {**json.loads(Path("out/runmap.json").read_text())}
+    assert Path("out/runmap.svg").exists()
+    assert Path("out/distances.svg").exists()
+    given = [word for file in files for word in ("--runs", file)]
+    drawn = said(capsys, "resample", *given, "--dataset", beir, "--n", 2)
+    assert set(drawn["columns"]) <= {"q1", "q2", "q3"}
+    names = ["four", "one", "two", "three"]
+    ModelMap.from_matrix(names, rng.standard_normal((4, 9)), 5.0).save("map.npz")
+    agreed = said(capsys, "runs", *files, "--map", "map.npz")["agreement"]
+    assert -1 <= agreed["mantel"] <= 1
+    made("abcd")
+    assert "name models and runs alike" in refused(capsys, "runs", *files, "--map", "map.npz")
+    assert main(["modelmap", "runs", *files]) == 0
+    assert "times the true divergence" in capsys.readouterr().out
