@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rarityir import geometry as geometry
+    from rarityir import ica as ica
     from rarityir import rarity as rarity
     from rarityir.datasets import load_dataset
     from rarityir.encoders import load_encoder
@@ -68,7 +69,7 @@ __all__ = [
 ]
 
 
-_PACKAGES = ("geometry", "rarity")  # imported when they are first used, as `ri.rarity.RarityProbe`
+_PACKAGES = ("geometry", "ica", "rarity")  # imported when they are first used, as `ri.rarity.RarityProbe`
 
 
 def __getattr__(name: str) -> Any:
