@@ -25,6 +25,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "edge": "rarityir.filters.edge:edge",
         "frequent": "rarityir.filters.frequent:frequent",
         "head": "rarityir.filters.head:head",
+        "ica": "rarityir.ica.dropping:ica",
+        "ica-drop": "rarityir.ica.dropping:ica_drop",
         "logfreq": "rarityir.filters.logfreq:logfreq",
         "mid": "rarityir.filters.mid:mid",
         "offset": "rarityir.filters.interval:offset",

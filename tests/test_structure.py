@@ -60,6 +60,7 @@ OWNERS = {
     "scipy": {
         "filters.frequent",
         "ica.diagnostics",
+        "ica.rarity",
         "measures.significance",
         "rarity.crossfit",
         "rarity.grams",

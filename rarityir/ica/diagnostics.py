@@ -69,7 +69,8 @@ class Diagnostics:
         """Reads what `json` wrote."""
         arrays = ("skew", "kurtosis", "log_cosh", "neg_exp", "stability")
         known: dict[str, Any] = {key: value for key, value in stored.items() if key != "flags"}
-        return cls(**{key: np.array(value) if key in arrays and value is not None else value for key, value in known.items()})
+        known |= {key: np.array(known[key]) for key in arrays if known[key] is not None}
+        return cls(**known)
 
 
 def moments(s_NK: Vectors, weights_N: Vectors | None = None) -> tuple[Vectors, Vectors, Vectors, Vectors]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rarityir.ica.axes import Axes
 from rarityir.ica.diagnostics import Diagnostics, agreement, moments
 from rarityir.ica.rotation import rotate
-from rarityir.ica.whitening import Whitening, blocks, checked, whiten
+from rarityir.ica.whitening import Whitening, blocks, checked, unweighted, whiten
 from rarityir.types import Json, RarityError
 
 Vectors = NDArray[np.float64]
@@ -47,30 +47,54 @@ class ICA:
             RarityError: where there are fewer rows or directions than axes, or entries are not finite.
         """
         x_ND, weights_N = checked(X, weights)
+        self._check()
+        white = whiten(blocks(x_ND, weights_N), self.n_components)
+        drawn = self._drawn(np.arange(len(x_ND)) if weights_N is None else np.flatnonzero(weights_N))
+        share_N = None if weights_N is None else weights_N[drawn]
+        return self._turned(white, np.asarray(x_ND[drawn], np.float64), share_N, facts)
+
+    def stream(self, read: Callable[[], Iterable[NDArray[Any]]], facts: Mapping[str, Json] | None = None) -> Axes:
+        """Returns the axes of rows that come in blocks, read twice; only the sample is held."""
+        self._check()
+        white = whiten(unweighted(read()), self.n_components)
+        drawn, first, parts = self._drawn(np.arange(white.rows)), 0, []
+        for block in read():
+            inside = drawn[(drawn >= first) & (drawn < first + len(block))] - first
+            first += len(block)
+            parts.append(np.asarray(block[inside], np.float64))
+        return self._turned(white, np.concatenate(parts), None, facts)
+
+    def _check(self) -> None:
         if (self.n_components is not None and self.n_components < 1) or self.seeds < 1 or self.max_iter < 1 or self.sample < 0:
             raise RarityError(f"{self}: components, seeds and iterations are from 1 on, the sample from 0 on")
-        white = whiten(blocks(x_ND, weights_N), self.n_components)
-        drawn = self._drawn(x_ND, weights_N)
-        z_NK = (np.asarray(x_ND[drawn], np.float64) - white.mean) @ white.down.T
-        share_N = None if weights_N is None else weights_N[drawn]
-        how = {"max_iter": self.max_iter, "tol": self.tol}
-        found = [rotate(z_NK, share_N, seed=self.seed + i, **how) for i in range(self.seeds)]  # type: ignore[arg-type]
-        matrix_KK = _canonical(found[0].matrix, z_NK, share_N)
+
+    def _turned(self, white: Whitening, x_ND: Vectors, share_N: Vectors | None, facts: Mapping[str, Json] | None) -> Axes:
+        """The axes of white rows, from the rows that were drawn."""
+        z_NK = (x_ND - white.mean) @ white.down.T
+        searches = [rotate(z_NK, share_N, seed=self.seed + i, max_iter=self.max_iter, tol=self.tol) for i in range(self.seeds)]
+        first = searches[0]
+        matrix_KK = _canonical(first.matrix, z_NK, share_N)
         stability = None
         if self.seeds > 1:
-            stability = np.mean([agreement(matrix_KK, other.matrix) for other in found[1:]], axis=0)
-        first = found[0]
+            stability = np.mean([agreement(matrix_KK, other.matrix) for other in searches[1:]], axis=0)
         diagnostics = Diagnostics(
-            white.count, len(z_NK), first.n_iter, first.converged, first.orth_error, self.seed, self.seeds,
-            float(white.variances.sum() / white.total), *moments(z_NK @ matrix_KK.T, share_N), stability,
-        )  # fmt: skip
+            white.rows,
+            len(z_NK),
+            first.n_iter,
+            first.converged,
+            first.orth_error,
+            self.seed,
+            self.seeds,
+            float(white.variances.sum() / white.total),
+            *moments(z_NK @ matrix_KK.T, share_N),
+            stability,
+        )
         for flag in diagnostics.flags:
             log.warning("ica: %s", flag)
-        return _axes(white, matrix_KK, diagnostics, dict(facts or {}))
+        return Axes(white.mean, matrix_KK @ white.down, matrix_KK @ white.up, diagnostics, dict(facts or {}))
 
-    def _drawn(self, x_ND: NDArray[Any], weights_N: Vectors | None) -> NDArray[np.int64]:
-        """The rows the rotation is searched on, in rising order; rows of weight 0 never."""
-        rows = np.arange(len(x_ND)) if weights_N is None else np.flatnonzero(weights_N)
+    def _drawn(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows the rotation is searched on, in rising order."""
         if not 0 < self.sample < len(rows):
             return rows
         return np.sort(np.random.default_rng(self.seed).choice(rows, self.sample, replace=False))
@@ -81,7 +105,3 @@ def _canonical(matrix_KK: Vectors, z_NK: Vectors, weights_N: Vectors | None) -> 
     skew = moments(z_NK @ matrix_KK.T, weights_N)[0]
     order = np.argsort(-np.abs(skew), kind="stable")
     return np.ascontiguousarray((matrix_KK * np.where(skew < 0, -1.0, 1.0)[:, None])[order])
-
-
-def _axes(white: Whitening, matrix_KK: Vectors, diagnostics: Diagnostics, facts: dict[str, Json]) -> Axes:
-    return Axes(white.mean, matrix_KK @ white.down, matrix_KK @ white.up, diagnostics, facts)

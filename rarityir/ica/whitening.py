@@ -25,7 +25,7 @@ class Whitening(NamedTuple):
     up: Vectors  # (K, D)
     variances: Vectors
     total: float  # the variance of all directions
-    count: int
+    rows: int
 
 
 def blocks(x_ND: NDArray[Any], weights_N: Vectors | None = None) -> Iterator[tuple[Vectors, Vectors | None]]:
