@@ -133,8 +133,8 @@ def sweep(
     effects = tuple(effect._replace(p_holm=p) for effect, p in zip(found, corrected, strict=True))
     drawn = []
     for _ in range(directions):
-        v: Vectors = rng.standard_normal(width)
-        v = v / np.linalg.norm(v)
+        v = np.asarray(rng.standard_normal(width))
+        v /= float(np.linalg.norm(v))
         drawn.append(float((judged.values(full_QN - np.outer(judged.queries @ v, judged.documents @ v)) - base).mean()))
     return Sweep(judged.measure, float(base.mean()), len(base), effects, tuple(drawn))
 
