@@ -41,6 +41,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "whiten": "rarityir.filters.whiten:whiten",
     },
     "indexes": {
+        "axes": "rarityir.indexes.axes:AxesIndex",
         "bm25": "rarityir.indexes.bm25:BM25Index",
         "bm25-idf": "rarityir.indexes.subword:SubwordIndex",
         "dense": "rarityir.indexes.dense:DenseIndex",

@@ -16,7 +16,7 @@ import numpy as np
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
 from rarityir.ica import ICA, sweep
-from rarityir.ica.sweep import Judged
+from rarityir.ica.sweeping import Judged
 from rarityir.measures import evaluate
 from rarityir.measures.significance import holm, randomisation
 from rarityir.retrieval import Retriever

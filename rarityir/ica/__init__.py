@@ -16,15 +16,16 @@ _HOMES: dict[str, str] = {
     "Axes": "axes",
     "AxisHit": "cosine",
     "ICA": "fitting",
-    "Sweep": "sweep",
+    "Sweep": "sweeping",
+    "Structure": "structure",
     "Tree": "tree",
-    "coherence": "coherence",
+    "coherence": "intrusion",
     "higher_order": "structure",
     "ideal": "cosine",
     "match": "pairing",
     "rarity_correlation": "rarity",
     "spanning_tree": "tree",
-    "sweep": "sweep",
+    "sweep": "sweeping",
 }
 
 __all__ = sorted(_HOMES)

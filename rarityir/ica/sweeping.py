@@ -26,7 +26,7 @@ REPLICATES, DIRECTIONS, CUTOFF = 2000, 20, 100
 
 
 class Effect(NamedTuple):
-    """What taking out some axes does: mean Δ over topics, its 95 % interval, p and p by Holm; the control axis and its Δ."""
+    """What taking out some axes does: mean Δ over topics, its 95 % interval, p and p by Holm; as many other axes, their Δ."""
 
     axes: tuple[int, ...]
     difference: float
@@ -34,7 +34,7 @@ class Effect(NamedTuple):
     high: float
     p: float
     p_holm: float
-    control: int
+    controls: tuple[int, ...]
     control_difference: float
 
 
@@ -50,7 +50,7 @@ class Sweep:
 
     def json(self) -> dict[str, Json]:
         """Returns everything as JSON values."""
-        effects = [{**effect._asdict(), "axes": list(effect.axes)} for effect in self.effects]
+        effects = [{**effect._asdict(), "axes": list(effect.axes), "controls": list(effect.controls)} for effect in self.effects]
         return {
             "measure": self.measure,
             "full": self.full,
@@ -111,7 +111,7 @@ def sweep(
     base = judged.values(full_QN)
     width = judged.documents.shape[1]
     wanted = [tuple(group) for group in (groups if groups is not None else ([i] for i in range(width)))]
-    controls = _controls(judged.documents.var(axis=0), rng)
+    variances = judged.documents.var(axis=0)
     known: dict[tuple[int, ...], Vectors] = {}
 
     def moved(group: tuple[int, ...]) -> Vectors:
@@ -124,9 +124,9 @@ def sweep(
     for done, group in enumerate(wanted, start=1):
         d = moved(group)
         low, high = np.quantile(d[picks].mean(axis=1), [0.025, 0.975])
-        control = tuple(dict.fromkeys(int(controls[axis]) for axis in group))
-        other = float(moved(control).mean()) if len(group) > 1 or width > 1 else 0.0
-        found.append(Effect(group, float(d.mean()), float(low), float(high), randomisation(d, seed=seed), 1.0, control[0], other))
+        controls = _controls(variances, group, rng)
+        other = float(moved(controls).mean()) if controls else 0.0
+        found.append(Effect(group, float(d.mean()), float(low), float(high), randomisation(d, seed=seed), 1.0, controls, other))
         if advance is not None:
             advance(done)
     corrected = holm([effect.p for effect in found])
@@ -139,13 +139,15 @@ def sweep(
     return Sweep(judged.measure, float(base.mean()), len(base), effects, tuple(drawn))
 
 
-def _controls(variances_K: Vectors, rng: np.random.Generator) -> NDArray[np.int64]:
-    """For each axis another, drawn among those of nearest variance."""
-    width = len(variances_K)
-    found = np.zeros(width, np.int64)
-    for axis in range(width):
-        apart = np.abs(variances_K - variances_K[axis])
-        apart[axis] = np.inf
-        near = np.argsort(apart, kind="stable")[: min(NEAR, width - 1)]
-        found[axis] = rng.choice(near) if len(near) else axis
-    return found
+def _controls(variances_K: Vectors, group: Sequence[int], rng: np.random.Generator) -> tuple[int, ...]:
+    """As many other axes as a group has, each drawn among those of variance nearest to one of the group's."""
+    free = np.ones(len(variances_K), bool)
+    free[list(group)] = False
+    found: list[int] = []
+    for axis in group:
+        if free.any():
+            apart = np.where(free, np.abs(variances_K - variances_K[axis]), np.inf)
+            near = np.argsort(apart, kind="stable")[: min(NEAR, int(free.sum()))]
+            found.append(int(rng.choice(near)))
+            free[found[-1]] = False
+    return tuple(sorted(found))
