@@ -11,6 +11,7 @@ import click
 
 from rarityir import __version__
 from rarityir.cli import alignment, evaluation, exporting, filtering, inspection, reading, sparse, steps, variation
+from rarityir.cli.ica import ica
 from rarityir.cli.rarity import rarity
 from rarityir.types import RarityError
 
@@ -45,6 +46,7 @@ for command in (
     alignment.alignment,
     variation.variation,
     rarity,
+    ica,
     reading.align,
     reading.explain,
     exporting.export,

@@ -79,7 +79,13 @@ class Axes:
         if len(x_ND) != len(names):
             raise RarityError(f"{len(x_ND)} rows have {len(names)} names; give one for each")
         rows_KT = tops(self.transform(x_ND, normalize=True), k)
-        return replace(self, labels=tuple(tuple(names[i] for i in rows) for rows in rows_KT))
+        return self.named([[names[i] for i in rows] for rows in rows_KT])
+
+    def named(self, names: Sequence[Sequence[str]]) -> Axes:
+        """Returns the axes with a list of names each."""
+        if len(names) != len(self):
+            raise RarityError(f"{len(self)} axes were given {len(names)} lists of names")
+        return replace(self, labels=tuple(map(tuple, names)))
 
     def label(self, axis: int, k: int = 3) -> str:
         """Returns an axis's first names in one string; empty where it has none."""
