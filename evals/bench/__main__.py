@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 # What needs long, or what is not here by itself (topics' files, a model's shape), is asked for by name.
-AREAS = ("apply", "bm25", "dense", "encode", "end_to_end", "filter", "measures", "probe", "sparse")
+AREAS = ("apply", "bm25", "dense", "encode", "end_to_end", "filter", "ica", "measures", "probe", "sparse")
 LONG = ("cluster", "msmarco", "plan", "scale")
 FOLDER = Path(__file__).parent
 

@@ -73,7 +73,9 @@ class ICA:
         z_NK = (x_ND - white.mean) @ white.down.T
         searches = [rotate(z_NK, share_N, seed=self.seed + i, max_iter=self.max_iter, tol=self.tol) for i in range(self.seeds)]
         first = searches[0]
-        matrix_KK = _canonical(first.matrix, z_NK, share_N)
+        skew, kurtosis, cosh, exp = moments(z_NK @ first.matrix.T, share_N)
+        order = np.argsort(-np.abs(skew), kind="stable")
+        matrix_KK = np.ascontiguousarray((first.matrix * np.where(skew < 0, -1.0, 1.0)[:, None])[order])
         stability = None
         if self.seeds > 1:
             stability = np.mean([agreement(matrix_KK, other.matrix) for other in searches[1:]], axis=0)
@@ -86,7 +88,10 @@ class ICA:
             self.seed,
             self.seeds,
             float(white.variances.sum() / white.total),
-            *moments(z_NK @ matrix_KK.T, share_N),
+            np.abs(skew)[order],
+            kurtosis[order],
+            cosh[order],
+            exp[order],
             stability,
         )
         for flag in diagnostics.flags:
@@ -98,10 +103,3 @@ class ICA:
         if not 0 < self.sample < len(rows):
             return rows
         return np.sort(np.random.default_rng(self.seed).choice(rows, self.sample, replace=False))
-
-
-def _canonical(matrix_KK: Vectors, z_NK: Vectors, weights_N: Vectors | None) -> Vectors:
-    """The axes with positive skewness, by falling skewness."""
-    skew = moments(z_NK @ matrix_KK.T, weights_N)[0]
-    order = np.argsort(-np.abs(skew), kind="stable")
-    return np.ascontiguousarray((matrix_KK * np.where(skew < 0, -1.0, 1.0)[:, None])[order])
