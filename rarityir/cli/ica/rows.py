@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from rarityir import store
 from rarityir.cli.options import Command, given, retriever
@@ -71,6 +70,8 @@ def fitted_rows(axes: Axes, indexes: str | None) -> NDArray[Any]:
 
 def documents(found: Retriever) -> NDArray[Any]:
     """Returns all documents' raw embeddings."""
+    import numpy as np
+
     return np.concatenate(list(found.embeddings))
 
 
@@ -85,6 +86,8 @@ def token_rows(encoder: Encoder, kind: str) -> NDArray[Any]:
 
 def array(path: Path) -> NDArray[Any]:
     """Returns the matrix of a .npy file."""
+    import numpy as np
+
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError) as error:
