@@ -41,7 +41,7 @@ def ablations() -> list[str]:
             f"nDCG@10 {found['full']:.4f} on {found['axes']} axes ({told['variance_kept']:.0%} of the variance);"
             f" {told['n_iter']} iterations, {'' if told['converged'] else 'not '}converged, two seeds agree by {agree:.2f}."
             f" {sum(e['p_holm'] < 0.05 for e in found['effects'])} of {found['axes']} effects are beyond chance (Holm, .05).\n"
-            + "".join(f" Beware: {flag}." for flag in told["flags"]),
+            + "".join(f"Beware: {flag}." for flag in told["flags"]),
             f"20 random directions: {min(found['directions']):+.4f} … {max(found['directions']):+.4f}.\n",
             "| axis | Δ nDCG@10 | 95 % | p, Holm | another axis | writes |",
             "|---:|---:|---|---:|---:|---|",
