@@ -68,6 +68,7 @@ def test_permuted_columns_drive_it_to_one_and_linked_pairs_are_significant() -> 
     assert np.abs(found.null[off] - 1).max() < 0.03
     assert found.values[same].min() > 1.1
     assert found.p_family[same].max() == pytest.approx(1 / 61)
+    assert found.p[same].max() == pytest.approx(1 / 61)
     assert np.allclose(found.p, found.p.T)
     assert np.all(found.p_family[off] >= found.p[off])
     rng = np.random.default_rng(SEED)
