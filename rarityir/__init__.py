@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rarityir import analogy as analogy
     from rarityir import geometry as geometry
+    from rarityir import ica as ica
     from rarityir import informativeness as informativeness
     from rarityir import modelmap as modelmap
     from rarityir import rarity as rarity
@@ -71,7 +72,8 @@ __all__ = [
 ]
 
 
-_PACKAGES = ("analogy", "geometry", "informativeness", "modelmap", "rarity")  # imported when they are first used, as `ri.rarity.RarityProbe`
+# Imported when they are first used, as `ri.rarity.RarityProbe`.
+_PACKAGES = ("analogy", "geometry", "ica", "informativeness", "modelmap", "rarity")
 
 
 def __getattr__(name: str) -> Any:

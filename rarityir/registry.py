@@ -25,6 +25,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "edge": "rarityir.filters.edge:edge",
         "frequent": "rarityir.filters.frequent:frequent",
         "head": "rarityir.filters.head:head",
+        "ica": "rarityir.ica.dropping:ica",
+        "ica-drop": "rarityir.ica.dropping:ica_drop",
         "logfreq": "rarityir.filters.logfreq:logfreq",
         "mid": "rarityir.filters.mid:mid",
         "offset": "rarityir.filters.interval:offset",
@@ -39,6 +41,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "whiten": "rarityir.filters.whiten:whiten",
     },
     "indexes": {
+        "axes": "rarityir.indexes.axes:AxesIndex",
         "bm25": "rarityir.indexes.bm25:BM25Index",
         "bm25-idf": "rarityir.indexes.subword:SubwordIndex",
         "dense": "rarityir.indexes.dense:DenseIndex",

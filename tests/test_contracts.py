@@ -52,6 +52,8 @@ FILTERS: dict[str, dict[str, int | None]] = {
     "center": {"": 24},
     "cut": {"0,0": 24, "3,5": 16},
     "frequent": {"1": 1, "9": 9, "24": 24},
+    "ica": {"1": 1, "9": 9, "24,iterations=20": 24},
+    "ica-drop": {"rarity": 12, "rarity,keep=20": 20, "random,tau=3,draw=4": 8, "rarity,on=documents,keep=7": 7},
     "logfreq": {"": 23},
     "offset": {"0,24": 24, "3,6": 6},
     "pc1": {"": 23, "mean": 24, "-4.7": 24},
@@ -64,7 +66,7 @@ FILTERS: dict[str, dict[str, int | None]] = {
     **{name: {"1": 24, "2": 12, "3": 8, "8": 3, "24": 1} for name in ("edge", "head", "mid", "random", "tail")},
 }
 CASES = [(name, arg, kept) for name, args in FILTERS.items() for arg, kept in args.items()]
-CENTRED, SCALED = ("abtt", "center", "pc1:mean", "pc1:-4.7", "pca", "whiten"), ("randproj", "whiten")
+CENTRED, SCALED = ("abtt", "center", "ica", "pc1:mean", "pc1:-4.7", "pca", "whiten"), ("ica", "randproj", "whiten")
 COUNTS = TokenCounts((10**6 / np.arange(1, 301)).astype(np.int64), "zipf")
 DOCUMENTS = (RNG.standard_normal((90, 24)) + 1).astype(np.float32)
 

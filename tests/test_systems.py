@@ -106,7 +106,7 @@ def test_empty_places_in_a_list_name_nothing():
         ("rrf(dense,sprase:64)", "unknown system 'sprase'; did you mean sparse?"),
         ("milvus:bm25", "unknown system 'milvus'; did you mean milvus:"),
         ("rrf(bm25,qdrnat:dense)", "unknown system 'qdrnat'; did you mean qdrant?"),
-        ("qqq", "unknown system 'qqq'; known: bm25, bm25-idf, dense, milvus, qdrant, seismic, sparse"),
+        ("qqq", "unknown system 'qqq'; known: axes, bm25, bm25-idf, dense, milvus, qdrant, seismic, sparse"),
     ],
 )
 def test_a_misspelt_name_is_unknown_and_the_near_one_is_named(text, message):

@@ -16,7 +16,8 @@ from pathlib import Path
 
 # What needs long, or what is not here by itself (topics' files, a model's shape), is asked for by name.
 AREAS = (
-    "apply", "bm25", "dense", "encode", "end_to_end", "filter", "informativeness", "measures", "modelmap", "probe", "sparse",
+    "apply", "bm25", "dense", "encode", "end_to_end", "filter", "ica", "informativeness", "measures", "modelmap", "probe",
+    "sparse",
 )  # fmt: skip
 LONG = ("cluster", "msmarco", "plan", "scale")
 FOLDER = Path(__file__).parent

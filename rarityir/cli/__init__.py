@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from rarityir import __version__
-from rarityir.cli import (, alignment, evaluation, exporting, filtering, inspection, modelmap, reading, sparse, steps, variation
+from rarityir.cli import (
     alignment,
     analogy,
     evaluation,
@@ -18,11 +18,13 @@ from rarityir.cli import (, alignment, evaluation, exporting, filtering, inspect
     filtering,
     geometry,
     inspection,
+    modelmap,
     reading,
     sparse,
     steps,
     variation,
 )
+from rarityir.cli.ica import ica
 from rarityir.cli.informativeness import informativeness
 from rarityir.cli.rarity import rarity
 from rarityir.types import RarityError
@@ -61,6 +63,7 @@ for command in (
     geometry.geometry,
     informativeness,
     analogy.analogy,
+    ica,
     reading.align,
     reading.explain,
     exporting.export,

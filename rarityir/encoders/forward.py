@@ -124,3 +124,27 @@ def _free() -> None:
 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def check_space(model: Any, name: str) -> None:
+    """Raises unless head(last hidden state) ranks tokens as the logits do: the states are after the final norm."""
+    import torch
+
+    head = model.get_output_embeddings()
+    if head is None:
+        raise RarityError(f"{name} has no output head, so its embeddings cannot be read as tokens")
+    ids = few(model)
+    with torch.inference_mode():
+        logits = model(input_ids=ids, use_cache=False).logits[0, -1].float()
+        ours = head(model.base_model(input_ids=ids, use_cache=False).last_hidden_state)[0, -1].float()
+    # A soft cap or a logit scale is monotone: the order of the logits must agree, not their size.
+    best = ours.topk(8).indices
+    if float((logits[best] - logits.topk(8).values).abs().max()) > 1e-2 * float(logits.abs().max()):
+        raise RarityError(f"{name}: its last hidden state is not what its head multiplies; this architecture cannot be read")
+
+
+def few(model: Any) -> Any:
+    """A few tokens (1, T) that the model is tried on."""
+    import torch
+
+    return torch.arange(1, 9, device=model.device)[None] % model.config.get_text_config().vocab_size

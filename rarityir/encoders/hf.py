@@ -248,7 +248,7 @@ class HFEncoder:
             model.to(self.torch_device).eval()
         except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
             raise RarityError(f"device {self.device!r} cannot be used ({_first_line(error)}); try --device cpu") from None
-        _check_space(model, self.model)
+        forward.check_space(model, self.model)
         return model, set(found["missing_keys"])
 
     @cached_property
@@ -261,7 +261,9 @@ class HFEncoder:
         base = self._lm.base_model
         if not self._packs:
             return base
-        return packing.packed(base, lambda: base(input_ids=_few(self._lm), use_cache=False), self._lm.get_output_embeddings())
+        return packing.packed(
+            base, lambda: base(input_ids=forward.few(self._lm), use_cache=False), self._lm.get_output_embeddings()
+        )
 
     @cached_property
     def _packs(self) -> bool:
@@ -378,29 +380,5 @@ class HFEncoder:
         return [text[:end] for text, end in zip(texts, ends, strict=True)]
 
 
-def _check_space(model: Any, name: str) -> None:
-    """Raises unless head(last hidden state) ranks tokens as the logits do: the states are after the final norm."""
-    import torch
-
-    head = model.get_output_embeddings()
-    if head is None:
-        raise RarityError(f"{name} has no output head, so its embeddings cannot be read as tokens")
-    ids = _few(model)
-    with torch.inference_mode():
-        logits = model(input_ids=ids, use_cache=False).logits[0, -1].float()
-        ours = head(model.base_model(input_ids=ids, use_cache=False).last_hidden_state)[0, -1].float()
-    # A soft cap or a logit scale is monotone: the order of the logits must agree, not their size.
-    best = ours.topk(8).indices
-    if float((logits[best] - logits.topk(8).values).abs().max()) > 1e-2 * float(logits.abs().max()):
-        raise RarityError(f"{name}: its last hidden state is not what its head multiplies; this architecture cannot be read")
-
-
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-
-
-def _few(model: Any) -> Any:
-    """A few tokens (1, T) that the model is tried on."""
-    import torch
-
-    return torch.arange(1, 9, device=model.device)[None] % model.config.get_text_config().vocab_size

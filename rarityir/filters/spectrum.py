@@ -52,7 +52,7 @@ def spectrum(
     if matrix.turn is not None:  # depends on another filter: not worth a place in the cache
         return decompose(matrix, how, device)
     tag = f"-{how}".rstrip("-").replace("=yes", "").replace("=", "-").replace(",", "-")
-    path = (cache or _cache()) / f"spectrum-{matrix.digest}{tag}{matrix.read_with(how)}.safetensors"
+    path = (cache or cache_folder()) / f"spectrum-{matrix.digest}{tag}{matrix.read_with(how)}.safetensors"
     found = _load(path, matrix)
     if found is None:
         found = decompose(matrix, how, device)
@@ -86,5 +86,6 @@ def _load(path: Path, matrix: Unembedding) -> Spectrum | None:
         return None
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Returns the folder for what is computed once for a matrix, in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rarityir"

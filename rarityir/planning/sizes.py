@@ -22,8 +22,8 @@ FREQUENCY = 3  # bytes of a posting of token frequencies
 POSTINGS_BLOCK = 65_536  # documents whose postings are made at once
 TILE = 1 << 24  # bytes of scores that exact search holds at a time, or 256 documents' of every query
 ITERATIONS = 25  # of k-means, as FAISS does them
-_KEEPS = ("frequent", "pca", "randproj", "spectroscopy", "truncate", "whiten")  # the k of name:k
-DOCUMENTS = ("abtt", "center", "pca", "whiten")  # fitted on the documents' embeddings
+_KEEPS = ("frequent", "ica", "pca", "randproj", "spectroscopy", "truncate", "whiten")  # the k of name:k
+DOCUMENTS = ("abtt", "center", "ica", "pca", "whiten")  # fitted on the documents' embeddings
 FREE = ("center", "randproj", "saved", "truncate")  # that need no eigenvectors
 _DROPS = {"abtt": None, "logfreq": 1}  # so many directions; None: the d of name:d
 

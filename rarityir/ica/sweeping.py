@@ -1,0 +1,153 @@
+"""What each axis is worth to a ranking: it is taken out of every cosine, exactly, and the topics are scored again.
+
+score(q ⊖ ℓ, d) = cos(q, d) − ŝ_q[ℓ] ŝ_d[ℓ], nothing normalised again. An axis's Δ means little alone: it stands beside that of
+another axis of like variance, drawn at random, and of directions drawn at random in the same space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarityir.ica.axes import Axes
+from rarityir.indexes.topk import pad, topk
+from rarityir.measures import evaluate
+from rarityir.measures.significance import holm, randomisation
+from rarityir.runs import Run
+from rarityir.types import Json, Qrels, RarityError
+
+Vectors = NDArray[np.float64]
+NEAR = 10  # axes of nearest variance, one of which is the control
+REPLICATES, DIRECTIONS, CUTOFF = 2000, 20, 100
+
+
+class Effect(NamedTuple):
+    """What taking out some axes does: mean Δ over topics, its 95 % interval, p and p by Holm; as many other axes, their Δ."""
+
+    axes: tuple[int, ...]
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    controls: tuple[int, ...]
+    control_difference: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A measure's mean with all axes, the effect of each that was taken out, and Δ of random directions."""
+
+    measure: str
+    full: float
+    topics: int
+    effects: tuple[Effect, ...] = field(repr=False)
+    directions: tuple[float, ...] = field(repr=False)
+
+    def json(self) -> dict[str, Json]:
+        """Returns everything as JSON values."""
+        effects = [{**effect._asdict(), "axes": list(effect.axes), "controls": list(effect.controls)} for effect in self.effects]
+        return {
+            "measure": self.measure,
+            "full": self.full,
+            "topics": self.topics,
+            "effects": effects,
+            "directions": list(self.directions),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Topics' and documents' normalised coordinates with their judgments: what any ablation is scored on."""
+
+    queries: Vectors  # (Q, K)
+    documents: Vectors  # (N, K)
+    query_ids: Sequence[str]
+    doc_ids: Sequence[str]
+    qrels: Qrels
+    measure: str = "nDCG@10"
+
+    @classmethod
+    def of(cls, axes: Axes, q_QD: NDArray[Any], x_ND: NDArray[Any], *named: Any, measure: str = "nDCG@10") -> Judged:
+        """Takes raw embeddings, and `query_ids`, `doc_ids`, `qrels`."""
+        query_ids, doc_ids, qrels = named
+        if (len(q_QD), len(x_ND)) != (len(query_ids), len(doc_ids)):
+            raise RarityError(f"{len(q_QD)} and {len(x_ND)} rows are not of {len(query_ids)} topics and {len(doc_ids)} documents")
+        q_QK, x_NK = axes.transform(q_QD, normalize=True), axes.transform(x_ND, normalize=True)
+        return cls(q_QK, x_NK, query_ids, doc_ids, qrels, measure)
+
+    def scores(self) -> Vectors:
+        """Returns all cosines (Q, N)."""
+        return np.asarray(self.queries @ self.documents.T)
+
+    def values(self, scores_QN: Vectors) -> Vectors:
+        """Returns the measure of each topic (Q,) for scores of all documents."""
+        hits = pad([topk(row, CUTOFF) for row in scores_QN.astype(np.float32)], CUTOFF)
+        run = Run.from_hits("axes", tuple(self.query_ids), self.doc_ids, hits)
+        return evaluate(run, self.qrels, [self.measure], list(self.query_ids)).values[self.measure]
+
+
+def sweep(
+    judged: Judged,
+    groups: Iterable[Sequence[int]] | None = None,
+    *,
+    seed: int = 0,
+    directions: int = DIRECTIONS,
+    advance: Callable[[int], None] | None = None,
+) -> Sweep:
+    """Returns what each axis, or each group of axes, is worth to a judged collection.
+
+    Args:
+        groups: axes taken out together; each axis by itself where it is None.
+        seed: of bootstrap, tests, control axes and directions.
+        directions: random directions taken out, one at a time.
+        advance: told how many groups are done.
+    """
+    rng, full_QN = np.random.default_rng(seed), judged.scores()
+    base = judged.values(full_QN)
+    width = judged.documents.shape[1]
+    wanted = [tuple(group) for group in (groups if groups is not None else ([i] for i in range(width)))]
+    variances = judged.documents.var(axis=0)
+    known: dict[tuple[int, ...], Vectors] = {}
+
+    def moved(group: tuple[int, ...]) -> Vectors:
+        if group not in known:
+            part = list(group)
+            known[group] = judged.values(full_QN - judged.queries[:, part] @ judged.documents[:, part].T) - base
+        return known[group]
+
+    found, picks = [], rng.integers(0, len(base), (REPLICATES, len(base)))
+    for done, group in enumerate(wanted, start=1):
+        d = moved(group)
+        low, high = np.quantile(d[picks].mean(axis=1), [0.025, 0.975])
+        controls = _controls(variances, group, rng)
+        other = float(moved(controls).mean()) if controls else 0.0
+        found.append(Effect(group, float(d.mean()), float(low), float(high), randomisation(d, seed=seed), 1.0, controls, other))
+        if advance is not None:
+            advance(done)
+    corrected = holm([effect.p for effect in found])
+    effects = tuple(effect._replace(p_holm=p) for effect, p in zip(found, corrected, strict=True))
+    drawn = []
+    for _ in range(directions):
+        v = np.asarray(rng.standard_normal(width))
+        v /= float(np.linalg.norm(v))
+        drawn.append(float((judged.values(full_QN - np.outer(judged.queries @ v, judged.documents @ v)) - base).mean()))
+    return Sweep(judged.measure, float(base.mean()), len(base), effects, tuple(drawn))
+
+
+def _controls(variances_K: Vectors, group: Sequence[int], rng: np.random.Generator) -> tuple[int, ...]:
+    """As many other axes as a group has, each drawn among those of variance nearest to one of the group's."""
+    free = np.ones(len(variances_K), bool)
+    free[list(group)] = False
+    found: list[int] = []
+    for axis in group:
+        if free.any():
+            apart = np.where(free, np.abs(variances_K - variances_K[axis]), np.inf)
+            near = np.argsort(apart, kind="stable")[: min(NEAR, int(free.sum()))]
+            found.append(int(rng.choice(near)))
+            free[found[-1]] = False
+    return tuple(sorted(found))

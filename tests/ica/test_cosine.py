@@ -1,0 +1,156 @@
+"""Cosines as sums over axes, p-values of products, ablation to the last bits, ideal rows."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import k0
+from sklearn.metrics.pairwise import cosine_similarity
+
+from rarityir.ica import ICA, Axes, ideal
+from rarityir.ica.cosine import ideal_row, products, tail
+from rarityir.ica.sweeping import Judged, sweep
+from rarityir.types import RarityError
+
+SEED = int(np.random.SeedSequence().entropy % 2**32)
+
+
+@pytest.fixture(autouse=True)
+def _told() -> None:
+    sys.stdout.write(f"seed {SEED}\n")
+
+
+def fitted(k: int = 12, n: int = 1500) -> tuple[Axes, np.ndarray]:
+    rng = np.random.default_rng(SEED)
+    x = (rng.exponential(size=(n, k)) - 1) @ rng.standard_normal((k, k)) + 3
+    return ICA(None, 100, 1e-4).fit(x), x
+
+
+def test_contributions_sum_to_scikit_learns_cosine() -> None:
+    axes, x = fitted()
+    s = axes.transform(x)
+    for i, j in np.random.default_rng(SEED).integers(0, len(x), (20, 2)):
+        hits = axes.explain(x[i], x[j])
+        assert sum(hit.contribution for hit in hits) == pytest.approx(
+            cosine_similarity(s[i : i + 1], s[j : j + 1])[0, 0], abs=1e-12
+        )
+        assert sorted(hit.axis for hit in hits) == list(range(12))
+        assert [hit.contribution for hit in hits] == sorted((hit.contribution for hit in hits), reverse=True)
+
+
+def test_the_tail_is_the_integral_of_k0() -> None:
+    for width in (5, 300):
+        for x in (1e-6, 0.3 / width, 1.5 / width, 6 / width, 20 / width):
+            expected = quad(k0, x * width, np.inf, epsabs=0, epsrel=1e-10, limit=200)[0] / np.pi
+            assert float(tail(x, width)) == pytest.approx(expected, rel=1e-7)
+            assert float(tail(-x, width)) == pytest.approx(1 - expected, rel=1e-12)
+    assert float(tail(0.0, 9)) == pytest.approx(0.5)
+    assert tail(np.array([0.005, 0.01, 0.02]), 300) == pytest.approx([0.0561, 0.00982, 0.000370], rel=2e-2)
+    assert 0 <= float(tail(1.0, 4096)) < 1e-300
+
+
+def test_products_of_random_unit_rows_follow_the_tail() -> None:
+    rng = np.random.default_rng(SEED)
+    a, b = (rng.standard_normal((4000, 100)) for _ in range(2))
+    product = (a / np.linalg.norm(a, axis=1, keepdims=True) * (b / np.linalg.norm(b, axis=1, keepdims=True))).ravel()
+    for x in (0.005, 0.01, 0.02):
+        p, n = float(tail(x, 100)), product.size
+        assert abs((product > x).mean() - p) < 6 * np.sqrt(p / n) + 0.04 * p  # a unit row's coordinates are not quite normal
+
+
+def test_random_pairs_seldom_have_a_significant_axis_and_a_shared_one_is_named() -> None:
+    axes, _ = fitted()
+    rng = np.random.default_rng(SEED)
+    found = [
+        any(hit.significant for hit in axes.explain(*axes.inverse_transform(rng.standard_normal((2, 12))))) for _ in range(400)
+    ]
+    assert np.mean(found) < 0.05 + 5 * np.sqrt(0.05 / 400)
+    pair = rng.standard_normal((2, 12)) * 0.3
+    pair[:, 7] += 3
+    best = axes.explain(*axes.inverse_transform(pair))[0]
+    assert best.axis == 7
+    assert best.significant
+    with pytest.raises(RarityError, match="alpha"):
+        axes.explain(pair[0], pair[1], alpha=0)
+
+
+def test_ablation_takes_exactly_the_axes_products_off() -> None:
+    axes, x = fitted()
+    q, d = axes.transform(x[:50], normalize=True), axes.transform(x[50:], normalize=True)
+    for gone in ([3], [0, 5, 11]):
+        left = axes.ablate(x[:50], gone) @ d.T
+        assert np.abs(left - (q @ d.T - q[:, gone] @ d[:, gone].T)).max() < 1e-15
+        assert np.all(axes.ablate(x[:50], gone)[:, gone] == 0)
+        assert np.linalg.norm(axes.ablate(x[:50], gone), axis=1).max() < 1  # not normalised again
+    assert products(axes, x[0], x[1]) == pytest.approx(q[0] * axes.transform(x[1:2], normalize=True)[0])
+
+
+def test_any_rotation_of_the_white_space_ranks_alike() -> None:
+    axes, x = fitted()
+    s = axes.transform(x, normalize=True)
+    turn = np.linalg.qr(np.random.default_rng(SEED).standard_normal((12, 12)))[0]
+    turned = Axes(axes.mean, turn @ axes.reading, turn @ axes.writing, axes.diagnostics)
+    t = turned.transform(x, normalize=True)
+    assert np.abs(s[:99] @ s.T - t[:99] @ t.T).max() < 1e-13
+
+
+def test_an_ideal_row_stands_on_its_axes_alone() -> None:
+    axes, x = fitted()
+    target = ideal(axes, [2, 9])
+    assert target == pytest.approx(np.eye(12)[[2, 9]].sum(axis=0) / np.sqrt(2))
+    assert axes.transform(ideal_row(axes, [2, 9])[None])[0] == pytest.approx(target, abs=1e-9)
+    best = int(np.argmax(axes.transform(x, normalize=True) @ ideal(axes, [4])))
+    assert best == int(np.argmax(axes.transform(x, normalize=True)[:, 4]))
+    with pytest.raises(RarityError, match="axis or more"):
+        ideal(axes, [])
+
+
+def judged() -> Judged:
+    """Documents in groups; axis 0 tells the groups apart, axis 1 is common to all, the others are noise."""
+    rng = np.random.default_rng(SEED)
+    documents = rng.standard_normal((120, 10)) * 0.3
+    queries = rng.standard_normal((40, 10)) * 0.3
+    sign_d, sign_q = np.repeat([1, -1], 60), np.repeat([1, -1], 20)
+    documents[:, 0], queries[:, 0] = 2 * sign_d, 2 * sign_q
+    documents, queries = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (documents, queries))
+    qrels = {f"q{i}": {f"d{j}": 1 for j in np.flatnonzero(sign_d == sign_q[i])} for i in range(40)}
+    return Judged(queries, documents, [f"q{i}" for i in range(40)], [f"d{j}" for j in range(120)], qrels)
+
+
+def test_the_sweep_finds_the_axis_that_ranks_and_no_other() -> None:
+    given = judged()
+    found = sweep(given, seed=SEED % 1000, directions=5)
+    worth = found.effects[0]
+    assert found.full == pytest.approx(1)
+    assert worth.difference < -0.2
+    assert worth.high < 0
+    assert worth.p_holm < 0.01
+    assert abs(worth.control_difference) < 0.05
+    assert all(abs(effect.difference) < 0.05 and effect.p_holm > 0.01 for effect in found.effects[1:])
+    assert all(len(effect.controls) == 1 and effect.controls != effect.axes for effect in found.effects)
+    assert all(effect.low <= effect.difference <= effect.high for effect in found.effects)
+    assert len(found.directions) == 5
+    assert sweep(given, seed=SEED % 1000, directions=5).json() == found.json()
+
+
+def test_the_sweep_scores_what_brute_force_scores() -> None:
+    given = judged()
+    group = (0, 3)
+    found = sweep(given, [group], directions=0)
+    q = given.queries.copy()
+    q[:, list(group)] = 0
+    ndcg = []
+    for i, row in enumerate(q @ given.documents.T):
+        gains = np.array([given.qrels[f"q{i}"].get(f"d{j}", 0) for j in np.argsort(-row.astype(np.float32), kind="stable")[:10]])
+        ndcg.append((gains / np.log2(np.arange(2, 12))).sum() / (1 / np.log2(np.arange(2, 12))).sum())
+    assert found.effects[0].difference == pytest.approx(np.mean(ndcg) - found.full, abs=1e-6)
+    assert found.directions == ()
+
+
+def test_rows_that_are_not_of_the_topics_are_refused() -> None:
+    axes, x = fitted()
+    with pytest.raises(RarityError, match="5 and 9 rows"):
+        Judged.of(axes, x[:5], x[:9], ["a"], ["b"], {})
