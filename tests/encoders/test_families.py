@@ -16,7 +16,7 @@ from tiny import STORIES
 
 from rarityir import checkpoints
 from rarityir.encoders import load_encoder
-from rarityir.encoders.hf import _check_space
+from rarityir.encoders.forward import check_space
 from rarityir.encoders.prompts import POOLINGS
 from rarityir.types import RarityError
 
@@ -165,7 +165,7 @@ class _Headless(torch.nn.Module):
 
 def test_check_space_refuses_a_model_that_changes_the_state_before_its_head():
     model = random_model(FAMILIES["llama"]())
-    _check_space(model, "whole")
+    check_space(model, "whole")
     head = model.lm_head
 
     class Turned(torch.nn.Module):
@@ -187,7 +187,7 @@ def test_check_space_refuses_a_model_that_changes_the_state_before_its_head():
 
     turned.turning, model.forward = False, turning
     with pytest.raises(RarityError, match="broken: its last hidden state is not what its head multiplies"):
-        _check_space(model, "broken")
+        check_space(model, "broken")
 
 
 def test_check_space_refuses_a_model_whose_base_leaves_out_the_final_norm():
@@ -199,12 +199,12 @@ def test_check_space_refuses_a_model_whose_base_leaves_out_the_final_norm():
         logits=head(norm(base(**inputs).last_hidden_state))
     )
     with pytest.raises(RarityError, match="broken"):
-        _check_space(model, "broken")
+        check_space(model, "broken")
 
 
 def test_check_space_refuses_a_model_without_a_head():
     with pytest.raises(RarityError, match="bare has no output head"):
-        _check_space(_Headless(), "bare")
+        check_space(_Headless(), "bare")
 
 
 def test_weights_without_a_head_are_an_error_and_never_a_random_head(tmp_path):
