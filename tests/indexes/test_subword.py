@@ -219,7 +219,7 @@ def test_the_first_documents_are_counted_alone(tmp_path):
         ("b=1.5", "b between 0 and 1"),
         ("length=0", "length is the tokens of a document"),
         ("length=nan", "length is the tokens of a document"),
-        ("k1=x", "k1='x' is not a float"),
+        ("k1=x", "k1='x' is not a number"),
         ("probe,level=L3", "unknown level 'L3'"),
         ("prob", "unknown source of IDF 'prob'; did you mean probe"),
         ("pieces=first", "unknown choice of pieces"),
