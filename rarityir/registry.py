@@ -7,6 +7,7 @@ same shape, in the groups `rarityir.filters`, `rarityir.indexes`, `rarityir.fusi
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
@@ -82,6 +83,17 @@ def resolve(kind: str, name: str) -> Any:
         raise UnknownName(unknown(f"{kind[:-1] if kind != 'indexes' else 'index'}", name, known))
     module, _, attribute = known[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Returns a package's `__getattr__` and `__dir__`: names are imported when first used, from modules that `homes` tells."""
+
+    def attribute(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{homes[name]}"), name)
+
+    return attribute, lambda: sorted({*vars(sys.modules[package]), *homes})
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -9,8 +9,7 @@ A name below is imported when it is first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from rarityir import registry
 
 _HOMES: dict[str, str] = {
     "Named": "named",
@@ -24,12 +23,4 @@ _HOMES: dict[str, str] = {
 
 __all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = registry.lazy(__name__, _HOMES)

@@ -10,8 +10,9 @@ divergence where the texts are like what the models write, and is always relativ
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rarityir import registry
 
 if TYPE_CHECKING:
     from rarityir.modelmap.agreement import Mismatch, mantel, mismatch, procrustes, spearman
@@ -73,12 +74,4 @@ __all__ = [
     "steady",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = registry.lazy(__name__, _HOMES)
