@@ -77,7 +77,7 @@ def test_it_scores_as_the_formula_says_and_ranks_by_it(tmp_path, k1, b, monkeypa
     hits = index.search(counted(queries, V), 20)
     for q in range(len(queries)):
         rows = hits.rows[q][hits.rows[q] >= 0].tolist()
-        assert rows == best(np.round(expected[q], 12), 20)
+        assert rows == best(scores[q], 20)  # equal sums in another order differ in their last bit, so by its own
         assert np.array_equal(hits.scores[q][: len(rows)], scores[q][rows].astype(np.float32))
 
 
