@@ -26,7 +26,8 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
     {"geometry", "informativeness", "reading", "retrieval"},
-    {"alignment", "analogy", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
+    {"alignment", "analogy", "cluster", "integrations", "matching", "overview", "published"}
+    | {"selection", "subcollection", "weighing"},
     {"experiment"},
     {"planning"},
     {"cli"},
