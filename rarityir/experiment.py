@@ -192,7 +192,7 @@ def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Seque
     Costs, dataset and order come from the runs' sidecars where there are any; a run of other origin needs `dataset`.
     """
     runs = folder / "runs" if (folder / "runs").is_dir() else folder
-    found = _found(runs)
+    found = runs_in(runs)
     if not found:
         raise BadInput(f"{folder} holds no runs (*.trec)")
     first = next((facts for _, facts in found if facts), {})
@@ -316,8 +316,8 @@ def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] 
     }
 
 
-def _found(runs: Path) -> list[tuple[Run, dict[str, Json]]]:
-    """The runs of a folder with their sidecars, named for their systems; runs of one name are told apart by their files."""
+def runs_in(runs: Path) -> list[tuple[Run, dict[str, Json]]]:
+    """Returns a folder's runs with their sidecars, named for their systems; runs of one name are told apart by their files."""
     found = []
     for path in sorted(runs.glob("*.trec")):
         run, facts = read_run(path), _facts(path)

@@ -28,7 +28,7 @@ LAYERS = (
     {"geometry", "informativeness", "reading", "retrieval"},
     {"alignment", "analogy", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
     {"experiment"},
-    {"planning"},
+    {"changes", "planning"},
     {"cli"},
     {"__main__"},
 )

@@ -13,6 +13,7 @@ from rarityir import __version__
 from rarityir.cli import (
     alignment,
     analogy,
+    comparing,
     evaluation,
     exporting,
     filtering,
@@ -53,6 +54,7 @@ def cli(*, verbose: bool, quiet: bool) -> None:
 for command in (
     evaluation.eval_,
     evaluation.report,
+    comparing.compare,
     steps.encode,
     steps.index,
     steps.search,

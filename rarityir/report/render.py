@@ -11,7 +11,7 @@ from typing import Any
 from rarityir.report.model import Report, Row
 from rarityir.types import UnknownName
 
-_HEADS = {
+HEADS = {
     "dim": "width",
     "bytes_per_doc": "bytes/doc",
     "index_bytes": "index",
@@ -54,7 +54,7 @@ def cost(name: str, value: Any) -> str:
 
 
 def _heads(report: Report) -> list[str]:
-    return [*report.measures, *([f"of {report.share_of}"] if report.share_of else []), *(_HEADS[c] for c in report.costs)]
+    return [*report.measures, *([f"of {report.share_of}"] if report.share_of else []), *(HEADS[c] for c in report.costs)]
 
 
 def _rest(report: Report, row: Row) -> list[str]:
