@@ -99,9 +99,18 @@ def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Returns the one line that says a name is unknown, with near misses first."""
     names = sorted(known)
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:12])}"
+    close = near(name, names)
+    rest = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names[:12])}{rest}"
     return f"unknown {what} {name!r}; {hint}"
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """Returns the known names that a misspelt one is nearest to, at most three, best first; small and capital letters are one."""
+    spelt: dict[str, list[str]] = {}
+    for each in sorted(known):
+        spelt.setdefault(each.lower(), []).append(each)
+    return [each for close in difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.5) for each in spelt[close]][:3]
 
 
 def options(text: str, known: Mapping[str, Callable[[str], Any]], where: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ LAYERS = (
     {"checkpoints", "runs", "settings", "systems"},
     {"counts", "weights"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
-    {"embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
+    {"cleaning", "embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
     {"geometry", "informativeness", "reading", "retrieval"},
     {"alignment", "analogy", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
     {"experiment"},

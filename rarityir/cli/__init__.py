@@ -13,6 +13,7 @@ from rarityir import __version__
 from rarityir.cli import (
     alignment,
     analogy,
+    cleaning,
     comparing,
     evaluation,
     exporting,
@@ -71,6 +72,7 @@ for command in (
     exporting.export,
     sparse.sparse,
     modelmap.modelmap,
+    cleaning.clean,
     inspection.list_,
     inspection.doctor,
 ):
