@@ -84,7 +84,7 @@ class Experiment:
             values["sample"] = str(values["sample"])
         for key, value in values.items():
             if key not in kinds:
-                raise UnknownName(f"{where}: unknown key {key!r}; known: {', '.join(kinds)}")
+                raise UnknownName(f"{where}: {registry.unknown('key', key, kinds)}")
             if kinds[key] is tuple and (not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value)):
                 raise BadInput(f"{where}: {key} must be a list of names")
             if kinds[key] in (bool, int, str) and type(value) is not kinds[key]:  # to isinstance a truth value is a number
@@ -117,9 +117,9 @@ class Experiment:
         if not names:
             raise RarityError("an experiment needs at least one system, such as bm25")
         if str(System.parse(self.baseline)) not in names:
-            raise RarityError(f"the baseline {self.baseline!r} is not among the systems; choose one of: {', '.join(names)}")
+            raise RarityError(f"the baseline {self.baseline!r} is not among the systems; {registry.hint(self.baseline, names)}")
         if self.share_of and str(System.parse(self.share_of)) not in names:
-            raise RarityError(f"share_of {self.share_of!r} is not among the systems; choose one of: {', '.join(names)}")
+            raise RarityError(f"share_of {self.share_of!r} is not among the systems; {registry.hint(self.share_of, names)}")
         for name in self.measures:
             Measure.parse(name)
         if not self.measures or self.cutoff < 1:
@@ -209,7 +209,7 @@ def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Seque
     names = [s.system for s in scores]
     base = baseline or first.get("baseline") or names[0]
     if base not in names:
-        raise RarityError(f"the baseline {base!r} is not among the runs; choose one of: {', '.join(names)}")
+        raise RarityError(f"the baseline {base!r} is not among the runs; {registry.hint(base, names)}")
     costs = {run.name: facts.get("cost", {}) for run, facts in found}
     cutoff = first.get("cutoff", max(len(run.rows) // max(1, len(run)) for run, _ in found))
     report = tabulate(

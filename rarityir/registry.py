@@ -98,11 +98,15 @@ def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Returns the one line that says a name is unknown, with near misses first."""
+    return f"unknown {what} {name!r}; {hint(name, known)}"
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Returns what may have been meant by a name that is not known, or the first names that are."""
     names = sorted(known)
-    close = near(name, names)
-    rest = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names[:12])}{rest}"
-    return f"unknown {what} {name!r}; {hint}"
+    if close := near(name, names):
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(names[:12])}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:

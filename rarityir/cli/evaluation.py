@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rarityir.cli.options import (
+    Choice,
     dataset_option,
     encoder_options,
     given,
@@ -95,7 +96,7 @@ def eval_(
 @click.option("--baseline", metavar="A", help="The system all others are tested against.  [default: as evaluated]")
 @click.option("--measures", metavar="M,N", help="Measures, also others than were evaluated.")
 @click.option("--seed", type=int, help="Seed of the randomisation test.  [default: as evaluated]")
-@click.option("--form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text", show_default=True)
+@click.option("--form", type=Choice(["text", "markdown", "latex", "csv", "json"]), default="text", show_default=True)
 @json_option
 def report(
     folder: Path | None,

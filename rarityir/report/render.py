@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from rarityir import registry
 from rarityir.report.model import Report, Row
 from rarityir.types import UnknownName
 
@@ -24,7 +25,7 @@ HEADS = {
 def render(report: Report, form: str) -> str:
     """Returns the report as `text`, `markdown`, `latex`, `csv` or `json`."""
     if form not in RENDERERS:
-        raise UnknownName(f"unknown form {form!r}; known: {', '.join(RENDERERS)}")
+        raise UnknownName(registry.unknown("form", form, RENDERERS))
     return RENDERERS[form](report)
 
 
