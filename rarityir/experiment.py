@@ -265,7 +265,19 @@ def tabulate(
             notes.append(f"{name} is in-domain: the source of its IDF holds documents of this corpus.")
     shown, topics = tuple(measures), len(dataset.topics)
     return Report(
-        dataset.name, encoder, baseline, shown, topics, cutoff, seed, ALPHA, tuple(rows), notes, share_of, dataset.subset
+        dataset.name,
+        encoder,
+        baseline,
+        shown,
+        topics,
+        cutoff,
+        seed,
+        ALPHA,
+        tuple(rows),
+        notes,
+        share_of,
+        dataset.subset,
+        by_topic=tuple(scores),
     )
 
 

@@ -118,6 +118,9 @@ def test_where_topics_are_not_known_nothing_is_tested_and_it_is_said(tmp_path: P
     other = {name: {m: [x / 2 for x in v] for m, v in values.items()} for name, values in B.items()}
     (pair[1] / "topics.json").write_text(json.dumps({"query_ids": TOPICS, "systems": other}))
     assert compare(*pair).untested == ["bm25", "dense"]  # scores of another evaluation than the report's
+    few = {name: {m: [sum(v) / 8] * 4 for m, v in values.items()} for name, values in B.items()}  # the means, of fewer topics
+    (pair[1] / "topics.json").write_text(json.dumps({"query_ids": TOPICS[:4], "systems": few}))
+    assert compare(*pair).untested == ["bm25", "dense"]
     for text in ("{", "[]", '{"query_ids": ["q1"], "systems": {"dense": {"AP": [0.5, 0.5]}}}', '{"query_ids": 3}'):
         (pair[1] / "topics.json").write_text(text)
         assert compare(*pair).untested == ["bm25", "dense"]

@@ -164,6 +164,7 @@ def test_what_another_process_builds_is_left(capsys: pytest.CaptureFixture[str])
         assert other.stdout is not None
         assert other.stdout.readline() == b"begun\n"
         assert state(Path("indexes/c")) == "in use"
+        assert choose(survey(INDEXES), cleaning.STATES, []) == []
         assert main(["clean", "--all", "--yes"]) == 0
         assert main(["clean", "c", "--yes"]) == 0
         assert Path("indexes/c/block").exists()
@@ -225,6 +226,10 @@ def test_a_folder_in_another_is_freed_for_itself() -> None:
     assert not (outer / "v").exists()
     assert (inner / "w").exists()
     assert state(inner) == "whole"
+    begun = begin(INDEXES / "d")
+    within = build(begun / "in", {"w": b"345"})
+    free(next(built for built in survey(INDEXES) if built.path == begun))
+    assert state(within) == "whole"
 
 
 def test_a_stop_while_freeing_leaves_a_folder_that_can_be_freed(monkeypatch: pytest.MonkeyPatch) -> None:
