@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rarityir.cli.options import (
+    Choice,
     dataset_option,
     encoder_options,
     given,
@@ -36,7 +37,7 @@ PAIRS = (
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of all that is drawn."),
 )
 HOW = (
-    click.option("--scheme", type=click.Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True),
+    click.option("--scheme", type=Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True),
     click.option("--no-centre", is_flag=True, help="Leave the candidates' mean on both sides."),
     click.option("--cut", type=float, metavar="Y", help="Fit on pairs of Y or before alone; needs --time-col."),
 )
@@ -140,10 +141,8 @@ def search(
 @analogy.command("eval")
 @_with(PAIRS)
 @_with(HOW)
-@click.option(
-    "--years", type=click.Choice(["Y1", "Y2"]), default="Y2", show_default=True, help="With --cut: before it, or after."
-)
-@click.option("--setting", type=click.Choice(["G", "P1", "P2"]), help="[default: P1 with --group-col, else G]")
+@click.option("--years", type=Choice(["Y1", "Y2"]), default="Y2", show_default=True, help="With --cut: before it, or after.")
+@click.option("--setting", type=Choice(["G", "P1", "P2"]), help="[default: P1 with --group-col, else G]")
 @click.option("--in-sample", is_flag=True, help="Leave nothing out; every figure is then called in-sample.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Draws of the baselines that are drawn.")
 @K
@@ -201,7 +200,7 @@ def eval_(
 @click.option("--clusters", type=click.IntRange(1), default=1, show_default=True, help="Clusters of topics, a vector each.")
 @click.option("--scale", default="1", show_default=True, help="The vector's factor; of several, the best by leaving topics out.")
 @click.option("--measure", default="nDCG@10", show_default=True, help="By which one of several is chosen.")
-@click.option("--control", type=click.Choice(["none", "random", "shuffled", "unjudged"]), default="none", show_default=True)
+@click.option("--control", type=Choice(["none", "random", "shuffled", "unjudged"]), default="none", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of clusters and controls.")
 @click.option("--out", type=PATH, required=True, help="Folder to write.")
 @dataset_option
