@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,7 @@ class DenseIndex:
             return cls(index)
         offset, built = Offset.load(where), folder / store.MANIFEST
         if built.exists():
-            offset.check(json.loads(built.read_text(encoding="utf-8"))["identity"], where)
+            offset.check(store.described(folder)["identity"], where)
         return cls(index, offset)
 
     def search(self, queries: Floats, cutoff: int) -> Hits:
