@@ -102,6 +102,8 @@ OWNERS = {
         "filters.gram",
         "informativeness.divergence",
         "modelmap.lens",
+        "modelmap.retrieving",
+        "modelmap.sampling",
         "modelmap.scoring",
     },
     "transformers": {"encoders.hf"},

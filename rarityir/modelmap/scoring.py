@@ -37,11 +37,12 @@ class Reader:
     def lay_out(self, texts: TextSet) -> tuple[list[list[int]], list[bool], int]:
         """Returns each text's token ids, whether it was cut, and how many leading ids are no part of a text (0 or more)."""
         plain = self.tokenizer(list(texts.texts), add_special_tokens=False)["input_ids"]
-        before = self._before()
+        before = self.before()
         whole = [[*before, *ids] for ids in plain]
         return [ids[: self.length] for ids in whole], [len(ids) > self.length for ids in whole], len(before)
 
-    def _before(self) -> list[int]:
+    def before(self) -> list[int]:
+        """Returns the ids that stand before every text."""
         if self.bos == "none":
             return []
         if self.bos == "always":
