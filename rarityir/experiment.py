@@ -86,7 +86,7 @@ class Experiment:
             values["sample"] = str(values["sample"])
         for key, value in values.items():
             if key not in kinds:
-                raise UnknownName(f"{where}: unknown key {key!r}; known: {', '.join(kinds)}")
+                raise UnknownName(f"{where}: {registry.unknown('key', key, kinds)}")
             if kinds[key] is tuple and (not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value)):
                 raise BadInput(f"{where}: {key} must be a list of names")
             if kinds[key] in (bool, int, str) and type(value) is not kinds[key]:  # to isinstance a truth value is a number
@@ -119,9 +119,9 @@ class Experiment:
         if not names:
             raise RarityError("an experiment needs at least one system, such as bm25")
         if str(System.parse(self.baseline)) not in names:
-            raise RarityError(f"the baseline {self.baseline!r} is not among the systems; choose one of: {', '.join(names)}")
+            raise RarityError(f"the baseline {self.baseline!r} is not among the systems; {registry.hint(self.baseline, names)}")
         if self.share_of and str(System.parse(self.share_of)) not in names:
-            raise RarityError(f"share_of {self.share_of!r} is not among the systems; choose one of: {', '.join(names)}")
+            raise RarityError(f"share_of {self.share_of!r} is not among the systems; {registry.hint(self.share_of, names)}")
         for name in self.measures:
             Measure.parse(name)
         if not self.measures or self.cutoff < 1:
@@ -206,7 +206,9 @@ def rebuild(
     HTML page is written where `page` says, and anew where the folder holds one.
     """
     runs = folder / "runs" if (folder / "runs").is_dir() else folder
-    found = _found(runs)
+    found = runs_in(runs)
+    if not found:
+        raise BadInput(f"{folder} holds no runs (*.trec)")
     first = next((facts for _, facts in found if facts), {})
     name = dataset or first.get("dataset", "")
     if not name:
@@ -217,7 +219,7 @@ def rebuild(
     names = [s.system for s in scores]
     base = baseline or first.get("baseline") or names[0]
     if base not in names:
-        raise RarityError(f"the baseline {base!r} is not among the runs; choose one of: {', '.join(names)}")
+        raise RarityError(f"the baseline {base!r} is not among the runs; {registry.hint(base, names)}")
     costs = {run.name: facts.get("cost", {}) for run, facts in found}
     cutoff = first.get("cutoff", max(len(run.rows) // max(1, len(run)) for run, _ in found))
     report = tabulate(
@@ -279,7 +281,19 @@ def tabulate(
             notes.append(f"{name} is in-domain: the source of its IDF holds documents of this corpus.")
     shown, topics = tuple(measures), len(dataset.topics)
     return Report(
-        dataset.name, encoder, baseline, shown, topics, cutoff, seed, ALPHA, tuple(rows), notes, share_of, dataset.subset
+        dataset.name,
+        encoder,
+        baseline,
+        shown,
+        topics,
+        cutoff,
+        seed,
+        ALPHA,
+        tuple(rows),
+        notes,
+        share_of,
+        dataset.subset,
+        by_topic=tuple(scores),
     )
 
 
@@ -331,15 +345,13 @@ def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] 
     }
 
 
-def _found(runs: Path) -> list[tuple[Run, dict[str, Json]]]:
-    """The runs of a folder with their sidecars, in order, named for their systems; those of one name are told apart by file."""
+def runs_in(runs: Path) -> list[tuple[Run, dict[str, Json]]]:
+    """Returns a folder's runs with their sidecars, in order, named for their systems; those of one name by their files."""
     found = []
     for path in sorted(runs.glob("*.trec")):
         run, facts = read_run(path), _facts(path)
         label = f"@{tag}" if (tag := facts.get("subset", {}).get("tag")) else ""
         found.append((path.stem, dataclasses.replace(run, name=run.name.removesuffix(label)), facts))
-    if not found:
-        raise BadInput(f"{runs} holds no runs (*.trec)")
     _check_alike(runs, [facts for _, _, facts in found])
     found = sorted(found, key=lambda each: each[2].get("order", math.inf))
     names = [run.name for _, run, _ in found]

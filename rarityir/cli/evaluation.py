@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rarityir.cli.options import (
+    Choice,
     dataset_option,
     encoder_options,
     given,
@@ -104,7 +105,7 @@ def eval_(
 @click.option("--html", metavar="[FILE]", is_flag=False, flag_value="", help="Write the page too, to FILE or FOLDER/report.html.")
 @click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="Documents of a ranking on the page.")
 @click.option("--bytes", "size", type=click.IntRange(0), default=3_000_000, show_default=True, help="Of the page's rankings.")
-@click.option("--form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text", show_default=True)
+@click.option("--form", type=Choice(["text", "markdown", "latex", "csv", "json"]), default="text", show_default=True)
 @json_option
 def report(
     folder: Path | None,

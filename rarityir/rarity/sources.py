@@ -182,4 +182,5 @@ class Rarities:
                 found = predictions.predict(self.encoder.model, own, target, rows, repair=REPAIR if repaired else "none")
                 with store.replacing(folder / "predicted.npy") as temporary, temporary.open("wb") as file:
                     np.save(file, found)
+        store.check(folder)
         return np.asarray(np.load(folder / "predicted.npy"))
