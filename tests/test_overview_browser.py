@@ -69,6 +69,18 @@ const step = {
     mark.blur();
     return [...shown, $("#tip").hidden];
   },
+  roves: () => {
+    const stops = ["svg.cost", ".matrix"].map((s) => all(`${s} a`).filter((link) => link.tabIndex === 0).length);
+    const go = (key) => {
+      document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+      return document.activeElement.getAttribute("href");
+    };
+    all(".matrix a")[0].focus();
+    const cells = ["ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowUp", "ArrowUp", "ArrowUp"].map(go);
+    const marks = all("svg.cost")[0].querySelector('a[tabindex="0"]');
+    marks.focus();
+    return [stops, cells, [marks.getAttribute("href"), ..."1234567".split("").map(() => go("ArrowRight"))]];
+  },
   table: () => {
     $("#all").open = true;
     $("#all").dispatchEvent(new Event("toggle"));
@@ -243,6 +255,21 @@ def test_a_mark_says_what_it_is_where_it_is_focused(done):
     assert shown == said
     assert shown.startswith("bm25\nnDCG@10 0.")
     assert gone
+
+
+def test_of_many_cells_and_marks_one_is_a_stop_and_arrows_reach_the_others(done, made):
+    stops, cells, marks = done["roves"]
+    assert stops == [2, 1]
+    report = made[0]
+    order = sorted(range(len(SYSTEMS)), key=lambda i: -report.rows[i].measures["nDCG@10"])
+
+    def cell(row: int, column: int) -> str:
+        return f"#a={order[row]}&b={order[column]}"
+
+    # The diagonal holds nothing and is leapt over; at the edge one stays.
+    assert cells == [cell(0, 2), cell(1, 2), cell(3, 2), cell(3, 1), cell(2, 1), cell(0, 1), cell(0, 1)]
+    priced = sorted((i for i, row in enumerate(report.rows) if row.cost), key=lambda i: report.rows[i].cost["bytes_per_doc"])
+    assert marks == [f"#s{i}" for i in [*priced, priced[-1]]]
 
 
 def test_topics_stand_in_a_table_whose_links_lead_to_them(done, made):
