@@ -263,22 +263,10 @@ def tabulate(
             notes.append(f"{name} searched Pyserini's prebuilt index {found['name']} (MD5 {found['md5']}).")
         if cost.get("in_domain"):
             notes.append(f"{name} is in-domain: the source of its IDF holds documents of this corpus.")
-    shown, topics = tuple(measures), len(dataset.topics)
     return Report(
-        dataset.name,
-        encoder,
-        baseline,
-        shown,
-        topics,
-        cutoff,
-        seed,
-        ALPHA,
-        tuple(rows),
-        notes,
-        share_of,
-        dataset.subset,
-        by_topic=tuple(scores),
-    )
+        dataset.name, encoder, baseline, tuple(measures), len(dataset.topics), cutoff, seed, ALPHA, tuple(rows), notes, share_of,
+        dataset.subset, by_topic=tuple(scores),
+    )  # fmt: skip
 
 
 def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:

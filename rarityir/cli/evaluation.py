@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from rarityir.cli.options import (
     names,
     planning_options,
     print_facts,
+    screen,
     subset_options,
 )
 from rarityir.cli.planning import stops
@@ -161,12 +161,12 @@ def show(report: Report, *, as_json: bool) -> None:
     """Prints a report: JSON, a rich table on a terminal, plain text elsewhere."""
     if as_json:
         click.echo(report.json(), nl=False)
-    elif sys.stdout.isatty():
+    elif "width" in (where := screen()) or where["colour"]:
         from rich.console import Console
 
         from rarityir.report.render import caption, table
 
-        console = Console()
+        console = Console(force_terminal=where["colour"], width=where.get("width", 10_000))
         console.print(table(report))
         console.print(caption(report), highlight=False)
     else:
