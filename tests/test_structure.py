@@ -26,7 +26,8 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"cleaning", "embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
     {"geometry", "informativeness", "reading", "retrieval"},
-    {"alignment", "analogy", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
+    {"alignment", "analogy", "cluster", "integrations", "matching", "overview", "published"}
+    | {"selection", "subcollection", "weighing"},
     {"experiment"},
     {"changes", "planning"},
     {"cli"},
@@ -101,6 +102,8 @@ OWNERS = {
         "filters.gram",
         "informativeness.divergence",
         "modelmap.lens",
+        "modelmap.retrieving",
+        "modelmap.sampling",
         "modelmap.scoring",
     },
     "transformers": {"encoders.hf"},

@@ -255,7 +255,7 @@ class TokenStats:
             state = "its pass was stopped; give the same command again, it goes on" if begun else hint
             raise BadInput(f"{path} holds no token statistics: {state}")
         try:
-            found = json.loads((path / store.MANIFEST).read_text(encoding="utf-8"))
+            found = store.described(path)
             identity, facts = dict(found["identity"]), found["facts"]
             documents, source = int(facts["documents"]), str(facts["source"])
             if identity.pop("form") != FORM:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rarityir import notebook
@@ -43,6 +44,7 @@ class Report:
     notes: Sequence[str] = ()
     share_of: str = ""
     subset: Mapping[str, Json] = field(default_factory=dict)  # of a judged sub-collection: tag, documents, of, judged
+    page: Path | None = field(default=None, compare=False, repr=False)  # its HTML page, where one was written
     by_topic: Sequence[Scores] = field(default=(), repr=False, compare=False)  # every topic's scores, of each row
 
     def __getitem__(self, system: str) -> Row:
