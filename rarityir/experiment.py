@@ -223,16 +223,9 @@ def rebuild(
     costs = {run.name: facts.get("cost", {}) for run, facts in found}
     cutoff = first.get("cutoff", max(len(run.rows) // max(1, len(run)) for run, _ in found))
     report = tabulate(
-        scores,
-        costs,
-        source,
-        first.get("encoder", "unknown"),
-        base,
-        wanted,
-        cutoff,
-        first.get("seed", 0) if seed is None else seed,
-        shared if (shared := first.get("share_of", "")) in names else "",
-    )
+        scores, costs, source, first.get("encoder", "unknown"), base, wanted, cutoff,
+        first.get("seed", 0) if seed is None else seed, shared if (shared := first.get("share_of", "")) in names else "",
+    )  # fmt: skip
     home = runs.parent if runs.name == "runs" else folder
     write(report, scores, home)
     if page is None and not (home / overview.PAGE).exists():
@@ -279,22 +272,10 @@ def tabulate(
             notes.append(f"{name} searched Pyserini's prebuilt index {found['name']} (MD5 {found['md5']}).")
         if cost.get("in_domain"):
             notes.append(f"{name} is in-domain: the source of its IDF holds documents of this corpus.")
-    shown, topics = tuple(measures), len(dataset.topics)
     return Report(
-        dataset.name,
-        encoder,
-        baseline,
-        shown,
-        topics,
-        cutoff,
-        seed,
-        ALPHA,
-        tuple(rows),
-        notes,
-        share_of,
-        dataset.subset,
-        by_topic=tuple(scores),
-    )
+        dataset.name, encoder, baseline, tuple(measures), len(dataset.topics), cutoff, seed, ALPHA, tuple(rows), notes, share_of,
+        dataset.subset, by_topic=tuple(scores),
+    )  # fmt: skip
 
 
 def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -15,11 +16,13 @@ from rarityir.cli import (
     analogy,
     cleaning,
     comparing,
+    completing,
     evaluation,
     exporting,
     filtering,
     geometry,
     inspection,
+    listing,
     modelmap,
     reading,
     sparse,
@@ -45,6 +48,10 @@ def cli(*, verbose: bool, quiet: bool) -> None:
 
     Results go to standard output, progress and warnings to standard error.
     """
+    if verbose and quiet:
+        raise click.UsageError("-v says more and -q says nothing; give one of them")
+    if quiet:
+        warnings.simplefilter("ignore")
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.ERROR, force=True)
     logging.getLogger("rarityir").setLevel(level)
@@ -73,10 +80,12 @@ for command in (
     sparse.sparse,
     modelmap.modelmap,
     cleaning.clean,
-    inspection.list_,
+    listing.list_,
     inspection.doctor,
+    completing.completion,
 ):
     cli.add_command(command)
+completing.complete(cli)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
