@@ -421,9 +421,7 @@ def test_a_folder_that_lost_a_name_or_a_file_is_one_line(tmp_path, source, monke
     with pytest.raises(StaleArtefact, match=r"doc_ids\.txt has"):
         vectors.opened(out)
     (out / "doc_ids.txt").write_text("".join(names.splitlines(keepends=True)[:-1]) + "a\nb\n")  # the same number of bytes
-    with pytest.raises(
-        StaleArtefact, match=r"^[^\n]*doc_ids\.txt is corrupt \(checksum differs\); remove .*: rm -r \S*$"
-    ):
+    with pytest.raises(StaleArtefact, match=r"^[^\n]*doc_ids\.txt is corrupt \(checksum differs\); remove .*: rm -r \S*$"):
         vectors.opened(out)
     monkeypatch.setenv("RARITYIR_TRUST", "1")
     with pytest.raises(RarityError, match=r"^[^\n]*holds 22 documents and 8 tokens, but names 23 and 8; build it again$"):
