@@ -226,6 +226,7 @@ def rebuild(
         scores, costs, source, first.get("encoder", "unknown"), base, wanted, cutoff,
         first.get("seed", 0) if seed is None else seed, shared if (shared := first.get("share_of", "")) in names else "",
     )  # fmt: skip
+    report = dataclasses.replace(report, notes=[*report.notes, *(facts["changed"] for _, facts in found if "changed" in facts)])
     home = runs.parent if runs.name == "runs" else folder
     write(report, scores, home)
     if page is None and not (home / overview.PAGE).exists():
@@ -351,11 +352,15 @@ def _facts(run: Path) -> dict[str, Json]:
         return {}
     try:
         facts: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        whole = store.unbroken(facts)
+    except (ValueError, TypeError):
         raise BadInput(f"{path} is not JSON; remove it, and give --dataset and --baseline") from None
+    if not whole:
+        raise BadInput(f"{path} was changed after it was written; remove it, and give --dataset and --baseline")
     facts.setdefault("subset", {})
     if facts.get("run_sha256") != store.digest_file(run):
         log.warning("%s was changed after it was written: its costs are kept, its scores are those of the file", run)
+        facts["changed"] = f"{run.name} was changed after it was written."
     return facts
 
 

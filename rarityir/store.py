@@ -90,15 +90,15 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def sealed(value: Mapping[str, Json]) -> dict[str, Json]:
-    """Returns an object with its own SHA-256 under the key `sha256`, by which `unbroken` knows a change."""
+def sealed(value: Mapping[str, Json], key: str = "sha256") -> dict[str, Json]:
+    """Returns an object with its own SHA-256 under a key, by which `unbroken` knows a change."""
     plain: dict[str, Json] = json.loads(json.dumps(value))
-    return {**plain, "sha256": _sum(plain)}
+    return {**plain, key: _sum(plain)}
 
 
-def unbroken(value: Mapping[str, Json]) -> bool:
+def unbroken(value: Mapping[str, Json], key: str = "sha256") -> bool:
     """Returns whether an object that was read is as it was `sealed`; one without the key, of an earlier release, is trusted."""
-    return "sha256" not in value or value["sha256"] == _sum({key: of for key, of in value.items() if key != "sha256"})
+    return key not in value or value[key] == _sum({name: of for name, of in value.items() if name != key})
 
 
 def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | None:

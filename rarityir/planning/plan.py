@@ -151,6 +151,8 @@ class _Planning:
         """The documents if they were read before: only then can anything made of them be there."""
         root = self.job.indexes / slug(self.job.dataset.corpus)
         found = store.manifest(root / "documents", identify_documents(self.job.dataset))
+        if found:
+            store.check(root / "documents")
         return Corpus(root, DocIds(root / "documents"), str(found["facts"]["sha256"])) if found else None
 
     @cached_property
@@ -193,6 +195,7 @@ class _Planning:
         of = {**self.job.dataset.identity, "digest": self._whole.digest}
         if not found or found["identity"].get("of") != json.loads(json.dumps(of)):
             return None
+        store.check(root / "documents")
         return Corpus(root, DocIds(root / "documents"), str(found["facts"]["sha256"]))
 
     def _complete(self, folder: Path, corpus: Corpus) -> bool:
