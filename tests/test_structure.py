@@ -46,6 +46,7 @@ OWNERS = {
     "llvmlite": {"indexes.instructions"},
     "matplotlib": {
         "geometry.pictures",
+        "report.analogy",
         "report.heatmap_picture",
         "report.informativeness",
         "report.letters",
