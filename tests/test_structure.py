@@ -85,6 +85,7 @@ OWNERS = {
         "rarity.repair",
         "rarity.ridge",
         "rarity.scores",
+        "report.bias",
         "report.modelmap",
     },
     "seismic": {"indexes.seismic"},

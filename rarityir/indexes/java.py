@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rarityir.indexes.arrays import cores
 from rarityir.types import RarityError
 
 OLDEST = 21  # what Anserini's classes are compiled for
@@ -164,7 +165,7 @@ def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple
     from jnius import JavaException
 
     try:
-        hits = searcher.batch_search(texts, names, cutoff, os.cpu_count() or 1)
+        hits = searcher.batch_search(texts, names, cutoff, cores())
     except JavaException as error:
         raise RarityError(f"Lucene could not search: {first(error)}") from None
     return [[(int(hit.docid), float(hit.score)) for hit in hits.get(str(i)) or ()] for i in range(len(queries))]
