@@ -148,11 +148,12 @@ class Lucene:
             total += times * math.log(1 + (count - frequency + 0.5) / (frequency + 0.5)) * times / (times + norm)
         return total
 
-    def scores(self, query: str, cutoff: int) -> list[float]:
-        """Returns the best scores of a query, neither rounded nor set apart."""
+    def best(self, query: str, cutoff: int) -> list[tuple[int, float]]:
+        """Returns (row, score) of a query's best, by falling score; scores are neither rounded nor set apart."""
         words = classes()("io.anserini.search.query.BagOfWordsQueryGenerator")()
         found = self._plain.search(words.buildQuery("contents", self._analyser, query), cutoff)
-        return [float(hit.score) for hit in found.scoreDocs]
+        stored = self._plain.storedFields()
+        return [(int(stored.document(hit.doc).get("id")), float(hit.score)) for hit in found.scoreDocs]
 
 
 def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple[int, float]]]:
