@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rarityir.cli import relating
-from rarityir.cli.options import dataset_option, encoder_options, indexes_option, json_option, print_facts, retriever
+from rarityir.cli.options import Choice, dataset_option, encoder_options, indexes_option, json_option, print_facts, retriever
 from rarityir.cli.relating import HOW, LEAVE_OUT, PAIRS, PATH, K, drawn, numbers, read, with_options
 
 
@@ -100,10 +100,8 @@ def search(
 @analogy.command("eval")
 @with_options(PAIRS)
 @with_options(HOW)
-@click.option(
-    "--years", type=click.Choice(["Y1", "Y2"]), default="Y2", show_default=True, help="With --cut: before it, or after."
-)
-@click.option("--setting", type=click.Choice(["G", "P1", "P2"]), help="[default: P1 with --group-col, else G]")
+@click.option("--years", type=Choice(["Y1", "Y2"]), default="Y2", show_default=True, help="With --cut: before it, or after.")
+@click.option("--setting", type=Choice(["G", "P1", "P2"]), help="[default: P1 with --group-col, else G]")
 @LEAVE_OUT
 @click.option("--in-sample", is_flag=True, help="Leave nothing out; every figure is then called in-sample.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Draws of the baselines that are drawn.")
@@ -168,7 +166,7 @@ def eval_(
 @click.option("--scale", default="1", show_default=True, help="The vector's factor; of several, the best by leaving topics out.")
 @click.option("--measure", default="nDCG@10", show_default=True, help="By which one of several is chosen.")
 @LEAVE_OUT
-@click.option("--control", type=click.Choice(["none", "random", "shuffled", "unjudged"]), default="none", show_default=True)
+@click.option("--control", type=Choice(["none", "random", "shuffled", "unjudged"]), default="none", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of clusters and controls.")
 @click.option("--out", type=PATH, required=True, help="Folder to write.")
 @dataset_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import json_option, print_facts
+from rarityir.cli.options import Choice, json_option, print_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ SEED = click.option("--seed", type=int, default=0, show_default=True, help="Of e
 @click.option("--runs", "runs_", type=FOLDER, multiple=True, help="Runs, whose topics are drawn; repeatable, with --dataset.")
 @click.option("--dataset", metavar="D", help="The runs' dataset.")
 @click.option("--measure", default="nDCG@10", show_default=True, help="The runs' measure.")
-@click.option("--method", type=click.Choice(["uniform", "ls", "kl"]), default="ls", show_default=True)
+@click.option("--method", type=Choice(["uniform", "ls", "kl"]), default="ls", show_default=True)
 @click.option("--n", type=click.IntRange(1), required=True, help="Draws, with replacement.")
 @click.option("--estimate", type=click.IntRange(0), default=20, show_default=True, help="Runs that estimate the error.")
 @click.option("--out", type=FOLDER, help="Keep the plan: a .json file.")
@@ -231,7 +231,7 @@ def trajectory(
 @click.argument("runs_", metavar="RUN...", type=FOLDER, nargs=-1, required=True)
 @click.option("--pool", default="union@100", show_default=True, help="Documents compared: the N best of any run.")
 @click.option("--tau", default="per-run-std", show_default=True, help="What scores are divided by: per-run-std or a number.")
-@click.option("--weights", type=click.Choice(["mixture", "uniform"]), default="mixture", show_default=True)
+@click.option("--weights", type=Choice(["mixture", "uniform"]), default="mixture", show_default=True)
 @click.option("--map", "map_", type=FOLDER, help="A model map of the same names, in any order, to compare with.")
 @click.option("--dataset", metavar="D", help="The runs' dataset: compare distances with differences of a measure.")
 @click.option("--measure", default="nDCG@10", show_default=True, help="With --dataset, the measure.")

@@ -9,7 +9,7 @@ import click
 
 from rarityir.cli import mapping
 from rarityir.cli.mapping import BOS, DEVICE, DTYPE, FOLDER, SEED, UNIT, mapped, square
-from rarityir.cli.options import json_option, print_facts
+from rarityir.cli.options import Choice, json_option, print_facts
 
 
 @click.group("modelmap")
@@ -164,7 +164,7 @@ def kl(scores: tuple[Path, ...], clip: float, own: tuple[Path, ...], out: Path |
 
 @modelmap.command()
 @click.argument("scores", type=FOLDER, nargs=-1, required=True)
-@click.option("--method", type=click.Choice(["pca", "mds"]), default="pca", show_default=True)
+@click.option("--method", type=Choice(["pca", "mds"]), default="pca", show_default=True)
 @click.option("--heatmap", is_flag=True, help="Draw distances with a dendrogram instead of places.")
 @click.option("--jitter", type=click.IntRange(0), default=0, show_default=True, help="Maps of texts drawn anew, for ellipses.")
 @click.option("--ruler", is_flag=True, help="Draw all pairs on a scale below, beside published medians where it is bits/byte.")

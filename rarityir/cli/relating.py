@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import dataset_option, encoder_options, given, indexes_option, json_option, print_facts, retriever
+from rarityir.cli.options import (
+    Choice,
+    dataset_option,
+    encoder_options,
+    given,
+    indexes_option,
+    json_option,
+    print_facts,
+    retriever,
+)
 
 if TYPE_CHECKING:
     from rarityir.analogy.named import Named
@@ -32,12 +41,12 @@ PAIRS = (
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of all that is drawn."),
 )
 HOW = (
-    click.option("--scheme", type=click.Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True),
+    click.option("--scheme", type=Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True),
     click.option("--no-centre", is_flag=True, help="Leave the candidates' mean on both sides."),
     click.option("--cut", type=float, metavar="Y", help="Fit on pairs of Y or before alone; needs --time-col."),
 )
 LEAVE_OUT = click.option(
-    "--leave-out", type=click.Choice(["query", "shared"]), default="query", show_default=True,
+    "--leave-out", type=Choice(["query", "shared"]), default="query", show_default=True,
     help="A query's own pairs, or also those of all that share an answer with it.",
 )  # fmt: skip
 K = click.option("--k", type=click.IntRange(1), default=1000, show_default=True, help="Answers ranked for a query.")
@@ -57,7 +66,7 @@ def with_options(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], A
 @click.command()
 @with_options(PAIRS)
 @click.option("--cuts", required=True, metavar="Y,Z", help="Years to cut at, such as 1990,2000,2010; needs --time-col.")
-@click.option("--scheme", type=click.Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True)
+@click.option("--scheme", type=Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True)
 @click.option("--no-centre", is_flag=True, help="Leave the candidates' mean on both sides.")
 @click.option("--measure", default="hit_rate@10", show_default=True, help="The measure that is drawn.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Draws of the baselines that are drawn.")

@@ -107,7 +107,7 @@ class Offset:
             return None
         found, built = cls.load(where), index / store.MANIFEST
         if built.exists():
-            found.check(json.loads(built.read_text(encoding="utf-8"))["identity"], where)
+            found.check(store.described(index)["identity"], where)
         return found
 
 
