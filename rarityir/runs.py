@@ -98,6 +98,8 @@ class Run:
 def check_place(path: str | Path) -> None:
     """Raises `RarityError` unless a run and its provenance (the same name with `.json`) can be written over what is there."""
     path = Path(path)
+    if str(path) == "-":
+        raise RarityError("a run is written to a file, with its provenance beside it; name one instead of -, such as run.trec")
     side = path.with_suffix(".json")
     if side == path:
         raise RarityError(f"{path} is the name of a run's provenance; name the run itself, such as {path.with_suffix('.trec')}")

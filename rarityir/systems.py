@@ -47,6 +47,10 @@ class System:
     def parse(cls, text: str) -> System:
         """Reads a system's name; every unknown part is an `UnknownName` before any work is done."""
         text = text.strip()
+        if "{" in text or "}" in text:
+            raise RarityError(
+                f"{text!r} is several systems where one is wanted, such as {expand(text)[0]}; rarityir eval takes several"
+            )
         match = re.fullmatch(r"([^()]+)\((.*)\)", text, flags=re.DOTALL)
         if match:
             fusion = Part.parse(match[1])

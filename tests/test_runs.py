@@ -217,3 +217,13 @@ def test_saving_a_run_writes_over_runs_and_their_provenance_alone(tmp_path):
             run.save(tmp_path / name, {})
     assert (tmp_path / "topics.json").read_text() == '{"q": "the user\'s"}'
     assert not (tmp_path / "topics.trec").exists()
+
+
+def test_a_run_is_not_written_to_a_file_called_minus(elsewhere):
+    from rarityir.cli import main
+    from rarityir.runs import check_place
+
+    with pytest.raises(RarityError, match=r"name one instead of -, such as run\.trec"):
+        check_place("-")
+    assert main(["sparse", "search", "nowhere", "topics.tsv", "--out", "-"]) == 1
+    assert not Path("-").exists()

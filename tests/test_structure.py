@@ -47,6 +47,7 @@ OWNERS = {
     "llvmlite": {"indexes.instructions"},
     "matplotlib": {
         "geometry.pictures",
+        "report.analogy",
         "report.heatmap_picture",
         "report.informativeness",
         "report.letters",
@@ -86,6 +87,7 @@ OWNERS = {
         "rarity.repair",
         "rarity.ridge",
         "rarity.scores",
+        "report.bias",
         "report.modelmap",
     },
     "seismic": {"indexes.seismic"},
