@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rarityir import registry, store, subcollection
+from rarityir import parsing, registry, store, subcollection
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
@@ -24,6 +24,7 @@ from rarityir.measures import DEFAULT, Measure, compare, evaluate
 from rarityir.measures.shares import share
 from rarityir.measures.significance import ALPHA
 from rarityir.report import RENDERERS, Report, Row, render
+from rarityir.report.model import COSTS
 from rarityir.retrieval import CUTOFF, INDEXES, Retriever, check
 from rarityir.runs import Run, read_run
 from rarityir.systems import System, expand, slug
@@ -34,6 +35,13 @@ SYSTEMS = (
     "rrf(bm25,dense+edge:2)",
 )  # fmt: skip
 _FILES = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "json": "report.json"}
+# What a run's provenance holds, where it holds it.
+_SIDECAR: dict[str, type] = {
+    **dict.fromkeys(("dataset", "baseline", "share_of", "instruction", "encoder"), str),
+    **dict.fromkeys(("cutoff", "seed", "order"), int),
+    **dict.fromkeys(("cost", "subset"), dict),
+    "measures": list,
+}
 log = logging.getLogger(__name__)
 
 
@@ -72,7 +80,7 @@ class Experiment:
             found = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise BadInput(f"no experiment file {path}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(f"{path} is not TOML ({error})") from None
         return cls().replace(str(path), **found)
 
@@ -122,8 +130,8 @@ class Experiment:
             raise RarityError(f"share_of {self.share_of!r} is not among the systems; choose one of: {', '.join(names)}")
         for name in self.measures:
             Measure.parse(name)
-        if not self.measures or self.cutoff < 1:
-            raise RarityError("an experiment needs a measure and a cutoff of at least 1")
+        if not self.measures or self.cutoff < 1 or self.seed < 0:
+            raise RarityError("an experiment needs a measure, a cutoff of at least 1 and a seed of at least 0")
         systems = [System.parse(name) for name in names]
         for system in systems:
             check(system)
@@ -332,10 +340,18 @@ def _facts(run: Path) -> dict[str, Json]:
     if not path.exists():
         return {}
     try:
-        facts: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise BadInput(f"{path} is not JSON; remove it, and give --dataset and --baseline") from None
-    facts.setdefault("subset", {})
+        facts: dict[str, Json] = {"subset": {}, "measures": [], "cost": {}, "seed": 0, **parsing.mapping(path)}
+        for key, kind in _SIDECAR.items():
+            parsing.need(key not in facts or isinstance(facts[key], kind), f"{key} is no {kind.__name__}")
+        parsing.need(all(isinstance(name, str) for name in facts["measures"]), "measures are no names")
+        numbers = [cost for name in COSTS if (cost := facts["cost"].get(name)) is not None]
+        parsing.need(facts["seed"] >= 0 and all(abs(number) < math.inf for number in numbers), "a cost or seed is no number")
+        if facts["subset"]:
+            parsing.need(isinstance(facts["subset"]["tag"], str) and subcollection.note(facts["subset"]), "no sub-collection")
+        if prebuilt := facts["cost"].get("prebuilt"):
+            parsing.need(prebuilt["name"] and prebuilt["md5"], "no prebuilt index")
+    except parsing.BROKEN as error:
+        raise BadInput(f"{path} is no run's provenance ({error}); remove it, and give --dataset and --baseline") from None
     if facts.get("run_sha256") != store.digest_file(run):
         log.warning("%s was changed after it was written: its costs are kept, its scores are those of the file", run)
     return facts

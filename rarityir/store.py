@@ -15,8 +15,9 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from rarityir import parsing
 from rarityir.types import Busy, Json, StaleArtefact
 
 MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
@@ -60,9 +61,9 @@ def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | No
     if not path.exists():
         return None
     try:
-        found: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
-        stored, files = found["identity"], dict(found["files"].items())
-    except (ValueError, KeyError, TypeError, AttributeError):
+        found = parsing.mapping(path)
+        stored, files = dict(found["identity"]), listed(found)
+    except parsing.BROKEN:
         raise StaleArtefact(f"{path} is not a manifest; remove the folder to rebuild it: rm -r {folder}") from None
     difference = differing(stored, json.loads(json.dumps(identity)))
     if difference:
@@ -85,10 +86,18 @@ def check_begun(folder: Path, identity: Mapping[str, Json]) -> None:
 
 def verify(folder: Path) -> None:
     """Checks every file of a complete folder against its checksum; raises `StaleArtefact` at the first that differs."""
-    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    for name, facts in found["files"].items():
+    for name, facts in listed(parsing.mapping(folder / MANIFEST)).items():
         if not (folder / name).exists() or digest_file(folder / name) != facts["sha256"]:
             raise StaleArtefact(f"{folder / name} is corrupt (checksum differs); remove the folder: rm -r {folder}")
+
+
+def listed(found: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
+    """Returns the files that a manifest lists; `ValueError` where one of them would lie outside its folder."""
+    files = {str(name): {"bytes": int(facts["bytes"]), "sha256": str(facts["sha256"])} for name, facts in found["files"].items()}
+    for name in files:
+        parsing.need("\0" not in name and PurePosixPath(name).parts and ".." not in PurePosixPath(name).parts, f"a file {name!r}")
+        parsing.need(not PurePosixPath(name).is_absolute(), f"a file {name!r}")
+    return files
 
 
 def differing(old: Mapping[str, Json], new: Mapping[str, Json]) -> str:
@@ -174,8 +183,8 @@ def _files(folder: Path, *, checksums: bool = True) -> dict[str, dict[str, Json]
 
 def _read(path: Path) -> Json:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parsing.value(path)
+    except parsing.BROKEN:
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rarityir import progress, store
+from rarityir import parsing, progress, store
 from rarityir.filters import EmbedFilter
 from rarityir.retrieval import normalised
 from rarityir.types import Dataset, Floats, Json, StaleArtefact
@@ -39,8 +38,8 @@ class Encoded:
         """Opens a complete folder; `StaleArtefact` if it is not, or a row is missing or there twice."""
         folder = Path(folder)
         try:
-            identity = json.loads((folder / store.MANIFEST).read_text(encoding="utf-8"))["identity"]
-        except (OSError, ValueError, KeyError, TypeError):
+            identity = parsing.value(folder / store.MANIFEST)["identity"]
+        except parsing.BROKEN:
             raise StaleArtefact(f"{folder} holds no complete embeddings; give the command that writes it again") from None
         found = store.manifest(folder, identity)
         assert found is not None  # its manifest was just read

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.indexes.approximate import FaissIndex, Kind
 from rarityir.indexes.flat import FlatIndex
 from rarityir.indexes.offset import Offset
@@ -79,7 +78,7 @@ class DenseIndex:
             return cls(index)
         offset, built = Offset.load(where), folder / store.MANIFEST
         if built.exists():
-            offset.check(json.loads(built.read_text(encoding="utf-8"))["identity"], where)
+            offset.check(parsing.value(built)["identity"], where)
         return cls(index, offset)
 
     def search(self, queries: Floats, cutoff: int) -> Hits:

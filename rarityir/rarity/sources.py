@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import checkpoints, store
+from rarityir import checkpoints, parsing, store
 from rarityir.counts import TokenCounts
 from rarityir.datasets import load_dataset
 from rarityir.rarity import idf, predictions
@@ -171,4 +171,4 @@ class Rarities:
                 found = predictions.predict(self.encoder.model, own, target, rows, repair=REPAIR if repaired else "none")
                 with store.replacing(folder / "predicted.npy") as temporary, temporary.open("wb") as file:
                     np.save(file, found)
-        return np.asarray(np.load(folder / "predicted.npy"))
+        return parsing.array(folder / "predicted.npy")

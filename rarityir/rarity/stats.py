@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import checkpoints, registry, store
+from rarityir import checkpoints, parsing, registry, store
 from rarityir.counts import SMOOTHING, TokenCounts
 from rarityir.datasets import load_dataset
 from rarityir.rarity import words
@@ -243,7 +243,7 @@ class TokenStats:
             state = "its pass was stopped; give the same command again, it goes on" if begun else hint
             raise BadInput(f"{path} holds no token statistics: {state}")
         try:
-            found = json.loads((path / store.MANIFEST).read_text(encoding="utf-8"))
+            found = parsing.value(path / store.MANIFEST)
             identity, facts = dict(found["identity"]), found["facts"]
             documents, source = int(facts["documents"]), str(facts["source"])
             if identity.pop("form") != FORM:
@@ -251,7 +251,9 @@ class TokenStats:
             store.verify(path)
             tensors = checkpoints.read_tensors(path / FILE)
             rows = [tensors[row].astype(np.int64) for row in ROWS]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            parsing.need(0 <= documents < 2**53, "a number of documents that is none")
+            parsing.need(all(parsing.finite(tensors[row], len(rows[0]), kind="i") for row in ROWS), "counts that are no rows")
+        except parsing.BROKEN as error:
             raise BadInput(f"{path} holds no token statistics ({type(error).__name__}: {error}); {hint}") from None
         kept = {key: facts[key] for key in ("documents_sha256",) if key in facts}
         return cls._of(rows, documents, source, {**identity, **kept})
