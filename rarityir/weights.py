@@ -45,7 +45,9 @@ class TokenWeights:
                 raise RarityError(f"{path}: no file of token and weight a line, nor a folder of rarityir informativeness")
             return cls(found, read_table(found), None, store.digest_file(found))
         try:
-            manifest = parsing.value(found / store.MANIFEST)
+            if not (found / store.MANIFEST).is_file():
+                raise FileNotFoundError(store.MANIFEST)
+            manifest = store.described(found)
             identity, facts = dict(manifest["identity"]), manifest["facts"]
             if identity["form"] != FORM or facts["kind"] != "token weights":
                 raise KeyError("form")

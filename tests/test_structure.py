@@ -20,16 +20,17 @@ PACKAGE = Path(rarityir.__file__).parent
 # Bottom first: each line imports only from the lines before it; what stands on one line never imports each other.
 LAYERS = (
     {"types"},
-    {"parsing", "progress", "registry"},
+    {"notebook", "parsing", "progress", "registry"},
     {"doc_ids", "settings", "store", "systems"},
     {"checkpoints", "runs"},
     {"counts", "weights"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
-    {"embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
+    {"cleaning", "embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
     {"geometry", "informativeness", "reading", "retrieval"},
-    {"alignment", "analogy", "cluster", "integrations", "matching", "published", "selection", "subcollection", "weighing"},
+    {"alignment", "analogy", "cluster", "integrations", "matching", "overview", "published"}
+    | {"selection", "subcollection", "weighing"},
     {"experiment"},
-    {"planning"},
+    {"changes", "planning"},
     {"cli"},
     {"__main__"},
 )
@@ -58,6 +59,7 @@ OWNERS = {
     },
     "milvus_lite": {"indexes.milvus"},
     "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.saturating", "indexes.sorting"},
+    "pandas": {"notebook", "rarity.result", "rarity.stats", "report.model", "runs"},
     "pyarrow": {"cluster.on_ray", "cluster.on_spark", "cluster.recipe", "cluster.shards"},
     "pymilvus": {"indexes.milvus"},
     "pyserini": set(),  # its jar is found without importing it
@@ -101,6 +103,8 @@ OWNERS = {
         "filters.gram",
         "informativeness.divergence",
         "modelmap.lens",
+        "modelmap.retrieving",
+        "modelmap.sampling",
         "modelmap.scoring",
     },
     "transformers": {"encoders.hf"},

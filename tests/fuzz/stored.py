@@ -203,7 +203,8 @@ def seal_manifest(folder: Path) -> None:
     for name, facts in found["files"].items():
         if (folder / name).is_file() and (folder / name).is_relative_to(folder):
             facts["bytes"], facts["sha256"] = (folder / name).stat().st_size, store.digest_file(folder / name)
-    (folder / store.MANIFEST).write_text(json.dumps(found))
+    found.pop("sha256", None)
+    (folder / store.MANIFEST).write_text(json.dumps(store.sealed(found)))
 
 
 def _manifest(folder: Path, rng: Random) -> Any:
