@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rarityir import impacts, registry, store, subcollection
+from rarityir import impacts, parsing, registry, store, subcollection
 from rarityir.corpus import Corpus
 from rarityir.corpus import identify as identify_documents
 from rarityir.datasets.outline import outline
@@ -371,7 +371,7 @@ class _Planning:
 def _read(folder: Path) -> dict[str, Any]:
     """A folder's manifest; empty where there is none."""
     try:
-        found: dict[str, Any] = json.loads((folder / store.MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found: dict[str, Any] = parsing.value(folder / store.MANIFEST)
+    except parsing.BROKEN:
         return {}
     return found
