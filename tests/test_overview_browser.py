@@ -169,6 +169,18 @@ def test_a_script_that_is_not_the_page_s_own_does_not_run(page, tmp_path):
     assert "Content Security Policy" in console
 
 
+def test_without_its_script_the_page_offers_nothing_that_needs_one(page, tmp_path):
+    asked = (
+        "<script>document.title=JSON.stringify(['#filter','#a','#bars','#t-systems','svg.cost','.matrix','noscript p']"
+        ".map(s=>document.querySelector(s)?.getClientRects().length))</script></body>"
+    )
+    script = page[page.rindex("<script>") : page.rindex("</script>")]
+    (tmp_path / "page.html").write_text(permissive(page).replace(script, "<script>").replace("</body>", asked), encoding="utf-8")
+    dom, console = browse(tmp_path, (tmp_path / "page.html").as_uri())
+    assert console == ""
+    assert json.loads(re.search(r"<title>(.*?)</title>", dom)[1]) == [0, 0, 0, 1, 1, 1, None]  # scripts are on here
+
+
 def test_what_is_shown_first(done, made):
     order, bars, chosen, lists, count, tally, title = done["start"]
     report = made[0]
