@@ -475,6 +475,7 @@ def test_an_evaluation_writes_its_page_with_the_spectrum(evaluated):
         assert words in made_of
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_a_page_made_again_from_the_runs_is_the_same_page(evaluated, tmp_path, capsys):
     shutil.copytree(evaluated, tmp_path / "out")
     (tmp_path / "out" / "report.html").unlink()
@@ -609,7 +610,7 @@ def test_runs_of_another_tool_have_a_page_too(evaluated, tmp_path):
     assert 'id="spectrum"' not in html
 
 
-def test_without_a_display_the_page_is_named_in_one_line(tmp_path, monkeypatch, capsys):
+def test_without_a_display_the_page_is_named_in_one_line(tmp_path, monkeypatch, caplog):
     opened = []
     monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or len(opened) > 1)
     monkeypatch.setattr("sys.platform", "linux")
@@ -618,15 +619,16 @@ def test_without_a_display_the_page_is_named_in_one_line(tmp_path, monkeypatch, 
     page = tmp_path / "a b.html"
     evaluation.open_page(page)
     assert opened == []
-    assert capsys.readouterr().err == f"no browser to open it in; the page is {page.as_uri()}\n"
+    assert caplog.messages == [f"no browser to open it in; the page is {page.as_uri()}"]
     monkeypatch.setenv("DISPLAY", ":0")
     evaluation.open_page(page)  # nothing that opens it
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert len(caplog.messages) == 2
     evaluation.open_page(page)
-    assert capsys.readouterr().err == ""
+    assert len(caplog.messages) == 2
     assert opened == [page.as_uri()] * 2
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_eval_opens_the_page_it_wrote(evaluated, tmp_path, monkeypatch, stories):
     shown = []
     monkeypatch.setattr(evaluation, "open_page", shown.append)
