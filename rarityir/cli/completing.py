@@ -25,7 +25,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     fish  once: rarityir completion fish > ~/.config/fish/completions/rarityir.fish
     """
     kind = get_completion_class(shell)
-    assert kind is not None  # click has all three
+    if kind is None:
+        raise click.UsageError(f"click completes no {shell} here")
     # Of bash itself click asks the version, which a script that is only printed does not need.
     click.echo(ShellComplete.source(kind(ctx.find_root().command, {}, "rarityir", VARIABLE)))
 
