@@ -187,6 +187,8 @@ def test_the_command_prints_each_form_and_fails_on_loss_when_asked(
     assert err == ""
     (line,) = [line for line in text.splitlines() if line.startswith("dense") and "−0.2187" in line]
     assert line.split() == ["dense", "0.4500", "0.2313", "−0.2187−", "0.0156", "0", "8"]
+    (still,) = [other for other in text.splitlines() if other.startswith("bm25") and "0.4531" in other]
+    assert still.index("+0.0000") == line.index("−0.2187")  # digits stand below digits, marked or not
     assert main(["compare", a, b, "--measures", "AP", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["measures"] == ["AP"]
