@@ -20,8 +20,9 @@ PACKAGE = Path(rarityir.__file__).parent
 # Bottom first: each line imports only from the lines before it; what stands on one line never imports each other.
 LAYERS = (
     {"types"},
-    {"doc_ids", "notebook", "progress", "registry", "store"},
-    {"checkpoints", "runs", "settings", "systems"},
+    {"notebook", "parsing", "progress", "registry"},
+    {"doc_ids", "settings", "store", "systems"},
+    {"checkpoints", "runs"},
     {"counts", "weights"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"cleaning", "embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
@@ -47,6 +48,7 @@ OWNERS = {
     "llvmlite": {"indexes.instructions"},
     "matplotlib": {
         "geometry.pictures",
+        "report.analogy",
         "report.heatmap_picture",
         "report.informativeness",
         "report.letters",
@@ -86,6 +88,7 @@ OWNERS = {
         "rarity.repair",
         "rarity.ridge",
         "rarity.scores",
+        "report.bias",
         "report.modelmap",
     },
     "seismic": {"indexes.seismic"},

@@ -27,6 +27,7 @@ from rarityir.cli import (
     reading,
     sparse,
     steps,
+    stopping,
     variation,
 )
 from rarityir.cli.ica import ica
@@ -91,7 +92,8 @@ completing.complete(cli)
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit status: 0, 1 for an error a user can put right, 2 for wrong usage."""
     try:
-        status = cli.main(args=None if argv is None else list(argv), prog_name="rarityir", standalone_mode=False)
+        with stopping.terminable():
+            status = cli.main(args=None if argv is None else list(argv), prog_name="rarityir", standalone_mode=False)
     except RarityError as error:
         return _fail(f"rarityir: {error}", 1)
     except click.UsageError as error:
@@ -101,8 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.exit_code
     except click.ClickException as error:
         return _fail(f"rarityir: {error.format_message()}", 1)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("rarityir: stopped; the same command goes on where this one was", 130)
+    except (click.Abort, KeyboardInterrupt) as end:
+        return _fail("rarityir: stopped; the same command goes on where this one was", stopping.status(end))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
