@@ -69,6 +69,10 @@ def groups(path: Path, sizes: Mapping[str, int], scores: Mapping[str, Mapping[st
             for group, at in zip(of, xy, strict=True) if number == 0 else ():
                 axis.annotate(group, at, xytext=(4, 2), textcoords="offset points", fontsize=6, color=_INK)
         axis.set_xscale("log")
+        rounds = [m * 10**e for e in range(7) for m in (1, 2, 5)]
+        axis.set_xticks(rounds, [str(n) for n in rounds])
+        axis.minorticks_off()
+        axis.set_xlim(0.8 * min(sizes.values()), 1.4 * max(sizes.values()))
         axis.set_xlabel("pairs of the group")
         axis.set_ylabel(measure)
         axis.set_ylim(bottom=-0.02)
