@@ -27,15 +27,18 @@ RUN = [sys.executable, "-m", "rarityir"]
 ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([HOME, os.environ.get("PYTHONPATH", "")])}
 
 
-def offered(words: str, shell: str = "bash") -> list[str]:
-    """What a shell is offered for the last of some words, an empty one after a space."""
+def told(words: str, shell: str = "bash") -> dict[str, str]:
+    """What a shell tells a command that completes the last of some words, an empty one after a space."""
     count = len(words.split()) - (not words.endswith(" "))
-    told = {"_RARITYIR_COMPLETE": f"{shell}_complete", "COMP_WORDS": words.rstrip(), "COMP_CWORD": str(count)}
-    if shell == "fish":
-        told["COMP_CWORD"] = words.split(" ")[-1]
+    last = words.split(" ")[-1] if shell == "fish" else str(count)
+    return {"_RARITYIR_COMPLETE": f"{shell}_complete", "COMP_WORDS": words.rstrip(), "COMP_CWORD": last}
+
+
+def offered(words: str, shell: str = "bash") -> list[str]:
+    """What a shell is offered for the last of some words, in a process as it starts it."""
     done = subprocess.run(
         [sys.executable, "-c", "from rarityir.cli import main; raise SystemExit(main())"],
-        env={**ENV, **told}, capture_output=True, text=True, check=False,
+        env={**ENV, **told(words, shell)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stderr == ""
     return done.stdout.splitlines()
@@ -60,8 +63,14 @@ def offered(words: str, shell: str = "bash") -> list[str]:
         ("rarityir report --form mark", {"plain,markdown"}),
     ],
 )
-def test_a_shell_is_offered_what_begins_as_the_word_does(words: str, wanted: set[str]) -> None:
-    assert set(offered(words)) == wanted
+def test_a_shell_is_offered_what_begins_as_the_word_does(
+    words: str, wanted: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in told(words).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):  # click ends the process that completes
+        main([])
+    assert set(capsys.readouterr().out.splitlines()) == wanted
 
 
 def test_the_other_shells_are_offered_the_same() -> None:
