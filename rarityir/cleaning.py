@@ -246,7 +246,7 @@ def _abandoned(path: Path) -> bool:
 def _read(path: Path) -> dict[str, Json]:
     try:
         found = parsing.value(path)
-    except (OSError, ValueError):
+    except parsing.BROKEN:
         return {}
     return found if isinstance(found, dict) else {}
 
