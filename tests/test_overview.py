@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import shutil
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from rarityir import experiment, overview
 from rarityir.cli import evaluation, main
 from rarityir.overview import Bounds
 from rarityir.overview.rankings import bounded
+from rarityir.report.matching import visible
 from rarityir.report.model import Report, Row
 from rarityir.report.overview import front
 from rarityir.report.overview_data import clipped, embedded
@@ -494,6 +496,26 @@ def test_a_page_that_is_there_follows_its_tables(evaluated, tmp_path):
     found = experiment.rebuild(tmp_path / "out", measures=["P@1"])
     assert data_of(found.page.read_text())["measures"] == ["P@1"]
     assert found.page == tmp_path / "out" / "report.html"
+
+
+def read_tables(html: str) -> list[list[tuple[str, list[str]]]]:
+    """Of each topic read as tokens: how it was read, and the tokens."""
+    tables = re.findall(r'<table class="read">.*?</table>', html, re.DOTALL)
+    rows = [re.findall(r"<tr><th scope=\"row\"><code><bdi>(.*?)</bdi></code></th>(.*?)</tr>", table) for table in tables]
+    return [[(way, re.findall(r"<li[^>]*><bdi>(.*?)</bdi>", cells)) for way, cells in found] for found in rows]
+
+
+def test_tokens_are_those_of_their_filter_also_where_a_run_is_gone(evaluated, tmp_path):
+    words = json.loads((evaluated / "explained.json").read_text())["written"]
+    shown = read_tables((evaluated / "report.html").read_text())
+    expected = [[("raw", w["raw"]), ("edge:2", w["filtered"][0]), ("center", w["filtered"][1])] for w in words]
+    assert [[(way, list(map(escape, map(visible, tokens)))) for way, tokens in found] for found in expected] == shown
+    assert all(w["filtered"][0] != w["raw"] for w in words)
+    shutil.copytree(evaluated, tmp_path / "out")
+    (tmp_path / "out" / "runs" / "dense+edge_2.trec").unlink()
+    html = experiment.rebuild(tmp_path / "out").page.read_text()
+    assert [[found[0], found[2]] for found in shown] == read_tables(html)
+    assert len(re.findall(r'<svg class="spectrum"', html)) == 1
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Stage:
 
 
 def _on(*words: str) -> tuple[str, ...]:
-    return (*words, "--dataset", "{many}", "--encoder", str(MODEL), "--device", "cpu", "--indexes", "indexes")
+    return (*words, "--dataset", "{many}", "--encoder", str(MODEL), "--device", "cpu", "--indexes", "indexes", "--force")
 
 
 STAGES = {
