@@ -15,9 +15,9 @@ TESTS = Path(__file__).parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-from faults.harness import MODEL, collection
-from faults.stages import Base, Stage
-from faults.table import Row
+from faults.harness import MODEL, collection  # noqa: E402
+from faults.stages import Base, Stage  # noqa: E402
+from faults.table import Row  # noqa: E402
 
 COMMAND = "python -m tests.faults soak"
 EXPERIMENTS = 200
