@@ -91,7 +91,7 @@ class Run:
                 for rank, at in enumerate(range(self.indptr[i], self.indptr[i + 1]), start=1):
                     file.write(f"{query_id} Q0 {self.doc_ids[self.rows[at]]} {rank} {float(self.scores[at]):.9g} {tag}\n")
         if provenance is not None:
-            store.write_json(path.with_suffix(".json"), {**provenance, "run_sha256": store.digest_file(path)})
+            store.write_json(path.with_suffix(".json"), store.sealed({**provenance, "run_sha256": store.digest_file(path)}))
         return path
 
 

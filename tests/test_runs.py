@@ -135,7 +135,7 @@ def test_a_sidecar_says_which_bytes_it_belongs_to(tmp_path: Path) -> None:
     run = Run.from_hits("a", ["q1"], DOC_IDS, hits([(0, 1.0)]))
     path = run.save(tmp_path / "sparse_64+edge_2.trec", {"cutoff": 10})
     facts = json.loads((tmp_path / "sparse_64+edge_2.json").read_text())
-    assert facts == {"cutoff": 10, "run_sha256": store.digest_file(path)}
+    assert facts == store.sealed({"cutoff": 10, "run_sha256": store.digest_file(path)})
 
 
 def test_a_foreign_run_is_ordered_by_score_then_rank_wherever_its_lines_stand(tmp_path: Path) -> None:

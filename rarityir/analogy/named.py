@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from rarityir import parsing
 from rarityir.types import BadInput, Encoder, Floats, RarityError
 
 
@@ -86,11 +86,11 @@ class Named:
         if path.suffix != ".npz":
             return _text(path)
         try:
-            with np.load(path, allow_pickle=False) as found:
-                return cls(tuple(map(str, found["names"])), np.asarray(found["vectors"], np.float32))
+            found = parsing.arrays(path)
+            return cls(tuple(map(str, found["names"].tolist())), np.asarray(found["vectors"], np.float32))
         except FileNotFoundError:
             raise BadInput(f"no vectors at {path}") from None
-        except (KeyError, ValueError, zipfile.BadZipFile):
+        except parsing.BROKEN:
             raise BadInput(f"{path} holds no arrays `names` and `vectors`") from None
 
 
@@ -104,6 +104,8 @@ def _text(path: Path) -> Named:
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8 ({error.reason})") from None
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         name, *numbers = line.split()
         if number == 1 and len(numbers) == 1:  # word2vec's first line: how many, how wide
             continue

@@ -8,7 +8,6 @@ Algorithms, 3.1), and a query for which that is not far enough is searched again
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.indexes.arrays import Growing, cores
 from rarityir.types import Floats, Hits, Ints, Json, RarityError
 
@@ -46,11 +45,11 @@ class FlatIndex:
     def open(cls, folder: Path) -> FlatIndex:
         """Opens a built index, memory-mapped."""
         try:
-            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            x_NK = np.load(folder / VECTORS, mmap_mode="r")
-            whole = x_NK.shape == (facts["documents"], facts["width"]) and x_NK.dtype == np.float32
+            facts = parsing.value(folder / _FACTS)
+            x_NK = parsing.array(folder / VECTORS, mapped=True)
+            whole = x_NK.shape == (facts["documents"], facts["width"]) and x_NK.dtype == np.float32 and x_NK.flags.c_contiguous
             largest = float(facts["largest_norm"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except parsing.BROKEN:
             whole = False
         if not whole:
             raise RarityError(f"{folder / VECTORS} is no whole dense index; remove the folder: rm -r {folder}")

@@ -7,7 +7,6 @@ order in it, so hits are put in order by score, then row, as everywhere; at the 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -21,7 +20,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
-from rarityir import progress, store
+from rarityir import parsing, progress, store
 from rarityir.indexes import java
 from rarityir.types import Json, RarityError
 
@@ -57,7 +56,7 @@ def known(corpus: str) -> list[Prebuilt]:
     with zipfile.ZipFile(java.jar()) as jar:
         for path in jar.namelist() if names else ():
             if Path(path).match(_TABLES):
-                for row in json.loads(jar.read(path)):
+                for row in parsing.loads(jar.read(path)):
                     if row["name"] in names:
                         found[row["name"]] = Prebuilt(
                             row["name"], row["filename"], row["md5"], tuple(row["urls"]), int(row["documents"])

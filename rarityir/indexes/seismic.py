@@ -6,7 +6,6 @@ by chance: two builds of the same documents may find other documents. The exact 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import registry, store
+from rarityir import parsing, registry, store
 from rarityir.indexes.arrays import cores
 from rarityir.indexes.packing import as_impacts, blocks_of, named
 from rarityir.indexes.sparse import positive
@@ -72,12 +71,12 @@ class SeismicIndex:
         """Reads a saved index into memory."""
         folder, seismic = Path(path), _seismic()
         try:
-            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            frequencies = np.load(folder / _FREQUENCIES)
+            facts = parsing.value(folder / _FACTS)
+            frequencies = parsing.array(folder / _FREQUENCIES)
             kind = seismic.SeismicIndexLV if len(frequencies) > _NARROW else seismic.SeismicIndex
             with _silence():
                 return cls(kind.load(str(folder / f"{_INDEX}{_SUFFIX}")), int(facts["documents"]), frequencies)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except parsing.BROKEN as error:
             raise RarityError(f"{folder} holds no whole Seismic index ({error}); build it again") from None
 
     def save(self, path: str | Path) -> Path:

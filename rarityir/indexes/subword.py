@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir import parsing
 from rarityir.indexes import arrays
 from rarityir.indexes.arrays import cores
 from rarityir.indexes.packing import BLOCK, LARGEST, Codes, named
@@ -85,8 +86,8 @@ class SubwordIndex:
         """Opens a built index, memory-mapped; raises `RarityError` where a file is missing or damaged."""
         found = arrays.load(folder)
         try:
-            lengths, excess = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("lengths", "excess"))
-        except (OSError, ValueError, EOFError) as error:
+            lengths, excess = (parsing.array(folder / f"{name}.npy", mapped=True) for name in ("lengths", "excess"))
+        except parsing.BROKEN as error:
             raise RarityError(f"{folder} holds no whole index of token frequencies ({error}); build it again") from None
         rows, documents = np.asarray(excess).reshape(-1, 3)[:, 0], len(found["scales"])
         if len(lengths) != documents or (np.diff(rows) < 0).any() or (rows < 0).any() or (rows >= documents).any():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from rarityir import parsing
 from rarityir.types import BadInput, Json, RarityError
 
 
@@ -141,9 +141,9 @@ def _report(folder: Path) -> Json:
     if not path.is_file():
         raise BadInput(f"{folder} holds no report.json; evaluate first: rarityir eval --out {folder}")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsing.value(path)
         found["dataset"], found["encoder"], found["topics"], found["measures"], found["notes"], found["systems"]
-    except (ValueError, KeyError, TypeError):
+    except parsing.BROKEN:
         raise BadInput(f"{path} is not a report; make it again: rarityir report {folder}") from None
     return found
 
