@@ -67,7 +67,9 @@ def test_explaining_ablating_and_searching(output: str, stories: str, beir: Path
     swept = said(["ablate", output, "--directions", "2", "--measure", "nDCG@10"], capsys)
     assert [effect["axes"] for effect in swept["effects"]] == [[i] for i in range(6)]
     assert "with all axes" in shown(["ablate", output, "--axes", "0,3", "--directions", "1"], capsys)
-    whole = said(["ablate", output, "--clusters", "3", "--directions", "0"], capsys)
+    whole = said(["ablate", output, "--clusters", "3", "--directions", "0", "--draws", "4"], capsys)
+    assert all(len(effect["drawn"]) in (0, 4) for effect in whole["effects"])
+    assert "p others" in shown(["ablate", output, "--axes", "0", "--directions", "0", "--draws", "2"], capsys)
     assert sorted(axis for effect in whole["effects"] for axis in effect["axes"]) == list(range(6))
     documents = np.concatenate(list(Retriever(load_dataset(str(beir)), encoder, Path("indexes")).embeddings))
     ideal = said(["ideal", output, "--axes", "2"], capsys)["documents"]
@@ -96,7 +98,8 @@ def test_axes_of_arrays_and_documents_and_their_match(stories: str, beir: Path, 
         said(["fit", "--embeddings", f"{name}.npy", "--components", "4", "--out", name], capsys)
     found = said(["match", "x", "y", "--paired", "x.npy", "y.npy"], capsys)
     assert min(pair["r"] for pair in found["pairs"]) > 0.99
-    assert "shuffled texts" in shown(["match", "x", "y", "--paired", "x.npy", "y.npy", "--method", "hungarian"], capsys)
+    assert {pair["p"] for pair in found["pairs"]} == {1 / 100}
+    assert "99 times shuffled texts" in shown(["match", "x", "y", "--paired", "x.npy", "y.npy", "--method", "hungarian"], capsys)
     assert Axes.load("x").digest == ICA(4, 1000, 1e-6, seeds=2).fit(x).digest
     assert "know no encoder" in failed(["explain", "x", "--query", "a", "--doc", "b"], capsys)
     fit = ["fit", "--encoder", stories, "--dataset", str(beir), "--components", "2", "--iterations", "20", "--out", "d"]

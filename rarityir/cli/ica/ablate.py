@@ -16,6 +16,7 @@ from rarityir.cli.options import dataset_option, indexes_option, json_option, pr
 @click.option("--clusters", type=click.IntRange(2), help="Instead: so many clusters of the tree of axes, each as a whole.")
 @click.option("--measure", default="nDCG@10", show_default=True)
 @click.option("--directions", type=click.IntRange(0), default=20, show_default=True, help="Random directions, the control.")
+@click.option("--draws", type=click.IntRange(0), default=0, show_default=True, help="More groups of like axes, for p others.")
 @click.option("--first", type=click.IntRange(1), default=20, show_default=True, help="Effects shown, the largest.")
 @rows.SEED
 @rows.OUT
@@ -23,16 +24,17 @@ from rarityir.cli.options import dataset_option, indexes_option, json_option, pr
 @indexes_option
 @json_option
 def ablate(
-    *, folder: Path, chosen: str, clusters: int | None, measure: str, directions: int, first: int, seed: int, out: Path | None,
-    dataset: str | None, indexes: str | None, as_json: bool,
+    *, folder: Path, chosen: str, clusters: int | None, measure: str, directions: int, draws: int, first: int, seed: int,
+    out: Path | None, dataset: str | None, indexes: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Take axes out of every cosine and score the topics again.
 
     \b
     rarityir ica ablate axes/cranfield --dataset cranfield
-    rarityir ica ablate axes/cranfield --clusters 8
+    rarityir ica ablate axes/cranfield --clusters 8 --draws 39
 
-    Beside each effect stands that of other axes of like variance, drawn at random; below, that of random directions.
+    Beside each effect stands that of other axes of like variance, drawn at random; below, that of random directions. With more
+    draws, `p others` is how often as many other axes change the measure as much.
     """
     from rarityir import store
     from rarityir.ica import higher_order, spanning_tree, sweep
@@ -51,7 +53,7 @@ def ablate(
         for group in groups:
             axes.chosen(group)
     ids = list(reader.dataset.topics), reader.corpus.doc_ids, reader.dataset.qrels
-    found = sweep(Judged.of(axes, q_QD, x_ND, *ids, measure=measure), groups, seed=seed, directions=directions)
+    found = sweep(Judged.of(axes, q_QD, x_ND, *ids, measure=measure), groups, seed=seed, directions=directions, draws=draws)
     facts = {"dataset": reader.dataset.name, **found.json()}
     if out is not None:
         store.write_json(out, facts)
