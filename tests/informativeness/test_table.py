@@ -71,7 +71,7 @@ def test_the_analytic_correction_is_its_formula():
     np.testing.assert_allclose(found.correct("analytic").values[seen], found.raw[seen] - 9 / (2 * found.draws[seen]))
     with pytest.raises(RarityError, match="quantile"):
         TokenInformation(found.raw, found.raw, found.n, 0 * found.n, found.raw, 0, found.names, "model").correct("analytic")
-    with pytest.raises(RarityError, match="shuffle is made from the corpus"):
+    with pytest.raises(RarityError, match="shuffle and round are made from the corpus"):
         found.correct("shuffle")
 
 
