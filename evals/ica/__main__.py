@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from evals.ica.report import CONTROLLED
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
 from rarityir.ica import ICA, Axes, higher_order, match, spanning_tree, sweep
@@ -30,8 +31,7 @@ DATASETS = ("beir/scifact/test", "beir/nfcorpus/test", "cranfield")
 DRAWS, AXES = 5, 64
 TAUS = ("1.0322", "1.142", "2", "4")  # of 256 directions 248, 224, 128 and 64 are kept
 MEASURE = "nDCG@10"
-OWN, THEIRS = "ICA-drop", "ICA-drop, axes of documents"
-CONTROLS = {OWN: "random axes", THEIRS: "random axes of documents"}  # as many axes of the same search
+CONTROLS = {name: control for name, (_, control) in CONTROLLED.items()}
 CLUSTERS, GROUPS = 10, 39  # groups of other axes that each cluster is held against
 FEW, ENTRIES = (1, 2, 5, 10, 20, 50), (8, 16, 64)  # coordinates kept: of 64 axes by themselves, and in an index of 256
 OTHER, MATCHED, SHUFFLES = "st:all-minilm-l6-v2", 32, 99

@@ -12,7 +12,10 @@ LABELS = (
     "edge", "tail", "ICA-drop", "random axes", "ICA-drop, axes of documents", "random axes of documents", "random directions",
 )  # fmt: skip
 COLOURS = ("#0072b2", "#56b4e9", "#d55e00", "#d55e00", "#e69f00", "#e69f00", "#009e73")  # a control has its filter's
-SHORT = {"ICA-drop": "unembedding's", "ICA-drop, axes of documents": "documents'"}
+CONTROLLED = {  # what each is called where widths are compared, and its control: as many axes of the same search
+    "ICA-drop": ("unembedding's", "random axes"),
+    "ICA-drop, axes of documents": ("documents'", "random axes of documents"),
+}
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
@@ -27,7 +30,7 @@ def tests(rows: list[dict[str, Any]]) -> list[str]:
     lines = ["| collection | kept | axes dropped | against | Δ nDCG@10 | p, Holm |", "|---|---:|---|---|---:|---:|"]
     for row in rows:
         for test in row["tests"]:
-            place = f"{row['dataset']} | {WIDTHS[row['tau']]} | {SHORT[test['of']]}"
+            place = f"{row['dataset']} | {WIDTHS[row['tau']]} | {CONTROLLED[test['of']][0]}"
             lines.append(f"| {place} | {test['against']} | {test['difference']:+.4f} | {test['p_holm']:.4f} |")
     return lines
 
@@ -101,15 +104,18 @@ def ablations() -> list[str]:
             f" {sum(e['p_holm'] < 0.05 for e in found['effects'])} of {found['axes']} effects are beyond chance (Holm, .05).\n"
             + "".join(f"Beware: {flag}." for flag in search["flags"]),
             f"20 random directions: {min(found['directions']):+.4f} … {max(found['directions']):+.4f}.\n",
-            "| axis | Δ nDCG@10 | 95 % | p, Holm | another axis | writes |",
-            "|---:|---:|---|---:|---:|---|",
+            *effects(found),
         ]
-        for effect in sorted(found["effects"], key=lambda e: -abs(e["difference"]))[:6]:
-            words = told(effect["writes"])
-            lines.append(
-                f"| {effect['axes'][0]} | {effect['difference']:+.4f} | {effect['low']:+.4f} … {effect['high']:+.4f}"
-                f" | {effect['p_holm']:.3f} | {effect['control_difference']:+.4f} | {words} |"
-            )
+    return lines
+
+
+def effects(found: dict[str, Any]) -> list[str]:
+    lines = ["| axis | Δ nDCG@10 | 95 % | p, Holm | another axis | writes |", "|---:|---:|---|---:|---:|---|"]
+    for effect in sorted(found["effects"], key=lambda e: -abs(e["difference"]))[:6]:
+        lines.append(
+            f"| {effect['axes'][0]} | {effect['difference']:+.4f} | {effect['low']:+.4f} … {effect['high']:+.4f}"
+            f" | {effect['p_holm']:.3f} | {effect['control_difference']:+.4f} | {told(effect['writes'])} |"
+        )
     return lines
 
 

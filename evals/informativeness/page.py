@@ -8,6 +8,7 @@ from typing import Any
 from evals.informativeness.bench import FORMS, JUDGED, MEASURE
 from rarityir.report.informativeness import Curve, curves
 
+FOLDER = Path(__file__).parent
 HEAD = """# Token weights by what tokens tell
 
 Encoder {encoder}; {measure}, 100 documents a topic. γ is chosen on NFCorpus dev and SciFact train. Beside each mean: its

@@ -76,7 +76,7 @@ def picture(found: Scatter, path: Path) -> Path:
 
 def orders(found: Orders, path: Path) -> Path:
     """Draws the second order against the exact divergence, coloured by log n, with y = x and the fitted line."""
-    with _drawn(path, (4.4, 3.4), (1, 1)) as (figure, axes):
+    with _drawn(path, (4.4, 3.7), (1, 1)) as (figure, axes):
         panel = axes[0, 0]
         points = panel.scatter(found.exact, found.second, c=np.log10(found.n), s=2, cmap="cividis", rasterized=True)
         ends = np.array([0.0, float(found.exact.max())])
@@ -87,7 +87,7 @@ def orders(found: Orders, path: Path) -> Path:
         panel.set_xlabel("KL, exact (nats)")
         panel.set_ylabel("½ (h − h₀)ᵀ G (h − h₀)")
         panel.set_title(found.title, loc="left")
-        panel.legend(frameon=False)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
         figure.colorbar(points, label="log₁₀ occurrences")
     return path
 
