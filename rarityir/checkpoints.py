@@ -187,7 +187,7 @@ def _file(folder: str, name: str) -> Path:
         return found
     if Path(folder).is_dir():
         raise RarityError(f"{folder} has no {name}; a Hugging Face model folder with safetensors weights is needed")
-    hint = registry.unknown("encoder", folder, MODELS)
+    hint = registry.unknown("encoder", folder, MODELS).rstrip("?")
     raise RarityError(f"{hint}; or it is a folder or hub id that cannot be reached (no {name} here or on the hub)")
 
 

@@ -41,8 +41,7 @@ def prepare(dataset: Dataset, indexes: Path) -> Corpus:
             except RarityError:  # what was put right is another corpus, which must not find this one begun
                 store.empty(folder)
                 raise
-    found = store.manifest(folder, identity)
-    assert found is not None  # `building` has just seen to it
+    found = store.opened(folder, identity)
     if found["facts"]["empty"]:
         log.warning("%d of %d documents are empty: they are kept as rows", found["facts"]["empty"], found["facts"]["documents"])
     return Corpus(root, DocIds(folder), str(found["facts"]["sha256"]))

@@ -152,10 +152,11 @@ class _Writer:
 
 def _copy(spool: Any, path: Path, count: int) -> None:
     spool.seek(0)
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint64, shape=(count,))  # type: ignore[no-untyped-call]
-    for start in range(0, count, AT_ONCE):
-        part = np.fromfile(spool, np.uint64, min(AT_ONCE, count - start))
-        out[start : start + len(part)] = part
+    with path.open("wb") as file:  # written, not mapped: where a disk is full, a page that was never written ends the process
+        header = {"descr": "<u8", "fortran_order": False, "shape": (count,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, count, AT_ONCE):
+            file.write(np.fromfile(spool, np.uint64, min(AT_ONCE, count - start)).astype("<u8", copy=False).data)
 
 
 def _low(entries: NDArray[np.uint64]) -> list[int]:

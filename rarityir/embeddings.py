@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
@@ -49,9 +48,9 @@ class Unfinished:
     def found(cls, paths: tuple[Path, ...], block: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Unfinished:
         """Returns the window as an earlier, stopped run left it, or an empty one."""
         self = cls(paths, block, np.zeros(shape, dtype), np.zeros(shape[0], bool), time.monotonic())
-        if self.journal.exists():
-            with np.load(self.journal, allow_pickle=False) as kept:
-                self.embeddings[:], self.done[:] = kept["embeddings"], kept["done"]
+        if store.kept(self.journal):
+            with np.load(self.journal, allow_pickle=False) as found:
+                self.embeddings[:], self.done[:] = found["embeddings"], found["done"]
         for i, path in enumerate(paths):
             if path.exists():
                 rows = slice(i * block, (i + 1) * block)
@@ -74,7 +73,7 @@ class Unfinished:
 
     def keep(self) -> None:
         """Writes what has come so far, whole or not at all."""
-        with store.replacing(self.journal) as temporary, temporary.open("wb") as file:
+        with store.keeping(self.journal) as temporary, temporary.open("wb") as file:
             np.savez(file, embeddings=self.embeddings, done=self.done)
         self.kept = time.monotonic()
 
@@ -82,7 +81,7 @@ class Unfinished:
         """Writes the blocks that are not there yet, and drops what was kept of the window."""
         for i, path in enumerate(self.paths):
             if not path.exists():
-                with store.replacing(path) as temporary, temporary.open("wb") as file:
+                with store.keeping(path) as temporary, temporary.open("wb") as file:
                     np.save(file, self.embeddings[i * self.block : (i + 1) * self.block])
         self.journal.unlink(missing_ok=True)
 
@@ -116,6 +115,7 @@ class Embeddings:
 
     def __iter__(self) -> Iterator[Floats]:
         for path in self.paths:
+            store.check(self.folder, path.name)
             yield _floats(path)
 
 
@@ -169,7 +169,9 @@ def filtered(folder: Path, chosen: EmbedFilter, out: Path) -> dict[str, Json]:
     model than the embeddings are of.
     """
     try:
-        stored = json.loads((folder / store.MANIFEST).read_text(encoding="utf-8"))
+        if not (folder / store.MANIFEST).is_file():
+            raise FileNotFoundError
+        stored = store.described(folder)
         identity, count = dict(stored["identity"]), int(stored["facts"]["documents"])
     except (OSError, ValueError, KeyError, TypeError):
         raise RarityError(f"{folder} holds no complete embeddings; make them with rarityir encode") from None
@@ -190,8 +192,9 @@ def filtered(folder: Path, chosen: EmbedFilter, out: Path) -> dict[str, Json]:
         if needed:
             with progress.bar(f"filtering with {chosen.name}", len(names)) as advance:
                 for name in names:
-                    if not (out / name).exists():
-                        with store.replacing(out / name) as temporary, temporary.open("wb") as file:
+                    if not store.kept(out / name):
+                        store.check(folder, name)
+                        with store.keeping(out / name) as temporary, temporary.open("wb") as file:
                             np.save(file, chosen(_floats(folder / name)))
                     advance(1)
     return {"folder": str(out), **facts}
@@ -208,7 +211,7 @@ def store_dtype(encoder: Encoder) -> str:
 
 
 def _encode(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], count: int) -> None:
-    there = min(count, sum(path.exists() for path in paths) * BLOCK)
+    there = min(count, sum(store.kept(path) for path in paths) * BLOCK)
     if there:
         log.info("resuming: %d of %d documents are encoded", there, count)
     started, speed, halved, new = time.monotonic(), Speed(), 0, 0

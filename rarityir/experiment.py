@@ -11,18 +11,20 @@ import platform
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rarityir import registry, store, subcollection
+from rarityir import overview, registry, store, subcollection
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
 from rarityir.measures import DEFAULT, Measure, compare, evaluate
 from rarityir.measures.shares import share
 from rarityir.measures.significance import ALPHA
+from rarityir.overview import Bounds
 from rarityir.report import RENDERERS, Report, Row, render
 from rarityir.retrieval import CUTOFF, INDEXES, Retriever, check
 from rarityir.runs import Run, read_run
@@ -84,7 +86,7 @@ class Experiment:
             values["sample"] = str(values["sample"])
         for key, value in values.items():
             if key not in kinds:
-                raise UnknownName(f"{where}: unknown key {key!r}; known: {', '.join(kinds)}")
+                raise UnknownName(f"{where}: {registry.unknown('key', key, kinds)}")
             if kinds[key] is tuple and (not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value)):
                 raise BadInput(f"{where}: {key} must be a list of names")
             if kinds[key] in (bool, int, str) and type(value) is not kinds[key]:  # to isinstance a truth value is a number
@@ -117,9 +119,9 @@ class Experiment:
         if not names:
             raise RarityError("an experiment needs at least one system, such as bm25")
         if str(System.parse(self.baseline)) not in names:
-            raise RarityError(f"the baseline {self.baseline!r} is not among the systems; choose one of: {', '.join(names)}")
+            raise RarityError(f"the baseline {self.baseline!r} is not among the systems; {registry.hint(self.baseline, names)}")
         if self.share_of and str(System.parse(self.share_of)) not in names:
-            raise RarityError(f"share_of {self.share_of!r} is not among the systems; choose one of: {', '.join(names)}")
+            raise RarityError(f"share_of {self.share_of!r} is not among the systems; {registry.hint(self.share_of, names)}")
         for name in self.measures:
             Measure.parse(name)
         if not self.measures or self.cutoff < 1:
@@ -135,7 +137,7 @@ def perform(experiment: Experiment) -> Report:
     """Returns the report of an experiment, having written runs, tables and provenance to its folder.
 
     What is already indexed is reused. The folder gets `runs/<system>.trec` with a JSON sidecar each, `report.md`,
-    `.tex`, `.csv`, `.json`, `topics.json` (every measure of every topic) and `provenance.json`.
+    `.tex`, `.csv`, `.json`, `.html`, `topics.json` (every measure of every topic) and `provenance.json`.
     """
     systems = experiment.check()
     for name in sorted({leaf.index.name for system in systems for leaf in leaves(system) if leaf.index}):
@@ -150,7 +152,7 @@ def perform(experiment: Experiment) -> Report:
     folder = Path(experiment.out or default_folder(dataset, encoder.name, experiment.instruction))
     check_judged(dataset, retriever.corpus)
     identity = encoder.identity() if any(takes_model(system) for system in systems) else None
-    scores, costs = [], {}
+    scores, costs, ranked = [], {}, []
     for system in systems:
         run, name = retriever.run(system, experiment.cutoff), str(system)
         cost = {**retriever.search(system, experiment.cutoff).cost, "recall": retriever.recall(system, experiment.cutoff)}
@@ -158,6 +160,7 @@ def perform(experiment: Experiment) -> Report:
         facts = {"system": name, "order": systems.index(system), "encoder": encoder.name, "cost": cost}
         run.save(folder / "runs" / f"{system.slug}.trec", {**facts, **_sidecar(experiment, dataset, identity)})
         run = dataclasses.replace(run, name=name)
+        ranked.append(overview.ranked(run, dataset))
         scores.append(evaluate(run, dataset.qrels, experiment.measures, list(dataset.topics)))
         log.info("%s: %s %.4f", name, experiment.measures[0], scores[-1].mean(experiment.measures[0]))
     baseline = str(System.parse(experiment.baseline))
@@ -174,7 +177,8 @@ def perform(experiment: Experiment) -> Report:
     )
     write(report, scores, folder)
     store.write_json(folder / "provenance.json", provenance(experiment, dataset, identity))
-    return report
+    spectrum = overview.read_spectrum(retriever, report, folder)
+    return dataclasses.replace(report, page=overview.write(report, scores, ranked, dataset, folder, spectrum))
 
 
 def default_folder(dataset: Dataset, encoder: str, instruction: str) -> Path:
@@ -186,30 +190,36 @@ def default_folder(dataset: Dataset, encoder: str, instruction: str) -> Path:
     return Path("evals") / f"{slug(name)}-{slug(encoder)}{told}"
 
 
-def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Sequence[str] = (), seed: int | None = None) -> Report:
+def rebuild(
+    folder: Path,
+    dataset: str = "",
+    baseline: str = "",
+    measures: Sequence[str] = (),
+    seed: int | None = None,
+    *,
+    page: Path | None = None,
+    bounds: Bounds | None = None,
+) -> Report:
     """Returns a report made again from the runs in a folder (or its `runs/`), and rewrites its tables.
 
-    Costs, dataset and order come from the runs' sidecars where there are any; a run of other origin needs `dataset`.
+    Costs, dataset and order come from the runs' sidecars where there are any; a run of other origin needs `dataset`. The
+    HTML page is written where `page` says, and anew where the folder holds one.
     """
     runs = folder / "runs" if (folder / "runs").is_dir() else folder
-    found = _found(runs)
+    found = runs_in(runs)
     if not found:
         raise BadInput(f"{folder} holds no runs (*.trec)")
     first = next((facts for _, facts in found if facts), {})
-    for key in ("dataset", "subset", "cutoff", "instruction", "encoder_identity"):
-        if len({json.dumps(facts[key], sort_keys=True) for _, facts in found if facts.get(key) is not None}) > 1:
-            raise RarityError(f"the runs in {runs} differ in {key}; keep the runs of one evaluation in a folder")
     name = dataset or first.get("dataset", "")
     if not name:
         raise RarityError(f"the runs in {runs} do not say of which dataset they are; give --dataset")
     source = subcollection.relabelled(load_dataset(name), first.get("subset", {}))
-    found = sorted(found, key=lambda pair: pair[1].get("order", math.inf))
     wanted = list(measures) or first.get("measures") or list(DEFAULT)
     scores = [evaluate(run, source.qrels, wanted, list(source.topics)) for run, _ in found]
     names = [s.system for s in scores]
     base = baseline or first.get("baseline") or names[0]
     if base not in names:
-        raise RarityError(f"the baseline {base!r} is not among the runs; choose one of: {', '.join(names)}")
+        raise RarityError(f"the baseline {base!r} is not among the runs; {registry.hint(base, names)}")
     costs = {run.name: facts.get("cost", {}) for run, facts in found}
     cutoff = first.get("cutoff", max(len(run.rows) // max(1, len(run)) for run, _ in found))
     report = tabulate(
@@ -223,8 +233,14 @@ def rebuild(folder: Path, dataset: str = "", baseline: str = "", measures: Seque
         first.get("seed", 0) if seed is None else seed,
         shared if (shared := first.get("share_of", "")) in names else "",
     )
-    write(report, scores, runs.parent if runs.name == "runs" else folder)
-    return report
+    home = runs.parent if runs.name == "runs" else folder
+    write(report, scores, home)
+    if page is None and not (home / overview.PAGE).exists():
+        return report
+    depth = (bounds or Bounds()).depth
+    ranked = [overview.ranked(run, source, depth) for run, _ in found]
+    shown = overview.stored_spectrum(report, home)
+    return dataclasses.replace(report, page=overview.write(report, scores, ranked, source, home, shown, bounds=bounds, path=page))
 
 
 def tabulate(
@@ -265,7 +281,19 @@ def tabulate(
             notes.append(f"{name} is in-domain: the source of its IDF holds documents of this corpus.")
     shown, topics = tuple(measures), len(dataset.topics)
     return Report(
-        dataset.name, encoder, baseline, shown, topics, cutoff, seed, ALPHA, tuple(rows), notes, share_of, dataset.subset
+        dataset.name,
+        encoder,
+        baseline,
+        shown,
+        topics,
+        cutoff,
+        seed,
+        ALPHA,
+        tuple(rows),
+        notes,
+        share_of,
+        dataset.subset,
+        by_topic=tuple(scores),
     )
 
 
@@ -287,6 +315,7 @@ def provenance(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json
         "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity, **subset},
         "encoder": encoder,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "date": datetime.now(UTC).date().isoformat(),
         "machine": {"system": platform.system(), "processor": platform.machine()},
     }
 
@@ -316,15 +345,23 @@ def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] 
     }
 
 
-def _found(runs: Path) -> list[tuple[Run, dict[str, Json]]]:
-    """The runs of a folder with their sidecars, named for their systems; runs of one name are told apart by their files."""
+def runs_in(runs: Path) -> list[tuple[Run, dict[str, Json]]]:
+    """Returns a folder's runs with their sidecars, in order, named for their systems; those of one name by their files."""
     found = []
     for path in sorted(runs.glob("*.trec")):
         run, facts = read_run(path), _facts(path)
         label = f"@{tag}" if (tag := facts.get("subset", {}).get("tag")) else ""
         found.append((path.stem, dataclasses.replace(run, name=run.name.removesuffix(label)), facts))
+    _check_alike(runs, [facts for _, _, facts in found])
+    found = sorted(found, key=lambda each: each[2].get("order", math.inf))
     names = [run.name for _, run, _ in found]
     return [(dataclasses.replace(run, name=stem) if names.count(run.name) > 1 else run, facts) for stem, run, facts in found]
+
+
+def _check_alike(runs: Path, sidecars: Sequence[dict[str, Json]]) -> None:
+    for key in ("dataset", "subset", "cutoff", "instruction", "encoder_identity"):
+        if len({json.dumps(facts[key], sort_keys=True) for facts in sidecars if facts.get(key) is not None}) > 1:
+            raise RarityError(f"the runs in {runs} differ in {key}; keep the runs of one evaluation in a folder")
 
 
 def _facts(run: Path) -> dict[str, Json]:

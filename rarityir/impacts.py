@@ -68,7 +68,7 @@ def strongest(
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{start // BLOCK:06d}.npz" for start in range(0, count, BLOCK)]
-    there = min(count, sum(path.exists() for path in paths) * BLOCK)
+    there = min(count, sum(store.kept(path) for path in paths) * BLOCK)
     with progress.bar(f"reading every state of {encoder.name}", count, there) as advance:
         for number, path in enumerate(paths):
             block = [next(texts) for _ in range(min(BLOCK, count - number * BLOCK))]
@@ -89,5 +89,5 @@ def states(encoder: Encoder, texts: Sequence[str]) -> Iterable[Floats]:
 
 
 def _keep(impacts: Impacts, path: Path) -> None:
-    with store.replacing(path) as temporary, temporary.open("wb") as file:
+    with store.keeping(path) as temporary, temporary.open("wb") as file:
         np.savez(file, indptr=impacts.indptr, token_ids=impacts.token_ids, values=impacts.values)

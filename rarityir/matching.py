@@ -6,7 +6,6 @@ Several Tokens" (arXiv 2406.17378), its analysis of instructions and of relatedn
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -240,6 +239,6 @@ def _fitted(system: System, encoder: Encoder) -> EmbedFilter | None:
 def _unknown(what: str, name: str, known: Sequence[str], dataset: Dataset) -> UnknownName:
     """An error that names the ids nearest to an unknown one; of very many only those that begin alike are compared."""
     among = known if len(known) <= NEAR else [i for i in known if i[: len(name) // 2] == name[: len(name) // 2]][:NEAR]
-    near = difflib.get_close_matches(name, among, n=3, cutoff=0.5)
+    near = registry.near(name, among)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the first are {', '.join(known[:5])}"
     return UnknownName(escaped(f"unknown {what} {name!r} in {dataset.name}; {hint}"))

@@ -98,10 +98,23 @@ def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Returns the one line that says a name is unknown, with near misses first."""
+    return f"unknown {what} {name!r}; {hint(name, known)}"
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Returns what may have been meant by a name that is not known, or the first names that are."""
     names = sorted(known)
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:12])}"
-    return f"unknown {what} {name!r}; {hint}"
+    if close := near(name, names):
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(names[:12])}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """Returns the known names that a misspelt one is nearest to, at most three, best first; small and capital letters are one."""
+    spelt: dict[str, list[str]] = {}
+    for each in sorted(known):
+        spelt.setdefault(each.lower(), []).append(each)
+    return [each for close in difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.5) for each in spelt[close]][:3]
 
 
 def options(text: str, known: Mapping[str, Callable[[str], Any]], where: str) -> dict[str, Any]:

@@ -182,6 +182,7 @@ class Retriever:
             if needed:
                 log.info("fitting %s", name)
                 EmbedFilter.fit(self.source, name).save(folder)
+        store.check(folder)
         return EmbedFilter.load(folder)
 
     def _leaf(self, system: System, cutoff: int) -> Retrieved:
@@ -269,8 +270,7 @@ class Retriever:
                 if "prebuilt" not in facts:
                     facts.update(kind.build(system.index.arg, self._documents(system, kind.takes, filter, folder), folder))
                 shutil.rmtree(folder / READ, ignore_errors=True)
-        found = store.manifest(folder, identity)
-        assert found is not None  # `building` has just seen to it
+        found = store.opened(folder, identity)
         return kind.open(system.index.arg, folder), folder, filter, found["facts"]
 
     @property

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rarityir import store
+from rarityir import notebook, store
 from rarityir.types import BadInput, Floats, Hits, Ints, Json, RarityError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FLOAT32 = float(np.finfo(np.float32).max)
+_SHOWN = 10  # queries of a run in a notebook
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,31 @@ class Run:
             raise KeyError(query_id) from None
         part = slice(self.indptr[i], self.indptr[i + 1])
         return [(self.doc_ids[row], float(score)) for row, score in zip(self.rows[part], self.scores[part], strict=True)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a DataFrame of `query_id`, `doc_id`, `rank` (from 1) and `score` (float32), in the run's order."""
+        counts = np.diff(self.indptr)
+        rows, places = np.unique(self.rows, return_inverse=True)
+        names = np.array([self.doc_ids[int(row)] for row in rows], dtype=object)
+        return notebook.frame(
+            {
+                "query_id": np.repeat(np.array(self.query_ids, dtype=object), counts),
+                "doc_id": names[places],
+                "rank": np.arange(len(self.rows)) - np.repeat(self.indptr[:-1], counts) + 1,
+                "score": self.scores,
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        """The best documents of the first queries, for a notebook."""
+        rows = []
+        for i, query_id in enumerate(self.query_ids[:_SHOWN]):
+            best = range(self.indptr[i], min(self.indptr[i] + 3, self.indptr[i + 1]))
+            cells = [f"{self.doc_ids[self.rows[at]]} ({self.scores[at]:.4g})" for at in best]
+            rows.append([query_id, f"{self.indptr[i + 1] - self.indptr[i]:,}", *cells, *[""] * (3 - len(cells))])
+        title = f"{self.name}: {len(self):,} queries, {len(self.rows):,} documents retrieved"
+        more = [f"… and {len(self) - _SHOWN:,} queries more"] * (len(self) > _SHOWN)
+        return notebook.table(title, ("query_id", "documents", "1", "2", "3"), rows, more)
 
     def save(self, path: str | Path, provenance: Json = None) -> Path:
         """Writes TREC's six columns (query_id Q0 doc_id rank score tag), and `provenance` as JSON beside the file."""

@@ -1,7 +1,8 @@
 """A folder is complete when its manifest is there and matches; everything else here serves that sentence.
 
 Files reach their names by rename, the manifest is written last, and one process at a time builds a folder. So a kill at
-any moment leaves either nothing, or a partial folder that the next run resumes, or a complete one.
+any moment leaves either nothing, or a partial folder that the next run resumes, or a complete one. Every file has its
+SHA-256 in the manifest, which has its own: what is read is compared with it, once by each process.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from pathlib import Path
 from rarityir.types import Busy, Json, StaleArtefact
 
 MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
+PARTS = ".parts"  # the checksums of what a build that may be stopped has finished, as sha256sum writes them
+TRUST = "RARITYIR_TRUST"  # an environment variable: where it is set, sizes are compared and checksums are not
 log = logging.getLogger(__name__)
+_OWN = (MANIFEST, PARTIAL, LOCK, PARTS)
+_seen: dict[Path, tuple[object, ...]] = {}  # files whose checksum this process has compared, as they were then
 
 
 def digest_file(path: Path) -> str:
@@ -42,13 +47,58 @@ def write_json(path: Path, value: Json) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; when the block ends well, it is synced and takes the name."""
+    """Gives a temporary path beside `path`; when the block ends well, it is synced and takes the name, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    yield temporary
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def keeping(path: Path) -> Iterator[Path]:
+    """Is `replacing` for a part of a folder that is being built: its checksum is noted, by which `kept` knows it again."""
+    with replacing(path) as temporary:
+        yield temporary
+        line = f"{digest_file(temporary)}  {path.name}\n".encode()
+        with (path.parent / PARTS).open("ab", buffering=0) as file:
+            file.write(line)
+
+
+def kept(path: Path) -> bool:
+    """Returns whether an earlier, stopped build has finished this part; one that was damaged since is removed, and said."""
+    if not path.is_file():
+        return False
+    wanted = _noted(path.parent).get(path.name)
+    if wanted is not None and _same(path, wanted):
+        return True
+    log.warning("%s is damaged, or not by this build; it is made again", path)
+    path.unlink()
+    return False
+
+
+def sync(path: Path) -> None:
+    """Returns when a file, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sealed(value: Mapping[str, Json]) -> dict[str, Json]:
+    """Returns an object with its own SHA-256 under the key `sha256`, by which `unbroken` knows a change."""
+    plain: dict[str, Json] = json.loads(json.dumps(value))
+    return {**plain, "sha256": _sum(plain)}
+
+
+def unbroken(value: Mapping[str, Json]) -> bool:
+    """Returns whether an object that was read is as it was `sealed`; one without the key, of an earlier release, is trusted."""
+    return "sha256" not in value or value["sha256"] == _sum({key: of for key, of in value.items() if key != "sha256"})
 
 
 def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | None:
@@ -56,14 +106,10 @@ def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | No
 
     Raises `StaleArtefact` if the folder was built from another identity, or a file is missing or has another size.
     """
-    path = folder / MANIFEST
-    if not path.exists():
+    if not (folder / MANIFEST).exists():
         return None
-    try:
-        found: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
-        stored, files = found["identity"], dict(found["files"].items())
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise StaleArtefact(f"{path} is not a manifest; remove the folder to rebuild it: rm -r {folder}") from None
+    found = described(folder)
+    stored, files = found["identity"], found["files"]
     difference = differing(stored, json.loads(json.dumps(identity)))
     if difference:
         raise StaleArtefact(f"{folder} was built with {difference}; remove it to rebuild, or choose another folder")
@@ -72,6 +118,21 @@ def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | No
         if size != facts["bytes"]:
             state = "is missing" if size is None else f"has {size} bytes instead of {facts['bytes']}"
             raise StaleArtefact(f"{folder / name} {state}; remove the folder to rebuild it: rm -r {folder}")
+    return found
+
+
+def described(folder: Path) -> dict[str, Json]:
+    """Returns the manifest of a complete folder, whatever it was built from; `StaleArtefact` for one that is not whole."""
+    path = folder / MANIFEST
+    try:
+        found: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
+        for facts in found["files"].values():
+            _ = facts["bytes"], facts["sha256"]
+        whole = isinstance(found["identity"], dict) and isinstance(found["facts"], dict) and unbroken(found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise StaleArtefact(f"{path} is not a manifest, or was changed; remove the folder to rebuild it: rm -r {folder}")
     return found
 
 
@@ -84,11 +145,57 @@ def check_begun(folder: Path, identity: Mapping[str, Json]) -> None:
 
 
 def verify(folder: Path) -> None:
-    """Checks every file of a complete folder against its checksum; raises `StaleArtefact` at the first that differs."""
-    found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    for name, facts in found["files"].items():
-        if not (folder / name).exists() or digest_file(folder / name) != facts["sha256"]:
-            raise StaleArtefact(f"{folder / name} is corrupt (checksum differs); remove the folder: rm -r {folder}")
+    """Compares every file of a complete folder with its checksum; raises `StaleArtefact` at the first that differs."""
+    _compare(folder, described(folder)["files"])
+
+
+def opened(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json]:
+    """Returns the manifest of a folder that `building` has left complete, once its files are found to be what it says."""
+    found = manifest(folder, identity)
+    if found is None:
+        raise StaleArtefact(f"{folder} was removed while it was in use; give the command again")
+    check(folder)
+    return found
+
+
+def check(folder: Path, *names: str) -> None:
+    """Compares the named files of a complete folder, or all of them, with their checksums before they are read.
+
+    A file is read for this once by a process, as long as its size and times stay. Raises `StaleArtefact` at the first that
+    differs. Where the environment sets `RARITYIR_TRUST`, nothing is compared.
+    """
+    if os.environ.get(TRUST):
+        return
+    files = described(folder)["files"]
+    _compare(folder, {name: files[name] for name in names} if names else files)
+
+
+def _compare(folder: Path, files: Mapping[str, Json]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        same = pool.map(lambda name: _same(folder / name, files[name]["sha256"]), files)
+        for name, whole in zip(files, same, strict=True):
+            if not whole:
+                raise StaleArtefact(f"{folder / name} is corrupt (checksum differs); remove the folder: rm -r {folder}")
+
+
+def _same(path: Path, wanted: str) -> bool:
+    """Whether a file has this checksum; it is not read again while it stays as it was."""
+    try:
+        now = _state(path, wanted)
+        if _seen.get(path) != now:
+            if digest_file(path) != wanted:
+                return False
+            _seen[path] = now
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _state(path: Path, digest: str) -> tuple[object, ...]:
+    stat = path.stat()
+    return digest, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def differing(old: Mapping[str, Json], new: Mapping[str, Json]) -> str:
@@ -115,7 +222,9 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
             return
         wanted, begun = json.loads(json.dumps(identity)), _read(folder / PARTIAL)
         check_begun(folder, identity)
-        if begun is None and any(path.name != LOCK for path in folder.iterdir()):
+        if begun is None and (folder / PARTIAL).exists():
+            raise StaleArtefact(f"{folder / PARTIAL} is damaged; remove the folder to build it anew: rm -r {folder}")
+        if begun is None and any(path.name != LOCK and not _unnamed(path) for path in folder.iterdir()):
             raise StaleArtefact(f"{folder} holds files that were not built here, and they are left alone; choose another folder")
         if begun != wanted:
             empty(folder)
@@ -123,10 +232,16 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
         started = time.monotonic()
         yield True
         facts.setdefault("build_seconds", round(time.monotonic() - started, 3))
-        for left in folder.rglob(".*.tmp"):  # what an earlier kill left half written
+        for left in filter(_unnamed, folder.rglob(".*.tmp")):  # what an earlier kill left half written
             left.unlink()
-        write_json(folder / MANIFEST, {"identity": wanted, "facts": facts, "files": _files(folder)})
+        files = _files(folder)
+        for path in (*folder.rglob("*"), folder):  # on the disk before the manifest says that they are there
+            if path.is_dir() or path.relative_to(folder).as_posix() in files:
+                sync(path)
+        write_json(folder / MANIFEST, sealed({"identity": wanted, "facts": facts, "files": files}))
         (folder / PARTIAL).unlink()
+        for left in folder.rglob(PARTS):
+            left.unlink()
 
 
 @contextmanager
@@ -163,13 +278,37 @@ def size(folder: Path) -> int:
 
 def _files(folder: Path, *, checksums: bool = True) -> dict[str, dict[str, Json]]:
     files = {}
+    noted: dict[Path, dict[str, str]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in (MANIFEST, PARTIAL, LOCK) and not path.name.endswith(".tmp"):
+        if path.is_file() and path.name not in _OWN and not path.name.endswith(".tmp"):
             facts: dict[str, Json] = {"bytes": path.stat().st_size}
             if checksums:
-                facts["sha256"] = digest_file(path)
+                parts = noted.setdefault(path.parent, _noted(path.parent))
+                if path.name in parts:  # as it was written, not as it is now
+                    facts["sha256"] = parts[path.name]
+                else:
+                    facts["sha256"] = digest_file(path)
+                    _seen[path] = _state(path, facts["sha256"])
             files[path.relative_to(folder).as_posix()] = facts
     return files
+
+
+def _noted(folder: Path) -> dict[str, str]:
+    """What `keeping` has noted in a folder, name → checksum; a line that a kill cut off counts for nothing."""
+    try:
+        lines = (folder / PARTS).read_bytes().decode(errors="replace").split("\n")[:-1]
+    except OSError:
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _sum(value: Mapping[str, Json]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _unnamed(path: Path) -> bool:
+    """Whether a file never came to its name: the process that wrote it was stopped."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def _read(path: Path) -> Json:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from rarityir.corpus import check_judged
 from rarityir.indexes.subword import SubwordIndex
-from rarityir.measures import compare, evaluate
+from rarityir.measures import Measure, compare, evaluate
 from rarityir.measures.significance import ALPHA, randomisation
 from rarityir.rarity.idf import document_surprise
 from rarityir.rarity.recovered import Gap, recovered
+from rarityir.rarity.sources import named
 from rarityir.report.weighing import Against, Agreement, Line, Ratio, Supposition, Table, Weighing
 from rarityir.retrieval import CUTOFF, Retriever
 from rarityir.settings import IDFS, IdfSettings
@@ -55,7 +56,10 @@ class Asked:
         return [System.parse(f"{one},seed={n}") for n in range(self.shuffles)] if idf == "shuffled" else [one]
 
     def check(self) -> None:
-        """Raises what is wrong with any name before anything is read."""
+        """Raises what is wrong with any name before anything is built."""
+        for measure in self.measures:
+            Measure.parse(measure)
+        named(self.source)
         for level in self.levels:
             for idf in self.idfs:
                 system = self.system(idf, level)

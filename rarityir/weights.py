@@ -6,7 +6,6 @@ A folder, as `rarityir informativeness` writes it, holds `weights.safetensors` (
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +45,9 @@ class TokenWeights:
                 raise RarityError(f"{path}: no file of token and weight a line, nor a folder of rarityir informativeness")
             return cls(found, read_table(found), None, store.digest_file(found))
         try:
-            manifest = json.loads((found / store.MANIFEST).read_text(encoding="utf-8"))
+            if not (found / store.MANIFEST).is_file():
+                raise FileNotFoundError(store.MANIFEST)
+            manifest = store.described(found)
             identity, facts = dict(manifest["identity"]), manifest["facts"]
             if identity["form"] != FORM or facts["kind"] != "token weights":
                 raise KeyError("form")

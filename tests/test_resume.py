@@ -118,13 +118,20 @@ def contents(indexes: Path) -> dict[str, object]:
     """Every file's bytes; a manifest without how long the building took."""
     found: dict[str, object] = {}
     for path in indexes.rglob("*"):
-        if path.is_file() and path.name not in (".lock", "partial.json"):
+        if path.is_file() and path.name not in (".lock", "partial.json", store.PARTS):
             found[path.relative_to(indexes).as_posix()] = path.read_bytes()
         if path.name == "manifest.json":
             facts = json.loads(path.read_text())
             facts["facts"].pop("build_seconds")
+            facts.pop("sha256")  # over those seconds too
             found[path.relative_to(indexes).as_posix()] = facts
     return found
+
+
+def note(folder: Path) -> None:
+    """Writes what a build that is under way has noted of its blocks."""
+    lines = [f"{store.digest_file(path)}  {path.name}\n" for path in sorted(folder.glob("*.npy"))]
+    (folder / store.PARTS).write_text("".join(lines))
 
 
 def blocks(indexes: Path) -> dict[Path, tuple[int, int]]:
@@ -233,6 +240,7 @@ def test_what_was_kept_of_a_window_that_is_whole_goes(dataset: Path, tmp_path: P
     corpus = prepare(data, tmp_path)
     folder = embeddings.embed(data, corpus, Interrupted(None)).folder
     whole = contents(folder)
+    note(folder)
     (folder / store.MANIFEST).unlink()  # as a kill leaves it that falls between the last block and what was kept
     store.write_json(folder / store.PARTIAL, embeddings.identify(corpus, Interrupted(None)))
     (folder / "000000.unfinished.npz").touch()
@@ -273,6 +281,7 @@ def test_a_block_that_a_kill_left_half_written_is_never_taken_for_a_whole_one(
     shutil.copytree(whole[1], indexes)
     (manifest,) = indexes.rglob("embeddings/manifest.json")
     identity = json.loads(manifest.read_text())["identity"]
+    note(manifest.parent)
     # As a kill inside the thirtieth block leaves it: those before, half of it under its temporary name, no manifest.
     block = manifest.with_name("000029.npy")
     (manifest.parent / ".000029.npy.tmp").write_bytes(block.read_bytes()[:100])

@@ -20,15 +20,16 @@ PACKAGE = Path(rarityir.__file__).parent
 # Bottom first: each line imports only from the lines before it; what stands on one line never imports each other.
 LAYERS = (
     {"types"},
-    {"doc_ids", "progress", "registry", "store"},
+    {"doc_ids", "notebook", "progress", "registry", "store"},
     {"checkpoints", "runs", "settings", "systems"},
     {"counts", "weights"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
-    {"embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
+    {"cleaning", "embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
     {"geometry", "informativeness", "reading", "retrieval"},
-    {"alignment", "analogy", "cluster", "integrations", "matching", "powers", "published", "selection", "subcollection", "weighing"},
+    {"alignment", "analogy", "cluster", "integrations", "matching", "overview", "powers", "published"}
+    | {"selection", "subcollection", "weighing"},
     {"experiment"},
-    {"planning"},
+    {"changes", "planning"},
     {"cli"},
     {"__main__"},
 )
@@ -47,7 +48,7 @@ OWNERS = {
     "matplotlib": {
         "geometry.pictures",
         "report.heatmap_picture",
-        "report.informativeness",
+        "report.drawing",
         "report.letters",
         "report.modelmap",
         "report.rarity_picture",
@@ -57,6 +58,7 @@ OWNERS = {
     },
     "milvus_lite": {"indexes.milvus"},
     "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.saturating", "indexes.sorting"},
+    "pandas": {"notebook", "rarity.result", "rarity.stats", "report.model", "runs"},
     "pyarrow": {"cluster.on_ray", "cluster.on_spark", "cluster.recipe", "cluster.shards"},
     "pymilvus": {"indexes.milvus"},
     "pyserini": set(),  # its jar is found without importing it
@@ -100,6 +102,8 @@ OWNERS = {
         "filters.gram",
         "informativeness.divergence",
         "modelmap.lens",
+        "modelmap.retrieving",
+        "modelmap.sampling",
         "modelmap.scoring",
     },
     "transformers": {"encoders.hf"},

@@ -414,13 +414,16 @@ def test_a_file_or_folder_that_is_not_there_or_holds_no_vectors_is_one_line(tmp_
         vectors.build(tmp_path / "bare", tmp_path / "out")
 
 
-def test_a_folder_that_lost_a_name_or_a_file_is_one_line(tmp_path, source) -> None:
+def test_a_folder_that_lost_a_name_or_a_file_is_one_line(tmp_path, source, monkeypatch) -> None:
     out = vectors.build(source, tmp_path / "out").folder
     names = (out / "doc_ids.txt").read_text()
     (out / "doc_ids.txt").write_text(names.replace("d0\n", "d0xx\n"))
     with pytest.raises(StaleArtefact, match=r"doc_ids\.txt has"):
         vectors.opened(out)
     (out / "doc_ids.txt").write_text("".join(names.splitlines(keepends=True)[:-1]) + "a\nb\n")  # the same number of bytes
+    with pytest.raises(StaleArtefact, match=r"^[^\n]*doc_ids\.txt is corrupt \(checksum differs\); remove .*: rm -r \S*$"):
+        vectors.opened(out)
+    monkeypatch.setenv("RARITYIR_TRUST", "1")
     with pytest.raises(RarityError, match=r"^[^\n]*holds 22 documents and 8 tokens, but names 23 and 8; build it again$"):
         vectors.opened(out)
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -194,6 +195,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="sequences of 512 tokens a step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save", type=int, default=100, help="steps between saved states")
+    parser.add_argument("--keep", default="", help="steps whose model is kept too, as OUT/step-N, such as 20,40,80")
+    parser.add_argument("--until", type=int, default=0, help="stop after so many steps of the schedule")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
@@ -221,7 +224,8 @@ def main() -> None:
         layer.compile()  # fuses the elementwise work: 1.4 times the tokens per second on two cores
     stream = iter(sequences)
     recent, clock = 0.0, time.time()
-    for step in range(start, args.steps):
+    kept = {int(step) for step in args.keep.split(",") if step}
+    for step in range(start, args.until or args.steps):
         halves = 2 if step < SHORT * args.steps else 1
         sequences.context = CONTEXT // halves
         batch = torch.stack([torch.from_numpy(next(stream)).long() for _ in range(args.batch * halves)])
@@ -242,7 +246,12 @@ def main() -> None:
                 log.write(json.dumps(line) + "\n")
             print(line, flush=True)
             recent, clock = 0.0, time.time()
-        if (step + 1) % args.save == 0 or step + 1 == args.steps:
+        if step + 1 in kept:
+            folder = args.out / f"step-{step + 1}"
+            folder.mkdir(exist_ok=True)
+            export(model, folder)
+            shutil.copy(args.out / "tokenizer.json", folder)
+        if (step + 1) % args.save == 0 or step + 1 in (args.until, args.steps):
             state = {"model": model.state_dict(), "optims": [o.state_dict() for o in optims], "step": step + 1}
             torch.save(state, args.out / "state.tmp")
             os.replace(args.out / "state.tmp", args.out / "state.pt")

@@ -5,6 +5,7 @@ Learned on the unit vectors that a dense system compares, behind its filters, so
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 
 from rarityir import measures
 from rarityir.analogy.named import Named
-from rarityir.analogy.relation import Relation
+from rarityir.analogy.relation import LeaveOut, Relation
 from rarityir.doc_ids import rows_of
 from rarityir.embeddings import identify
-from rarityir.indexes.dense import EXACT, moved
-from rarityir.indexes.offset import Offset
+from rarityir.indexes.dense import EXACT
+from rarityir.indexes.offset import Offset, moved
 from rarityir.indexes.topk import pad, topk
 from rarityir.retrieval import Retriever, normalised
 from rarityir.runs import Run
@@ -26,7 +27,7 @@ from rarityir.types import Floats, Ints, Json, RarityError, Scores
 
 CONTROLS = ("none", "random", "shuffled", "unjudged")
 ROUNDS = 50  # of k-means at most
-DEPTH = 100  # documents by which a scale is chosen
+DEPTH = 100  # documents by which a scale is chosen, where the measure has no cutoff
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,24 +118,27 @@ def tune(
     *,
     clusters: int = 1,
     measure: str,
+    leave_out: LeaveOut = "query",
     seed: int = 0,
 ) -> dict[float, Scores]:
     """Returns each scale's scores on the topics learned from, every topic moved by what is learned without its judgements.
 
-    Clusters are those of all topics, whose judgements they do not depend on.
+    Clusters are those of all topics, whose judgements they do not depend on. `leave_out` "shared" also leaves out every topic
+    that has a relevant document of the topic's own: then nothing of where its documents are has been learned.
     """
     q_QK = judged.queries.vectors
     centroids_CK = cluster(q_QK, clusters, seed)
     relation, names = related(judged, centroids_CK, seed=seed)
     groups = [names[c] for c in nearest(q_QK, centroids_CK)]
-    left_QK = relation.leave_one_out(judged.queries.ids, groups).vectors
+    left_QK = relation.moves(judged.queries.ids, groups, leave_out).vectors
     filter = retriever.filter(system.filters)
     x_NK = np.concatenate([normalised(filter(x) if filter else x) for x in retriever.embeddings])
-    doc_ids = retriever.corpus.doc_ids
+    cut = re.search(r"@(\d+)", measure)
+    doc_ids, depth = retriever.corpus.doc_ids, int(cut[1]) if cut else DEPTH
     found = {}
     for scale in scales:
         scores_QN = normalised((q_QK + scale * left_QK).astype(np.float32)) @ x_NK.T
-        hits = pad([topk(scores_N, DEPTH) for scores_N in scores_QN], DEPTH)
+        hits = pad([topk(scores_N, depth) for scores_N in scores_QN], depth)
         run = Run.from_hits(f"scale {scale:g}", judged.queries.ids, doc_ids, hits)
         found[scale] = measures.evaluate(run, retriever.dataset.qrels, [measure], judged.queries.ids)
     return found

@@ -25,7 +25,7 @@ SCHEMES = ("pair-mean", "type-mean")
 NAME, IN_SAMPLE = "analogy", "analogy:in-sample"
 ALL = 0  # the group of all pairs
 Vectors = NDArray[np.float64]
-LeaveOut = Literal["query", "group"] | None
+LeaveOut = Literal["query", "shared", "group"] | None
 
 
 class Sums(NamedTuple):
@@ -146,6 +146,25 @@ class Relation:
                 found.setdefault(self.query_ids[query], set()).add(self.answer_ids[answer])
         return found
 
+    @cached_property
+    def _sharing(self) -> dict[int, list[int]]:
+        """Each query's rows of those that have an answer of its own, itself among them."""
+        of: dict[int, set[int]] = {}
+        for _, query, answer in self.triples[self.triples[:, 0] == ALL].tolist():
+            of.setdefault(answer, set()).add(query)
+        found: dict[int, set[int]] = {}
+        for queries in of.values():
+            for query in queries:
+                found.setdefault(query, set()).update(queries)
+        return {query: sorted(others) for query, others in found.items()}
+
+    def left_out(self, query_id: str, leave_out: LeaveOut) -> list[int]:
+        """Returns the rows of queries whose pairs are left out for a query: none, its own, or all that share an answer."""
+        row = self._query_rows.get(query_id, -1)
+        if leave_out == "shared":
+            return self._sharing.get(row, [row])
+        return [row] if leave_out == "query" else []
+
     def vector(self, group: str | None = None) -> Vectors:
         """Returns the (D,) vector of a group, or of all pairs; a group without pairs has that of all."""
         row = ALL if group is None else self._group_rows.get(group, ALL)
@@ -162,28 +181,38 @@ class Relation:
 
         Args:
             groups: the group each query is asked in (default: that of all pairs).
-            leave_out: "query" the query's own pairs, "group" all pairs of its group (wherever else they stand), None nothing.
+            leave_out: "query" the query's own pairs, "shared" also those of every query that shares an answer with it, "group"
+                all pairs of its group (wherever else they stand), None nothing.
         """
-        if leave_out not in ("query", "group", None):
-            raise RarityError(f"unknown leave_out {leave_out!r}; known: query, group, None")
-        rows = [self._query_rows.get(name, -1) for name in query_ids]
-        at = np.array([self._group_rows.get(name, ALL) for name in groups] if groups is not None else [ALL] * len(rows), np.int64)
-        of_all = np.full(len(rows), ALL)
+        if leave_out not in ("query", "shared", "group", None):
+            raise RarityError(f"unknown leave_out {leave_out!r}; known: query, shared, group, None")
+        if leave_out == "shared" and self.scheme != "pair-mean":
+            raise RarityError("queries that share answers are left out of a mean over pairs; use scheme pair-mean")
+        at = np.array(
+            [self._group_rows.get(name, ALL) for name in groups] if groups is not None else [ALL] * len(query_ids), np.int64
+        )
+        of_all = np.full(len(query_ids), ALL)
         if leave_out == "group":
             left = np.where(at > ALL, at, -1)
             found, there = self.sums.minus(of_all, self.parts, left).vectors()
             return Moves(found, tuple("all" if ok else "none" for ok in there))
-        found, there = self._without(at, rows, leave_out).vectors()
-        backup, backed = self._without(of_all, rows, leave_out).vectors()
+        rows = [self.left_out(name, leave_out) for name in query_ids]
+        found, there = self._without(at, rows).vectors()
+        backup, backed = self._without(of_all, rows).vectors()
         source = tuple(
             "group" if ok and group else "all" if backed_up else "none"
             for ok, backed_up, group in zip(there, backed, at.tolist(), strict=True)
         )
         return Moves(np.where(there[:, None], found, backup), source)
 
-    def _without(self, at: Ints, rows: list[int], leave_out: LeaveOut) -> Sums:
-        left = [self._owner_rows.get((group, row), -1) if leave_out else -1 for group, row in zip(at.tolist(), rows, strict=True)]
-        return self.sums.minus(at, self.own, np.array(left, np.int64))
+    def _without(self, at: Ints, rows: list[list[int]]) -> Sums:
+        """The sums of groups, each without what is its own of some queries."""
+        kept = Sums(self.sums.answers[at], self.sums.queries[at], self.sums.counts[at])
+        for place, (group, queries) in enumerate(zip(at.tolist(), rows, strict=True)):
+            owners = [row for query in queries if (row := self._owner_rows.get((group, query), -1)) >= 0]
+            for sums, own in zip(kept, self.own, strict=True):
+                sums[place] -= own[owners].sum(axis=0)
+        return kept
 
     def in_sample(
         self, query_ids: Sequence[str], leave_out: LeaveOut, exclude: Mapping[str, Collection[str]] | None = None

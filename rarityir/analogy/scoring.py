@@ -109,27 +109,26 @@ def popularity(task: Task, seed: int) -> tuple[Task, Run]:
     """Answers by how many queries they have in the group, then in all, the query's own pairs left out as elsewhere."""
     relation, (ids, groups) = task.relation(), task._asked
     places = {name: number for number, name in enumerate(relation.groups, start=1)}
-    query_rows = {name: row for row, name in enumerate(relation.query_ids)}
     counts = np.zeros((len(places) + 1, len(task.answers)))
     np.add.at(counts, (relation.triples[:, 0], relation.triples[:, 2]), 1.0)
     own: dict[tuple[int, int], list[int]] = {}
     for group, query, answer in relation.triples.tolist():
         own.setdefault((group, query), []).append(answer)
-    leaves = task.leave_out == "query" and not task.later
+    leave_out = None if task.later else task.leave_out
 
-    def counted(group: int, query: int) -> NDArray[np.float64]:
+    def counted(group: int, queries: list[int]) -> NDArray[np.float64]:
         found: NDArray[np.float64] = counts[group].copy()
-        if leaves:
+        for query in queries:
             found[own.get((group, query), [])] -= 1
         return found
 
     def scores(rows: slice) -> NDArray[np.float64]:
         out = []
         for i in range(*rows.indices(len(ids))):
-            query = query_rows.get(ids[i], -1)
-            found = counted(ALL, query)
+            left = relation.left_out(ids[i], leave_out)
+            found = counted(ALL, left)
             if groups is not None:
-                found = counted(places.get(groups[i], ALL), query) + found / (1 + len(task.fitted))
+                found = counted(places.get(groups[i], ALL), left) + found / (1 + len(task.fitted))
             out.append(found)
         return np.array(out)
 

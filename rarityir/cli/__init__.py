@@ -13,6 +13,8 @@ from rarityir import __version__
 from rarityir.cli import (
     alignment,
     analogy,
+    cleaning,
+    comparing,
     evaluation,
     exporting,
     filtering,
@@ -53,6 +55,7 @@ def cli(*, verbose: bool, quiet: bool) -> None:
 for command in (
     evaluation.eval_,
     evaluation.report,
+    comparing.compare,
     steps.encode,
     steps.index,
     steps.search,
@@ -69,6 +72,7 @@ for command in (
     exporting.export,
     sparse.sparse,
     modelmap.modelmap,
+    cleaning.clean,
     inspection.list_,
     inspection.doctor,
 ):

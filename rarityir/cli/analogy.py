@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rarityir.cli.options import (
+    Choice,
     dataset_option,
     encoder_options,
     given,
@@ -36,10 +37,14 @@ PAIRS = (
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of all that is drawn."),
 )
 HOW = (
-    click.option("--scheme", type=click.Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True),
+    click.option("--scheme", type=Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True),
     click.option("--no-centre", is_flag=True, help="Leave the candidates' mean on both sides."),
     click.option("--cut", type=float, metavar="Y", help="Fit on pairs of Y or before alone; needs --time-col."),
 )
+LEAVE_OUT = click.option(
+    "--leave-out", type=click.Choice(["query", "shared"]), default="query", show_default=True,
+    help="A query's own pairs, or also those of all that share an answer with it.",
+)  # fmt: skip
 K = click.option("--k", type=click.IntRange(1), default=1000, show_default=True, help="Answers ranked for a query.")
 
 
@@ -140,10 +145,9 @@ def search(
 @analogy.command("eval")
 @_with(PAIRS)
 @_with(HOW)
-@click.option(
-    "--years", type=click.Choice(["Y1", "Y2"]), default="Y2", show_default=True, help="With --cut: before it, or after."
-)
-@click.option("--setting", type=click.Choice(["G", "P1", "P2"]), help="[default: P1 with --group-col, else G]")
+@click.option("--years", type=Choice(["Y1", "Y2"]), default="Y2", show_default=True, help="With --cut: before it, or after.")
+@click.option("--setting", type=Choice(["G", "P1", "P2"]), help="[default: P1 with --group-col, else G]")
+@LEAVE_OUT
 @click.option("--in-sample", is_flag=True, help="Leave nothing out; every figure is then called in-sample.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Draws of the baselines that are drawn.")
 @K
@@ -155,6 +159,7 @@ def eval_(
     cut: float | None,
     years: str,
     setting: str | None,
+    leave_out: str,
     repeats: int,
     k: int,
     out: Path | None,
@@ -187,7 +192,7 @@ def eval_(
         years=years,
         scheme=scheme,
         centre=not no_centre,
-        leave_out=None if in_sample else "query",
+        leave_out=None if in_sample else leave_out,  # type: ignore[arg-type]  # one of click's choice
         k=k,
     )
     found = evaluate(task, seed=seed, repeats=repeats)
@@ -201,7 +206,8 @@ def eval_(
 @click.option("--clusters", type=click.IntRange(1), default=1, show_default=True, help="Clusters of topics, a vector each.")
 @click.option("--scale", default="1", show_default=True, help="The vector's factor; of several, the best by leaving topics out.")
 @click.option("--measure", default="nDCG@10", show_default=True, help="By which one of several is chosen.")
-@click.option("--control", type=click.Choice(["none", "random", "shuffled", "unjudged"]), default="none", show_default=True)
+@LEAVE_OUT
+@click.option("--control", type=Choice(["none", "random", "shuffled", "unjudged"]), default="none", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of clusters and controls.")
 @click.option("--out", type=PATH, required=True, help="Folder to write.")
 @dataset_option
@@ -213,6 +219,7 @@ def offset(
     clusters: int,
     scale: str,
     measure: str,
+    leave_out: str,
     control: str,
     seed: int,
     out: Path,
@@ -236,14 +243,16 @@ def offset(
     judged = Judged.of(source, parsed)
     tried: dict[str, float] = {}
     if len(scales) > 1:
-        scores = tune(source, parsed, judged, scales, clusters=clusters, measure=measure, seed=seed)
+        left: Any = leave_out
+        scores = tune(source, parsed, judged, scales, clusters=clusters, measure=measure, leave_out=left, seed=seed)
         tried = {f"{one:g}": round(found.mean(measure), 4) for one, found in scores.items()}
         scales = [max(scales, key=lambda one: (scores[one].mean(measure), -abs(one)))]
     found = learn(judged, clusters=clusters, scale=scales[0], control=control, seed=seed)
     found.save(out)
     facts = {"offset": str(out), **{key: value for key, value in found.learned_on.items() if key != "vectors"}}
     facts |= {"left_out": {measure: tried}} if tried else {}
-    lines = [f"{measure} {value:.4f} at scale {one}, every topic left out" for one, value in tried.items()]
+    said = "every topic left out" if leave_out == "query" else "every topic left out, and all that share a document with it"
+    lines = [f"{measure} {value:.4f} at scale {one}, {said}" for one, value in tried.items()]
     lines.append(
         f"{out}: scale {scales[0]:g}, {facts['clusters']} cluster(s), {facts['pairs']} pairs of {facts['topics']} topics"
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rarityir.cli.options import (
+    Choice,
     dataset_option,
     encoder_options,
     given,
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 @click.option("--seed", type=int, help="Seed of the randomisation test.  [default: 0]")
 @click.option("--experiment", type=click.Path(path_type=Path), help="An experiment file (TOML); options go before it.")
 @click.option("--out", metavar="DIR", help="Where runs and tables go.  [default: evals/<dataset>-<encoder>]")
+@click.option("--open", "opened", is_flag=True, help="Show the page report.html in a browser when it is done.")
 @planning_options
 @indexes_option
 @json_option
@@ -49,6 +52,7 @@ def eval_(
     systems: str | None,
     measures: str | None,
     *,
+    opened: bool,
     dry_run: bool,
     force: bool,
     as_json: bool,
@@ -79,7 +83,10 @@ def eval_(
     chosen = base.replace("rarityir eval", **values)
     chosen.check()
     if not stops(lambda: Job.of(chosen), dry_run=dry_run, force=force, as_json=as_json):
-        show(perform(chosen), as_json=as_json)
+        found = perform(chosen)
+        show(found, as_json=as_json)
+        if opened and found.page:
+            open_page(found.page)
 
 
 @click.command()
@@ -95,7 +102,10 @@ def eval_(
 @click.option("--baseline", metavar="A", help="The system all others are tested against.  [default: as evaluated]")
 @click.option("--measures", metavar="M,N", help="Measures, also others than were evaluated.")
 @click.option("--seed", type=int, help="Seed of the randomisation test.  [default: as evaluated]")
-@click.option("--form", type=click.Choice(["text", "markdown", "latex", "csv", "json"]), default="text", show_default=True)
+@click.option("--html", metavar="[FILE]", is_flag=False, flag_value="", help="Write the page too, to FILE or FOLDER/report.html.")
+@click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="Documents of a ranking on the page.")
+@click.option("--bytes", "size", type=click.IntRange(0), default=3_000_000, show_default=True, help="Of the page's rankings.")
+@click.option("--form", type=Choice(["text", "markdown", "latex", "csv", "json"]), default="text", show_default=True)
 @json_option
 def report(
     folder: Path | None,
@@ -105,6 +115,9 @@ def report(
     baseline: str | None,
     measures: str | None,
     seed: int | None,
+    html: str | None,
+    depth: int,
+    size: int,
     form: str,
     *,
     as_json: bool,
@@ -115,29 +128,44 @@ def report(
     folders and defaults to evals.
     """
     if published is not None:
-        from rarityir.published import FOLDER, compare
-
-        compared = compare(published, folder or FOLDER)
-        print_facts(compared.json(), str(compared), as_json=as_json)
+        _published(published, folder, as_json=as_json)
         return
+    if folder is None and html and Path(html).is_dir():  # `--html FOLDER` says the same as `FOLDER --html`
+        folder, html = Path(html), ""
     if folder is None:
         raise click.UsageError("FOLDER is missing: the folder of an evaluation, such as evals/cranfield-demo")
+    wanted = names(measures) if measures else ()
     if against is not None:
-        from rarityir.report import bias
-
-        shown = bias.compare(folder, against, names(measures) if measures else ())
-        if form not in ("text", "markdown", "json"):
-            raise click.UsageError("--against is printed as text, markdown or json")
-        print_facts(shown.json(), shown.markdown() if form == "markdown" else str(shown), as_json=as_json or form == "json")
+        _against(folder, against, wanted, form, as_json=as_json)
         return
     from rarityir.experiment import rebuild
+    from rarityir.overview import PAGE, Bounds
     from rarityir.report import render
 
-    found = rebuild(folder, dataset or "", baseline or "", names(measures) if measures else (), seed)
+    page = None if html is None else Path(html) if html else (folder.parent if folder.name == "runs" else folder) / PAGE
+    found = rebuild(folder, dataset or "", baseline or "", wanted, seed, page=page, bounds=Bounds(depth, size))
+    if page is not None:
+        click.echo(f"wrote {page}", err=True)
     if as_json or form == "text":
         show(found, as_json=as_json)
     else:
         click.echo(render(found, form), nl=False)
+
+
+def _published(paper: str, folder: Path | None, *, as_json: bool) -> None:
+    from rarityir.published import FOLDER, compare
+
+    compared = compare(paper, folder or FOLDER)
+    print_facts(compared.json(), str(compared), as_json=as_json)
+
+
+def _against(folder: Path, whole: Path, measures: Sequence[str], form: str, *, as_json: bool) -> None:
+    from rarityir.report import bias
+
+    shown = bias.compare(folder, whole, measures)
+    if form not in ("text", "markdown", "json"):
+        raise click.UsageError("--against is printed as text, markdown or json")
+    print_facts(shown.json(), shown.markdown() if form == "markdown" else str(shown), as_json=as_json or form == "json")
 
 
 def _base(experiment: Path | None, values: dict[str, Any]) -> Experiment:
@@ -154,6 +182,17 @@ def _base(experiment: Path | None, values: dict[str, Any]) -> Experiment:
         if set(values) - {"dataset"}:  # another experiment than the file's own: its folder is left alone
             base = base.replace(str(named), out="")
     return base
+
+
+def open_page(page: Path) -> None:
+    """Opens a page in the browser; where there is no display or no browser, says where the page is."""
+    import os
+    import webbrowser
+
+    address = page.resolve().as_uri()
+    display = sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    if not (display and webbrowser.open(address)):
+        click.echo(f"no browser to open it in; the page is {address}", err=True)
 
 
 def show(report: Report, *, as_json: bool) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import json_option, print_facts
+from rarityir.cli.options import Choice, json_option, print_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ SEED = click.option("--seed", type=int, default=0, show_default=True, help="Of e
 @click.option("--runs", "runs_", type=FOLDER, multiple=True, help="Runs, whose topics are drawn; repeatable, with --dataset.")
 @click.option("--dataset", metavar="D", help="The runs' dataset.")
 @click.option("--measure", default="nDCG@10", show_default=True, help="The runs' measure.")
-@click.option("--method", type=click.Choice(["uniform", "ls", "kl"]), default="ls", show_default=True)
+@click.option("--method", type=Choice(["uniform", "ls", "kl"]), default="ls", show_default=True)
 @click.option("--n", type=click.IntRange(1), required=True, help="Draws, with replacement.")
 @click.option("--estimate", type=click.IntRange(0), default=20, show_default=True, help="Runs that estimate the error.")
 @click.option("--out", type=FOLDER, help="Keep the plan: a .json file.")
@@ -82,6 +83,9 @@ def resample(
 @click.argument("texts", type=FOLDER)
 @click.option("--model", required=True, help="Short name, hub id or folder.")
 @click.option("--final-norm", help="Dotted path of the norm before the head.  [default: the one that gives the last state]")
+@click.option("--dataset", metavar="D", help="Also retrieve with every layer's states.")
+@click.option("--measure", default="nDCG@10", show_default=True, help="With --dataset, the measure by layer.")
+@click.option("--pooling", help="With --dataset, how states are pooled.  [default: the encoder's own]")
 @click.option("--picture", type=FOLDER, help="Also draw the curve: .svg, .png or .pdf.")
 @click.option("--out", type=FOLDER, help="Also keep the layers as a map: a .npz file.")
 @BOS
@@ -93,6 +97,9 @@ def layers(
     texts: Path,
     model: str,
     final_norm: str | None,
+    dataset: str | None,
+    measure: str,
+    pooling: str | None,
     picture: Path | None,
     out: Path | None,
     bos: str,
@@ -105,7 +112,7 @@ def layers(
     """Read every layer of a model by its own norm and head, and print how far each is from the last.
 
     \b
-    rarityir modelmap layers texts.json --model demo
+    rarityir modelmap layers texts.json --model demo --dataset cranfield --picture layers.svg
     """
     from rarityir.modelmap import ModelMap, TextSet, adjacent_kl, layer_loglik
     from rarityir.modelmap.scoring import opened
@@ -116,24 +123,57 @@ def layers(
     values, said = layer_loglik(opened(model, bos=bos, dtype=dtype, device=device), found, final_norm)
     last, following = from_row(values, -1, found.mean_bytes, unit), adjacent_kl(values, found.mean_bytes, unit)
     facts: dict[str, Any] = {
-        "model": model,
-        "unit": unit,
-        "final_norm": said["final_norm"],
-        "identity": said["identity"],
-        "to_last": last.tolist(),
-        "adjacent": following.tolist(),
-        "mean": values.mean(axis=1).tolist(),
-    }
+        "model": model, "unit": unit, "final_norm": said["final_norm"], "identity": said["identity"],
+        "to_last": last.tolist(), "adjacent": following.tolist(), "mean": values.mean(axis=1).tolist(),
+    }  # fmt: skip
+    if dataset:
+        facts["retrieval"] = _retrieval(model, dataset, measure, said["final_norm"], pooling, dtype=dtype, device=device)
     if out:
         names = [f"layer {i}" for i in range(len(values))]
         facts["map"] = str(ModelMap.from_matrix(names, values, found.mean_bytes, clip=0, facts={"texts": found.sha256}).save(out))
     if picture:
-        facts["picture"] = str(pictures.layers(picture, last, following, unit))
-    rows = [f"{'layer':>5} {'nats/text':>12} {'to last':>10} {'to next':>10}  {unit}"]
-    for i, (mean, to_last) in enumerate(zip(facts["mean"], last, strict=True)):
-        rows.append(f"{i:>5} {mean:>12.2f} {to_last:>10.4f} {f'{following[i]:.4f}' if i < len(following) else '–':>10}")
-    rows.append(f"{said['final_norm']}: the lens of the last layer is within {said['identity']:.1e} of the model's logits")
-    print_facts(facts, "\n".join(rows), as_json=as_json)
+        drawn = {form: facts["retrieval"][form] for form in ("plain", "normed")} if dataset else None
+        facts["picture"] = str(pictures.layers(picture, last, following, unit, drawn, measure))
+    print_facts(facts, _by_layer(facts), as_json=as_json)
+
+
+def _retrieval(
+    model: str, dataset: str, measure: str, norm: str, pooling: str | None, *, dtype: str, device: str
+) -> dict[str, Any]:
+    """A measure by layer, of plain states and of normed ones, and each layer's test against the last."""
+    from rarityir import measures
+    from rarityir.datasets import load_dataset
+    from rarityir.encoders import load_encoder
+    from rarityir.modelmap import by_layer
+    from rarityir.types import Scores
+
+    measures.Measure.parse(measure)
+    encoder, judged = load_encoder(model, pooling=pooling, device=device, dtype=dtype), load_dataset(dataset)
+    rows = by_layer(encoder, judged, [measure], norm)
+    facts: dict[str, Any] = {"dataset": judged.name, "measure": measure, "encoder": encoder.name}
+    for at, form in enumerate(("plain", "normed")):
+        named = [Scores(str(layer), pair[at].query_ids, pair[at].values) for layer, pair in enumerate(rows)]
+        facts[form] = [round(one.mean(measure), 4) for one in named]
+        facts[f"{form}_p_holm"] = [test.fisher_holm for test in measures.compare(named, named[-1].system, measure)]
+    return facts
+
+
+def _by_layer(facts: dict[str, Any]) -> str:
+    """The layers as a table."""
+    found: dict[str, Any] = facts.get("retrieval", {})
+    following = facts["adjacent"]
+    heading = f"{'layer':>5} {'nats/text':>12} {'to last':>10} {'to next':>10}"
+    rows = [heading + (f" {found['measure']:>9} {'normed':>9}  {facts['unit']}" if found else f"  {facts['unit']}")]
+    for i, (mean, to_last) in enumerate(zip(facts["mean"], facts["to_last"], strict=True)):
+        line = f"{i:>5} {mean:>12.2f} {to_last:>10.4f} {f'{following[i]:.4f}' if i < len(following) else '–':>10}"
+        for form in ("plain", "normed") if found else ():
+            p = found[f"{form}_p_holm"][i] if i < len(following) else 1.0
+            line += f" {found[form][i]:>8.4f}{'*' if p < 0.05 else ' '}"
+        rows.append(line)
+    rows.append(f"{facts['final_norm']}: the lens of the last layer is within {facts['identity']:.1e} of the model's logits")
+    if found:
+        rows.append(f"* differs from the last layer on {found['dataset']} (paired randomisation, Holm, .05)")
+    return "\n".join(rows)
 
 
 @click.command()
@@ -191,24 +231,37 @@ def trajectory(
 @click.argument("runs_", metavar="RUN...", type=FOLDER, nargs=-1, required=True)
 @click.option("--pool", default="union@100", show_default=True, help="Documents compared: the N best of any run.")
 @click.option("--tau", default="per-run-std", show_default=True, help="What scores are divided by: per-run-std or a number.")
-@click.option("--weights", type=click.Choice(["mixture", "uniform"]), default="mixture", show_default=True)
+@click.option("--weights", type=Choice(["mixture", "uniform"]), default="mixture", show_default=True)
 @click.option("--map", "map_", type=FOLDER, help="A model map of the same names, in any order, to compare with.")
+@click.option("--dataset", metavar="D", help="The runs' dataset: compare distances with differences of a measure.")
+@click.option("--measure", default="nDCG@10", show_default=True, help="With --dataset, the measure.")
 @click.option("--out", type=FOLDER, help="Folder for runmap.json, runmap.svg and distances.svg.")
 @SEED
 @json_option
 def runs(
-    runs_: tuple[Path, ...], pool: str, tau: str, weights: str, map_: Path | None, out: Path | None, seed: int, *, as_json: bool
+    runs_: tuple[Path, ...],
+    pool: str,
+    tau: str,
+    weights: str,
+    map_: Path | None,
+    dataset: str | None,
+    measure: str,
+    out: Path | None,
+    seed: int,
+    *,
+    as_json: bool,
 ) -> None:
     """Map systems by their distributions over shared documents; no language model is needed.
 
     \b
-    rarityir modelmap runs evals/cranfield/runs/*.trec --out evals/modelmap/cranfield
+    rarityir modelmap runs evals/cranfield/runs/*.trec --dataset cranfield --out evals/modelmap/cranfield
     """
     from rarityir import store
     from rarityir.modelmap import RunMap
     from rarityir.report import modelmap as pictures
 
-    found = RunMap.from_runs(_named(runs_), pool, tau, weights)
+    given = _named(runs_)
+    found = RunMap.from_runs(given, pool, tau, weights)
     apart, (xy, held) = found.kl(), found.embed()
     facts: dict[str, Any] = {
         "systems": list(found.names), "topics": len(found.query_ids), "dropped": found.dropped, "pool": pool, "weights": weights,
@@ -224,11 +277,26 @@ def runs(
     if map_:
         facts["agreement"], line = _agreement(found.names, apart, map_, seed)
         notes.append(line)
+    if dataset:
+        facts["by_measure"], line = _by_measure(given, apart, dataset, measure, seed)
+        notes.append(line)
     if out:
         store.write_json(out / "runmap.json", facts)
-        pictures.places(out / "runmap.svg", found.names, xy, f"{held.sum():.0%} of the variance")
+        pictures.places(
+            out / "runmap.svg", found.names, xy, f"{held.sum():.0%} of the variance", bar=math.sqrt, unit="nats/topic"
+        )
         pictures.heatmap(out / "distances.svg", found.names, apart, "nats/topic")
     print_facts(facts, "\n".join([square(found.names, facts["kl"], "nats/topic"), *notes]), as_json=as_json)
+
+
+def _by_measure(runs: dict[str, Run], apart: Any, dataset: str, measure: str, seed: int) -> tuple[dict[str, Any], str]:
+    """Mantel's test of distances and differences of a measure's means."""
+    from rarityir.modelmap import mantel
+
+    means = _by_topic(runs, dataset, measure)[0].mean(axis=1)
+    r, p = mantel(apart, abs(means[:, None] - means), seed=seed)
+    facts = {"measure": measure, "means": dict(zip(runs, means.round(4).tolist(), strict=True)), "mantel": r, "p": p}
+    return facts, f"Mantel's rank correlation with differences of {measure}: {r:.3f}, p {p:.4f}"
 
 
 def _agreement(names: Sequence[str], apart: Any, path: Path, seed: int) -> tuple[dict[str, float], str]:

@@ -9,7 +9,7 @@ import click
 
 from rarityir.cli import mapping
 from rarityir.cli.mapping import BOS, DEVICE, DTYPE, FOLDER, SEED, UNIT, mapped, square
-from rarityir.cli.options import json_option, print_facts
+from rarityir.cli.options import Choice, json_option, print_facts
 
 
 @click.group("modelmap")
@@ -53,6 +53,51 @@ def texts(
 
 
 @modelmap.command()
+@click.option("--model", "models", multiple=True, required=True, help="Short name, hub id or folder; NAME=MODEL names it.")
+@click.option("--each", type=click.IntRange(1), default=100, show_default=True, help="Texts of every model.")
+@click.option("--max-bytes", type=int, default=1024, show_default=True, help="A text is cut there.")
+@click.option("--min-bytes", type=int, default=256, show_default=True, help="Texts of so many bytes or fewer are drawn anew.")
+@click.option("--bos", default="always", show_default=True, help="What a text begins after: tokenizer or always.")
+@click.option("--out", type=FOLDER, required=True, help="The JSON file to write.")
+@SEED
+@DTYPE
+@DEVICE
+@json_option
+def sample(
+    models: tuple[str, ...],
+    each: int,
+    max_bytes: int,
+    min_bytes: int,
+    bos: str,
+    out: Path,
+    seed: int,
+    dtype: str,
+    device: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Draw texts that models write, as many of each: score them too, for kl --own.
+
+    \b
+    rarityir modelmap sample --model demo --model early=ckpts/step100 --each 100 --out own.json
+    rarityir modelmap score own.json --bos always --model demo --model early=ckpts/step100 --out own
+    rarityir modelmap kl scores/demo scores/early --own own/demo --own own/early
+    """
+    from rarityir.modelmap import sample as drawn
+
+    named = dict(_named_model(given) for given in models)
+    found = drawn(named, each, max_bytes=max_bytes, min_bytes=min_bytes, bos=bos, seed=seed, dtype=dtype, device=device)
+    found.save(out)
+    short = {name: facts["too_short"] for name, facts in found.source["written_by"].items()}
+    facts = {
+        "file": str(out), "texts": len(found), "mean_bytes": found.mean_bytes, "sha256": found.sha256, "too_short": short
+    }  # fmt: skip
+    lines = [f"{name}: {each} texts, {count} that ended too early" for name, count in short.items()]
+    lines.append(f"{out}: {len(found)} texts of {found.mean_bytes:.1f} bytes, {found.sha256[:16]}…")
+    print_facts(facts, "\n".join(lines), as_json=as_json)
+
+
+@modelmap.command()
 @click.argument("texts", type=FOLDER)
 @click.option("--model", "models", multiple=True, required=True, help="Short name, hub id or folder; NAME=MODEL names it.")
 @click.option("--out", type=FOLDER, required=True, help="Folder to write; each model has one in it.")
@@ -73,8 +118,8 @@ def score(texts: Path, models: tuple[str, ...], out: Path, bos: str, dtype: str,
     found = TextSet.load(texts)
     lines = {}
     for given in models:
-        name, equals, model = given.partition("=")
-        place = scored(model if equals else given, found, out, name=name if equals else "", bos=bos, dtype=dtype, device=device)
+        name, model = _named_model(given)
+        place = scored(model, found, out, name=name, bos=bos, dtype=dtype, device=device)
         values, facts = read(place)
         bits = -float(values.mean()) / found.mean_bytes / 0.6931471805599453
         lines[place.name] = {"folder": str(place), "bits_per_byte": bits, "tokens": facts["tokens"], "cut": len(facts["cut"])}
@@ -119,17 +164,38 @@ def kl(scores: tuple[Path, ...], clip: float, own: tuple[Path, ...], out: Path |
 
 @modelmap.command()
 @click.argument("scores", type=FOLDER, nargs=-1, required=True)
-@click.option("--method", type=click.Choice(["pca", "mds"]), default="pca", show_default=True)
+@click.option("--method", type=Choice(["pca", "mds"]), default="pca", show_default=True)
 @click.option("--heatmap", is_flag=True, help="Draw distances with a dendrogram instead of places.")
+@click.option("--jitter", type=click.IntRange(0), default=0, show_default=True, help="Maps of texts drawn anew, for ellipses.")
+@click.option("--ruler", is_flag=True, help="Draw all pairs on a scale below, beside published medians where it is bits/byte.")
 @click.option("--out", type=FOLDER, required=True, help="The picture: .svg, .png or .pdf.")
 @UNIT
+@SEED
 @json_option
-def plot(scores: tuple[Path, ...], method: str, out: Path, unit: str, *, heatmap: bool, as_json: bool) -> None:
-    """Draw a map from folders of `score` or a kept map.
+def plot(
+    scores: tuple[Path, ...],
+    method: str,
+    jitter: int,
+    out: Path,
+    unit: str,
+    seed: int,
+    *,
+    heatmap: bool,
+    ruler: bool,
+    as_json: bool,
+) -> None:
+    """Draw a map from folders of `score` or a kept map; a bar says how far is far.
+
+    An ellipse holds 95% of where a model stands when texts are drawn anew from the map's own: what the number of texts leaves
+    open, not what other texts would show.
 
     \b
-    rarityir modelmap plot map.npz --method mds --out map.svg
+    rarityir modelmap plot map.npz --method mds --jitter 200 --ruler --out map.svg
     """
+    import math
+
+    from rarityir.modelmap.distances import per_unit
+    from rarityir.modelmap.trajectories import REFERENCES
     from rarityir.report import modelmap as pictures
 
     found = mapped(scores, 0.02)
@@ -139,8 +205,23 @@ def plot(scores: tuple[Path, ...], method: str, out: Path, unit: str, *, heatmap
         return
     xy, held = found.embed(method)
     said = f"{held.sum():.0%} of the variance" if method == "pca" else f"stress {held[0]:.2f}"
-    pictures.places(out, found.names, xy, said)
-    print_facts({"picture": str(out), "places": xy.tolist(), "held": held.tolist()}, f"{out}: {said}", as_json=as_json)
+    nats = per_unit(unit, found.mean_bytes)
+    strayed = found.jitter(jitter, seed, method) if jitter > 1 else None
+    pictures.places(
+        out,
+        found.names,
+        xy,
+        said,
+        jitter_RK2=strayed,
+        apart_KK=found.kl(unit) if ruler else None,
+        references=REFERENCES if unit == "bits/byte" else None,
+        bar=lambda distance: math.sqrt(distance * nats),
+        unit=unit,
+    )
+    facts: dict[str, Any] = {"picture": str(out), "places": xy.tolist(), "held": held.tolist()}
+    if strayed is not None:
+        facts["jitter"] = {"runs": jitter, "sd": strayed.std(axis=0).tolist()}
+    print_facts(facts, f"{out}: {said}", as_json=as_json)
 
 
 @modelmap.command()
@@ -183,6 +264,14 @@ def predict(map: Path, targets: Path, cv: int, seed: int, *, as_json: bool) -> N
     print_facts(
         facts, text if groups else f"{text}\nno groups: relatives of a model may be in its training folds", as_json=as_json
     )
+
+
+def _named_model(given: str) -> tuple[str, str]:
+    """NAME=MODEL, or a model by the name it is called."""
+    from rarityir import checkpoints
+
+    name, equals, model = given.partition("=")
+    return (name, model) if equals else (checkpoints.called(given), given)
 
 
 for command in (mapping.resample, mapping.layers, mapping.trajectory, mapping.runs):

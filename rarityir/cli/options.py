@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
+class Choice(click.Choice[str]):
+    """One of some words; of a misspelt one it is said which was meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Returns the word."""
+        from rarityir import registry
+
+        if value not in self.choices and isinstance(value, str):
+            self.fail(registry.unknown("choice", value, self.choices), param, ctx)
+        return super().convert(value, param, ctx)
+
+
 ENCODER = click.option(
     "--encoder",
     metavar="E",

@@ -6,6 +6,7 @@ from rarityir import embeddings, store
 from rarityir.cluster.on_ray import connected, search
 from rarityir.cluster.recipe import ENCODED
 from rarityir.cluster.shards import Encoded
+from rarityir.indexes.offset import moved
 from rarityir.indexes.topk import pad
 from rarityir.retrieval import Retriever, tagged, without_own
 from rarityir.runs import Run
@@ -21,6 +22,8 @@ def answer(source: Retriever, system: System, found: Encoded, cutoff: int, clust
     Raises `StaleArtefact` for a folder of other documents or another encoder than the source's, and `RarityError` for a system
     that it does not hold.
     """
+    if system.index is not None and moved(system.index.arg)[1]:
+        raise RarityError(f"{system}: a cluster moves no queries by an offset; search it on one machine, without --cluster")
     held = "+".join(["dense", *([str(found.identity["filter"])] if found.identity["filter"] else [])])
     if str(system).replace("dense:flat", "dense") != held:
         raise RarityError(f"{found.folder} holds vectors of {held}, not of {system}; search {held}, or encode with that filter")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,12 +37,11 @@ class Encoded:
     def open(cls, folder: str | Path) -> Encoded:
         """Opens a complete folder; `StaleArtefact` if it is not, or a row is missing or there twice."""
         folder = Path(folder)
-        try:
-            identity = json.loads((folder / store.MANIFEST).read_text(encoding="utf-8"))["identity"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise StaleArtefact(f"{folder} holds no complete embeddings; give the command that writes it again") from None
-        found = store.manifest(folder, identity)
-        assert found is not None  # its manifest was just read
+        if not (folder / store.MANIFEST).is_file():
+            raise StaleArtefact(f"{folder} holds no complete embeddings; give the command that writes it again")
+        found = store.described(folder)
+        identity = found["identity"]
+        store.manifest(folder, identity)
         paths = check_rows(folder / SHARDS, int(found["facts"]["documents"]))
         return cls(folder, identity, found["facts"], paths)
 
@@ -52,6 +50,7 @@ class Encoded:
         import pyarrow.parquet as pq
 
         for path in self.paths:
+            store.check(self.folder, path.relative_to(self.folder).as_posix())
             yield pq.read_table(path).combine_chunks().to_batches()[0]
 
     def __iter__(self) -> Iterator[tuple[list[str], Floats]]:
@@ -84,10 +83,10 @@ def stage(dataset: Dataset, documents: int, window: int, folder: Path) -> Path:
         for start in range(0, documents, window):
             found = list(islice(docs, window))
             paths.append(folder / f"{start // window:06d}.parquet")
-            if not paths[-1].exists():
+            if not store.kept(paths[-1]):
                 rows = np.arange(start, start + len(found))
                 columns = {"id": [doc.doc_id for doc in found], "row": rows, "text": [doc.text for doc in found]}
-                with store.replacing(paths[-1]) as temporary:
+                with store.keeping(paths[-1]) as temporary:
                     pq.write_table(pa.table(columns), temporary)
             advance(len(found))
     with store.replacing(folder / STAGED) as temporary:

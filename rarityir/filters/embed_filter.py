@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rarityir import __version__, checkpoints, store
+from rarityir import __version__, checkpoints, notebook, store
 from rarityir.counts import TokenCounts
 from rarityir.filters.fitting import fit
 from rarityir.filters.source import Source
@@ -113,6 +113,13 @@ class EmbedFilter:
             )
         centred: Floats = x if self.mean is None else x - self.mean
         return centred @ self.basis.T
+
+    def _repr_html_(self) -> str:
+        """What it keeps and what it was fitted on, for a notebook."""
+        kept, width = self.basis.shape
+        values = {name: value for name, value in self.fitted_on.items() if isinstance(value, str | int | float)}
+        shown = {"keeps": f"{kept:,} of {width:,} directions", "centred": "yes" if self.mean is not None else "no"}
+        return notebook.facts(f"filter {self.name}", {**shown, **values, "sha256": self.digest})
 
     def stream(self, blocks: Iterable[Floats]) -> Iterator[Floats]:
         """Yields each block of embeddings filtered; memory-mapped blocks are read one at a time."""

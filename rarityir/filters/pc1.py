@@ -19,7 +19,7 @@ from rarityir import store
 from rarityir.filters.band import warn_of_degenerate_cuts
 from rarityir.filters.components import Components, components
 from rarityir.filters.source import Affine, Fit, Source, Vectors
-from rarityir.types import Json, RarityError
+from rarityir.types import Json, RarityError, StaleArtefact
 
 TWIN = "twin="
 
@@ -58,11 +58,11 @@ class Twin:
         """Reads what a folder says of itself; one that is not of whole, raw embeddings is a `RarityError`."""
         path = Path(folder)
         try:
-            said = json.loads((path / store.MANIFEST).read_text(encoding="utf-8"))
+            said = store.described(path)
             identity, facts, files = dict(said["identity"]), said["facts"], dict(said["files"])
             found = cls(path, identity, int(facts["documents"]), int(facts["dim"]), files)
             raw = "documents" in identity and "filter" not in identity
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, StaleArtefact):
             raise RarityError(f"{path} holds no complete embeddings; make them with rarityir encode") from None
         if not raw:
             raise RarityError(f"{path} holds an index or filtered embeddings; a twin's raw ones are what rarityir encode makes")
@@ -89,6 +89,7 @@ class Twin:
             )
         total = np.zeros(width)
         for name in sorted(name for name in self.files if name.endswith(".npy")):
+            store.check(self.folder, name)
             total += np.load(self.folder / name, mmap_mode="r").sum(axis=0, dtype=np.float64)
         if not np.isfinite(total).all():
             raise RarityError(f"{self.folder}: some embeddings are not finite; encode them again")

@@ -80,7 +80,7 @@ def directions(
         return _unit(_drawn(x_VD, ids, name, n, rng), family)
     values, axes_DD = principal(moments(x_VD, allowed))
     if name == "cov":
-        return _unit((rng.standard_normal((n, len(values))) * np.sqrt(values)) @ axes_DD, family)
+        return _unit(((rng.standard_normal((n, len(values))) @ axes_DD.T) * np.sqrt(values)) @ axes_DD, family)
     if name == "pcs":
         real = axes_DD[values > values[0] * RANK]
         return np.asarray(np.stack([real, -real], axis=1).reshape(-1, x_VD.shape[1])[:n])
@@ -109,7 +109,8 @@ def _span(basis: NDArray[Any] | None, name: str, width: int) -> Vectors:
 
 
 def _within(span_KD: Vectors, n: int, rng: np.random.Generator) -> Vectors:
-    return np.asarray(rng.standard_normal((n, len(span_KD))) @ span_KD)
+    """Drawn in the whole space, so that they are the same whatever axes of the span LAPACK chose."""
+    return np.asarray((rng.standard_normal((n, span_KD.shape[1])) @ span_KD.T) @ span_KD)
 
 
 def _drawn(x_VD: NDArray[Any], ids: NDArray[np.int64], name: str, n: int, rng: np.random.Generator) -> Vectors:

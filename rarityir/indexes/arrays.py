@@ -162,6 +162,7 @@ class Growing:
         self._file.seek(0)
         self._header()
         self._file.close()
+        store.sync(self._temporary)
         os.replace(self._temporary, self._path)
         return self._shape
 

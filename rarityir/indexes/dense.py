@@ -5,30 +5,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rarityir import store
 from rarityir.indexes.approximate import FaissIndex, Kind
 from rarityir.indexes.flat import FlatIndex
-from rarityir.indexes.offset import Offset
-from rarityir.types import Floats, Hits, Json, RarityError, Takes
+from rarityir.indexes.offset import OFFSET, Offset, moved
+from rarityir.types import Floats, Hits, Json, Takes
 
 EXACT = ("", "flat")
-OFFSET = "offset="
-
-
-def moved(arg: str) -> tuple[str, str]:
-    """Returns an argument without its offset, and the offset's folder; empty where there is none."""
-    *before, last = arg.split(",")
-    if not last.startswith(OFFSET):
-        return arg, ""
-    folder = last.removeprefix(OFFSET)
-    if not folder:
-        raise RarityError(f"dense:{arg}: offset= needs the folder of an offset, such as dense:offset=offsets/scifact")
-    return ",".join(before), folder
 
 
 class DenseIndex:
@@ -75,12 +61,7 @@ class DenseIndex:
         """
         kind, where = moved(arg)
         index = FlatIndex.open(folder) if kind in EXACT else FaissIndex.open(Kind.parse(kind), folder)
-        if not where:
-            return cls(index)
-        offset, built = Offset.load(where), folder / store.MANIFEST
-        if built.exists():
-            offset.check(json.loads(built.read_text(encoding="utf-8"))["identity"], where)
-        return cls(index, offset)
+        return cls(index, Offset.opened(where, folder))
 
     def search(self, queries: Floats, cutoff: int) -> Hits:
         """Returns the best `cutoff` rows of each (Q, K) query, moved where there is an offset, by inner product."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from rarityir import store
 from rarityir.indexes.approximate import EF, Kind
+from rarityir.indexes.offset import OFFSET, Offset, moved
 from rarityir.indexes.packing import named, quantised
 from rarityir.indexes.sparse import positive
 from rarityir.indexes.topk import pad
@@ -164,7 +165,10 @@ class SparseHeld:
 
 
 class DenseEngine:
-    """Vectors of unit length in an engine by inner product: `milvus:dense` exactly, `milvus:dense:hnsw,32,ef=128` by a graph."""
+    """Vectors of unit length in an engine by inner product: `milvus:dense` exactly, `milvus:dense:hnsw,32,ef=128` by a graph.
+
+    `offset=FOLDER`, last in the argument, moves queries as `dense:offset=FOLDER` does.
+    """
 
     takes: Takes = "embeddings"
 
@@ -173,7 +177,9 @@ class DenseEngine:
 
     def key(self, arg: str) -> str:
         """Returns the engine's name and the part of the argument that what is stored depends on."""
-        kind = self._kind(arg)
+        kind, where = self._kind(arg), moved(arg)[1]
+        if where:
+            Offset.load(where)
         return f"{self._engine.name}:dense" + (f":{kind.stored}" if kind else "")
 
     def version(self) -> str:
@@ -182,7 +188,8 @@ class DenseEngine:
 
     def exact(self, arg: str) -> str:
         """Returns the index that holds the same vectors, whose results the engine's are measured against."""
-        return "dense"
+        where = moved(arg)[1]
+        return f"dense:{OFFSET}{where}" if where else "dense"
 
     @property
     def elsewhere(self) -> bool:
@@ -191,13 +198,14 @@ class DenseEngine:
 
     def _kind(self, arg: str) -> Kind | None:
         """The graph that an argument names; None where every vector is looked at."""
-        if arg in ("", "flat"):
+        kind, _ = moved(arg)
+        if kind in ("", "flat"):
             return None
-        if not arg.startswith("hnsw"):
+        if not kind.startswith("hnsw"):
             raise RarityError(
-                f"{self._engine.name}:dense:{arg}: unknown kind of index; known: flat (exact); hnsw,32; hnsw,32,ef=128"
+                f"{self._engine.name}:dense:{kind}: unknown kind of index; known: flat (exact); hnsw,32; hnsw,32,ef=128"
             )
-        return Kind.parse(arg)
+        return Kind.parse(kind)
 
     def build(self, arg: str, blocks: Iterable[Floats], folder: Path) -> dict[str, Json]:
         """Gives the engine (n, K) blocks, which come in row order, and returns their facts."""
@@ -225,7 +233,8 @@ class DenseEngine:
         """Opens what was built, to be searched as the argument says."""
         kind, facts = self._kind(arg), _facts(folder)
         form = Form(facts["width"], kind.links if kind else 0)
-        return DenseHeld(self._engine, self._engine.open(folder, form), facts["documents"], kind)
+        offset = Offset.opened(moved(arg)[1], folder)
+        return DenseHeld(self._engine, self._engine.open(folder, form), facts["documents"], kind, offset)
 
 
 class DenseHeld:
@@ -233,13 +242,13 @@ class DenseHeld:
 
     takes: Takes = "embeddings"
 
-    def __init__(self, engine: Engine, held: Held, documents: int, kind: Kind | None) -> None:
-        self._engine, self._held, self.documents, self._kind = engine, held, documents, kind
+    def __init__(self, engine: Engine, held: Held, documents: int, kind: Kind | None, offset: Offset | None = None) -> None:
+        self._engine, self._held, self.documents, self._kind, self._offset = engine, held, documents, kind, offset
         weakref.finalize(self, held.close)
 
     def search(self, queries: Floats, cutoff: int) -> Hits:
-        """Returns the best `cutoff` rows of each (Q, K) query, of a graph about the best."""
-        x_QK = np.ascontiguousarray(queries, np.float32)
+        """Returns the best `cutoff` rows of each (Q, K) query, moved where there is an offset; of a graph about the best."""
+        x_QK = np.ascontiguousarray(self._offset(queries) if self._offset else queries, np.float32)
         limit = _limit(self._engine, cutoff, self.documents)
         if self._kind:
             limit = min(limit, cutoff)  # to look deeper would be to follow more candidates than asked for

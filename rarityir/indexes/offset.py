@@ -19,8 +19,20 @@ from rarityir import __version__, checkpoints, store
 from rarityir.types import Floats, Json, RarityError, StaleArtefact
 
 WEIGHTS, CARD, FORM = "offset.safetensors", "offset.json", 1
+OFFSET = "offset="  # before its folder, last in a dense system's argument
 SAME = ("filter",)  # beside all that the encoder is identified by
 NOT_MEANT = ("encoder.torch", "encoder.transformers")  # whose versions change no more than a vector's last bits
+
+
+def moved(arg: str) -> tuple[str, str]:
+    """Returns an argument without its offset, and the offset's folder; empty where there is none."""
+    *before, last = arg.split(",")
+    if not last.startswith(OFFSET):
+        return arg, ""
+    folder = last.removeprefix(OFFSET)
+    if not folder:
+        raise RarityError(f"dense:{arg}: offset= needs the folder of an offset, such as dense:offset=offsets/scifact")
+    return ",".join(before), folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +95,19 @@ class Offset:
             raise RarityError(f"{folder} holds no whole offset ({told}); learn it with rarityir analogy offset") from None
         if not whole:
             raise RarityError(f"{folder / WEIGHTS} is not the offset its card describes; learn it again")
+        return found
+
+    @classmethod
+    def opened(cls, where: str, index: Path) -> Offset | None:
+        """Reads the offset of an opened index, None where its name is empty.
+
+        Raises `StaleArtefact` where it was learned on other vectors than the index's manifest says it holds.
+        """
+        if not where:
+            return None
+        found, built = cls.load(where), index / store.MANIFEST
+        if built.exists():
+            found.check(store.described(index)["identity"], where)
         return found
 
 

@@ -37,7 +37,7 @@ class Qdrant:
 
     def version(self) -> str:
         """Returns the release, and the server where there is one."""
-        server = address(SERVER)
+        server = _server()
         package = "qdrant-client" if server else "qdrant-edge-py"
         try:
             return f"{package} {installed(package)}" + (f" at {server}" if server else "")
@@ -46,21 +46,20 @@ class Qdrant:
 
     def create(self, folder: Path, form: Form) -> Held:
         """Begins anew; what an earlier build began here is dropped."""
-        if not address(SERVER):
+        if not _server():
             shutil.rmtree(folder / _EDGE, ignore_errors=True)
             (folder / _EDGE).mkdir(parents=True)
             return Edge.create(folder / _EDGE, form)
         earlier, name = kept_name(folder), "rarityir_" + uuid.uuid4().hex
         found = Collection(folder, name, form)
-        if earlier:
-            found.drop(earlier)
+        found.drop(earlier or name)  # which shows that the server answers, before anything is written
         keep_name(folder, name)  # not before the earlier one is gone, which nothing else names
         found.begin()
         return found
 
     def open(self, folder: Path, form: Form) -> Held:
         """Opens what was finished."""
-        if address(SERVER):
+        if _server():
             name = kept_name(folder)
             if not name:
                 raise RarityError(f"{folder} names no collection of Qdrant; build it again")
@@ -129,8 +128,8 @@ class Collection:
     def __init__(self, folder: Path, name: str, form: Form) -> None:
         client, self._models = _clients()
         self._name, self._form = name, form
-        self._scans = local = address(SERVER) == LOCAL
-        given = {"path": str(folder / _FILES)} if local else {"url": address(SERVER), "api_key": os.environ.get(KEY) or None}
+        self._scans = local = _server() == LOCAL
+        given = {"path": str(folder / _FILES)} if local else {"url": _server(), "api_key": os.environ.get(KEY) or None}
         self._client: Any = client(**given, check_compatibility=False)  # it would ask at once, and warn where nobody answers
 
     def begin(self) -> None:
@@ -160,7 +159,7 @@ class Collection:
         with _told():
             while (found := self._client.get_collection(self._name).status) != status.GREEN:
                 if found == status.RED:
-                    raise RarityError(f"Qdrant at {address(SERVER)} could not index collection {self._name}; its log says why")
+                    raise RarityError(f"Qdrant at {_server()} could not index collection {self._name}; its log says why")
                 time.sleep(_WAIT)
             return int(self._client.count(self._name, exact=True).count)
 
@@ -192,6 +191,13 @@ QDRANT = Qdrant()
 SPARSE, DENSE = SparseEngine(QDRANT), DenseEngine(QDRANT)
 
 
+def _server() -> str:
+    found = address(SERVER)
+    if found and found != LOCAL and "://" not in found:
+        raise RarityError(f"{SERVER}={found} is no address; give it as http://host:6333, or unset it for Qdrant in the folder")
+    return found
+
+
 def _sparse(library: Any, impacts: Impacts) -> list[Any]:
     """Each row as the library's sparse vector."""
     tokens, values = impacts.token_ids.tolist(), impacts.values.tolist()
@@ -220,7 +226,7 @@ def _told() -> Iterator[None]:
         yield
     except ApiException as error:
         why = " ".join(str(error).split())[:200]
-        raise RarityError(f"Qdrant at {address(SERVER)} failed ({why}); see that it runs, or unset {SERVER}") from None
+        raise RarityError(f"Qdrant at {_server()} failed ({why}); see that it runs, or unset {SERVER}") from None
 
 
 def _clients() -> tuple[Any, Any]:

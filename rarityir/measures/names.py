@@ -31,7 +31,9 @@ class Measure:
         """Reads a measure's name; an unknown one lists what is known, before any work is done."""
         match = _NAME.fullmatch(name)
         if match is None or (match[1] not in _FIELD and match[1] not in _RANX) or (match[3] == "." and match[1] != "rbp"):
-            raise UnknownName(registry.unknown("measure", name, (*_FIELD, *_RANX)) + " (with a cutoff: nDCG@10)")
+            cutoff = (re.search(r"[@.]\d+$", name) or [""])[0]
+            known = [f"{stem}{cutoff}" for stem in (*_FIELD, *_RANX)]
+            raise UnknownName(registry.unknown("measure", name, known) + " (with a cutoff: nDCG@10)" * (not cutoff))
         stem, at, cutoff = _FIELD.get(match[1], match[1]), match[3], match[4]
         level = int(next((given for given in (match[2], match[5], match[6]) if given), 1))
         if level < 1:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from rarityir.modelmap.maps import ModelMap
     from rarityir.modelmap.prediction import Prediction, predict
     from rarityir.modelmap.resampling import ResamplePlan, Sample, error_estimate
+    from rarityir.modelmap.retrieving import by_layer
     from rarityir.modelmap.runmap import RunMap
+    from rarityir.modelmap.sampling import sample
     from rarityir.modelmap.scoring import loglik, score
     from rarityir.modelmap.texts import TextSet
     from rarityir.modelmap.trajectories import adjacent_kl, diffusion_exponent, steady
@@ -35,6 +37,7 @@ _HOMES = {
     "Sample": "resampling",
     "TextSet": "texts",
     "adjacent_kl": "trajectories",
+    "by_layer": "retrieving",
     "diffusion_exponent": "trajectories",
     "embedded": "distances",
     "error_estimate": "resampling",
@@ -45,6 +48,7 @@ _HOMES = {
     "mismatch": "agreement",
     "predict": "prediction",
     "procrustes": "agreement",
+    "sample": "sampling",
     "score": "scoring",
     "spearman": "agreement",
     "steady": "trajectories",
@@ -59,6 +63,7 @@ __all__ = [
     "Sample",
     "TextSet",
     "adjacent_kl",
+    "by_layer",
     "diffusion_exponent",
     "embedded",
     "error_estimate",
@@ -69,6 +74,7 @@ __all__ = [
     "mismatch",
     "predict",
     "procrustes",
+    "sample",
     "score",
     "spearman",
     "steady",

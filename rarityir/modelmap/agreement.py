@@ -91,6 +91,13 @@ def procrustes(a_KD: ArrayLike, b_KD: ArrayLike, runs: int = 9999, seed: int = 0
     return found, (1 + best) / (runs + 1)
 
 
+def onto(a_KD: Matrix, b_KD: Matrix) -> Matrix:
+    """Returns a turned, mirrored and shifted, but not scaled, so that its squared distances to b's rows sum to the least."""
+    a, mean = a_KD - a_KD.mean(axis=0), b_KD.mean(axis=0)
+    left, _, right = np.linalg.svd(a.T @ (b_KD - mean))
+    return np.asarray(a @ left @ right + mean)
+
+
 def _left(a: Matrix, b: Matrix) -> float:
     return float(1 - np.linalg.svd(a.T @ b, compute_uv=False).sum() ** 2)
 

@@ -38,6 +38,13 @@ def layer_loglik(reader: Reader, texts: TextSet, final_norm: str | None = None) 
     return found, {**facts, "final_norm": path, "identity": identity}
 
 
+def proved_norm(model: Any, path: str | None = None) -> Any:
+    """Returns the final norm's module, found or named by its dotted path, after proving it; see the module's text."""
+    path, norm = _norm(model, path)
+    _proved(model, norm, path)
+    return norm
+
+
 def _shaped(model: Any, logits: Any) -> Any:
     """Logits as the model gives them: scaled and capped as its configuration says."""
     config = model.config.get_text_config()

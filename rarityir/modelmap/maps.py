@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from rarityir import store
 from rarityir.modelmap import prediction
-from rarityir.modelmap.agreement import Mismatch, mismatch
+from rarityir.modelmap.agreement import Mismatch, mismatch, onto
 from rarityir.modelmap.distances import Matrix, centred, embedded, floor, matrix, per_unit, squared
 from rarityir.modelmap.resampling import Sample
 from rarityir.types import Json, RarityError, StaleArtefact
@@ -69,6 +69,19 @@ class ModelMap:
     def embed(self, method: str = "pca", dims: int = 2) -> tuple[Matrix, Matrix]:
         """Returns places (K, dims) and what they hold, as `embedded` says: axes are the reference models' own."""
         return embedded(self.coords("nats/text"), method, dims, self.reference)
+
+    def jitter(self, runs: int = 100, seed: int = 0, method: str = "pca") -> Matrix:
+        """Returns where each model stands (runs, K, 2) on maps of texts drawn anew, with replacement, from this map's.
+
+        Each such map is turned, mirrored and shifted onto `embed(method)` as near as it goes, but not scaled. How far a model
+        strays is what the choice of texts leaves open; what another kind of text would show is not in it.
+        """
+        if len(self.factors) != self.texts or self.reference != len(self.names):
+            raise RarityError("jitter is of a map of whole text sets, and this one has a sample of texts or models added to it")
+        wanted, rng = self.embed(method)[0], np.random.default_rng(seed)
+        x_KN = self.coords("nats/text")
+        drawn = (rng.integers(self.texts, size=self.texts) for _ in range(runs))
+        return np.array([onto(embedded(centred(x_KN[:, texts]), method)[0], wanted) for texts in drawn])
 
     def mean(self) -> Matrix:
         """Returns each model's mean log-likelihood of a text in nats, on a sample an estimate of it."""

@@ -37,11 +37,12 @@ class Reader:
     def lay_out(self, texts: TextSet) -> tuple[list[list[int]], list[bool], int]:
         """Returns each text's token ids, whether it was cut, and how many leading ids are no part of a text (0 or more)."""
         plain = self.tokenizer(list(texts.texts), add_special_tokens=False)["input_ids"]
-        before = self._before()
+        before = self.before()
         whole = [[*before, *ids] for ids in plain]
         return [ids[: self.length] for ids in whole], [len(ids) > self.length for ids in whole], len(before)
 
-    def _before(self) -> list[int]:
+    def before(self) -> list[int]:
+        """Returns the ids that stand before every text."""
         if self.bos == "none":
             return []
         if self.bos == "always":
@@ -150,11 +151,12 @@ def score(
             reader = None
             for start in range(0, len(texts), BLOCK):
                 path = place / f"{start:08d}.json"
-                if path.exists():
+                if store.kept(path):
                     continue
                 reader = reader or opened(model, bos=bos, dtype=dtype, device=device)
                 values, said = loglik(reader, texts[range(start, min(start + BLOCK, len(texts)))])
-                store.write_json(path, {"values": values.tolist(), **said})
+                with store.keeping(path) as temporary:
+                    store.write_json(temporary, {"values": values.tolist(), **said})
     return place
 
 
@@ -166,7 +168,7 @@ def read(place: str | Path) -> tuple[Matrix, dict[str, Json]]:
     if not (place / store.MANIFEST).is_file():
         raise StaleArtefact(f"{place} is not complete; the same rarityir modelmap score goes on where it was")
     store.verify(place)
-    manifest = json.loads((place / store.MANIFEST).read_text(encoding="utf-8"))
+    manifest = store.described(place)
     blocks = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(place.glob("[0-9]*.json"))]
     values = np.concatenate([block["values"] for block in blocks])
     before = {block["before"] for block in blocks}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rarityir.indexes.approximate import Kind
-from rarityir.indexes.dense import EXACT, moved
+from rarityir.indexes.dense import EXACT
+from rarityir.indexes.offset import moved
 from rarityir.planning import sizes
 from rarityir.planning.rates import Rates
 from rarityir.rarity.sources import NEED

@@ -79,7 +79,9 @@ def centre(rows: Source, used_V: NDArray[np.bool_], block: int = 0) -> Vectors:
     for at, part in reading(rows, block):
         total_D += used_V[at : at + len(part)].astype(np.float64) @ part.astype(np.float64)
         if not np.isfinite(total_D).all():
-            raise RarityError(f"rows {at} to {at + len(part) - 1} hold entries that are not finite; leave such rows out")
+            bad = np.flatnonzero(~np.isfinite(part).all(axis=1))
+            where = f"row {at + bad[0]} holds" if len(bad) else f"the sums of rows up to {at + len(part) - 1} hold"
+            raise RarityError(f"{where} entries that are not finite; leave such rows out")
     return np.asarray(total_D / used_V.sum())
 
 

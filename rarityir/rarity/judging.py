@@ -216,13 +216,23 @@ def _weighted(given: Material, predicted: Vectors, used: NDArray[np.bool_], t: i
 
 
 def _ranking(given: Material, predicted: Vectors, used: NDArray[np.bool_], settings: Settings, t: int) -> Ranking | None:
+    """The order is that of predictions less what their fits know of the label's mean.
+
+    A fold with more of the label leaves fewer of it to its own fit, whose predictions are lower for it: ranked together as
+    they are, a coin's come out the wrong way round.
+    """
     y = given.y[used, t]
     if len(np.unique(y)) != 2:
         return None
     weights = [w[used] for w in given.weights]
-    return ranking(
-        y == y.max(), predicted[used, t], weights, given.groups[used], replicates=settings.replicates, seed=settings.seed
-    )
+    above = predicted[used, t] - _known(y, given.folds[used])
+    return ranking(y == y.max(), above, weights, given.groups[used], replicates=settings.replicates, seed=settings.seed)
+
+
+def _known(y: Vectors, fold: Ints) -> Vectors:
+    """The mean (V,) of each row's label over the other folds."""
+    counts, sums = np.bincount(fold), np.bincount(fold, weights=y)
+    return np.asarray(((sums.sum() - sums) / (len(y) - counts))[fold])
 
 
 def _random(given: Material, sums: FoldGrams, final: Fold, settings: Settings) -> Vectors:

@@ -26,7 +26,8 @@ def predict(
     """Returns a target's prediction (V,) for every row of a model's matrix.
 
     Tokens that the statistics have seen are predicted by a ridge that was fitted without them and without all forms of the
-    same word; those never seen, special tokens and rows beyond the vocabulary by the ridge fitted on all that were.
+    same word; those never seen, special tokens and rows beyond the vocabulary by the ridge fitted on all that were, among which
+    may be other forms of the same word.
 
     Args:
         model: a short name, hub id or path.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -54,7 +54,7 @@ class RarityProbe:
         folds: int = 5,
         seed: int = 0,
         *,
-        alphas: Iterable[float] | None = None,
+        alphas: float | Sequence[float] | NDArray[Any] | None = None,
         bands: int | Sequence[Sequence[int]] = 20,
         permutations: int = 0,
         subspaces: Mapping[str, NDArray[Any]] | None = None,
@@ -69,7 +69,7 @@ class RarityProbe:
     ) -> None:
         self.targets = (targets,) if isinstance(targets, str) else tuple(targets)
         self.folds, self.seed, self.test = folds, seed, test
-        self.alphas = None if alphas is None else np.sort(np.array(list(alphas), np.float64))
+        self.alphas = None if alphas is None else np.sort(np.atleast_1d(np.array(alphas, np.float64)))
         self.bands_asked, self.permutations = bands, permutations
         self.subspaces = {} if subspaces is None else dict(subspaces)
         self.standardise, self.precision, self.replicates = standardise, precision, replicates
@@ -257,11 +257,19 @@ class RarityProbe:
             if self.result.repaired is None:
                 raise RarityError("this probe was fitted without repair; ask for it: RarityProbe(repair='balanced')")
             mended = self.result.repaired.predict(rows, self.block)
+            _finite(mended)
             return mended[:, 0] if mended.shape[1] == 1 else mended
         slopes = np.stack([target.direction for target in self.result.targets], axis=1)
         offsets = np.array([target.intercept for target in self.result.targets])
         found = np.concatenate([part.astype(np.float64) @ slopes + offsets for _, part in grams.reading(rows, self.block)])
+        _finite(found)
         return found[:, 0] if len(offsets) == 1 else found
+
+
+def _finite(predicted_VT: Vectors) -> None:
+    bad = np.flatnonzero(~np.isfinite(predicted_VT).all(axis=1))
+    if len(bad):
+        raise RarityError(f"row {bad[0]} has no finite prediction, so its entries are not finite; leave such rows out")
 
 
 def _counts(counts: NDArray[Any], rows: int) -> Vectors:

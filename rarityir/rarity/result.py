@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir import notebook
 from rarityir.rarity.binary import Ranking
 from rarityir.rarity.leakage import Leakage
 from rarityir.rarity.repair import Repaired
 from rarityir.rarity.scores import Band, Pair, Scores
 from rarityir.types import Ints, Json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Vectors = NDArray[np.float64]
 
@@ -139,6 +143,45 @@ class ProbeResult:
     folds: Ints
     predicted: Vectors
     repaired: Repaired | None
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a DataFrame of a row for each target and kind of regression: R² out of fold over types and occurrences.
+
+        Columns: `target`, `fit`, `type`, `type_low`, `type_high`, `occurrence`, `occurrence_low`, `occurrence_high`, `train`;
+        low and high bound the 95 % intervals.
+        """
+        rows = [
+            (target.name, name, *fit.r2.type, *fit.r2.occurrence, fit.train)
+            for target in self.targets
+            for name, fit in target.fits.items()
+        ]
+        names = ("target", "fit", "type", "type_low", "type_high", "occurrence", "occurrence_low", "occurrence_high", "train")
+        return notebook.frame({name: [row[i] for row in rows] for i, name in enumerate(names)})
+
+    def curve_frame(self) -> pd.DataFrame:
+        """Returns a DataFrame of every target's R² on the first `components`: `target`, `components`, `type`, `occurrence`."""
+        return self._long({target.name: target.curve for target in self.targets})
+
+    def bands_frame(self) -> pd.DataFrame:
+        """Returns a DataFrame of every target's R² on bands: `target`, `first`, `last`, `variance`, `type`, `occurrence`."""
+        return self._long({target.name: target.bands for target in self.targets})
+
+    def _long(self, found: dict[str, Any]) -> pd.DataFrame:
+        columns: dict[str, list[Any]] = {"target": [name for name, part in found.items() for _ in part[0]]}
+        for field in next(iter(found.values()))._fields:
+            columns[field] = [value for part in found.values() for value in getattr(part, field).tolist()]
+        return notebook.frame(columns)
+
+    def _repr_html_(self) -> str:
+        """Every target's R² by the ridge, for a notebook."""
+        rows = []
+        for target in self.targets:
+            r2 = target.fits["ridge"].r2
+            cells = ["–" if math.isnan(i.value) else f"{i.value:.3f} ({i.low:.3f}–{i.high:.3f})" for i in r2]
+            rows.append([target.name, *cells, f"{target.fits['ridge'].train:.3f}", target.worst or "–"])
+        title = f"probe of {self.rows:,} rows of width {self.width:,}"
+        foot = ["R² out of fold with 95 % intervals; worst: the band of frequency with most of the error of running text."]
+        return notebook.table(title, ("target", "R² types", "R² occurrences", "R² fitted", "worst"), rows, foot)
 
     def json(self) -> dict[str, Json]:
         """Returns all but what has a value for each row, as JSON values: ten digits, null for NaN."""

@@ -17,7 +17,7 @@ from rarityir.rarity.stats import TokenStats
 from rarityir.rarity.tokenizing import Tokenizing
 from rarityir.settings import IdfSettings
 from rarityir.systems import slug
-from rarityir.types import Encoder, Ints, Json, RarityError, UnknownName
+from rarityir.types import Dataset, Encoder, Ints, Json, RarityError, UnknownName
 
 Doubles = NDArray[np.float64]
 ENGLISH = "english"
@@ -61,6 +61,19 @@ class Statistics:
             return cls(found.target("log_idf"), found.cf, found.source, found.digest, found)
         source = f"{found.source}: occurrences, as of documents of {length:g} tokens drawn one by one"
         return cls(idf.counted_surprise(found.counts(), length), found.cf, source, f"{found.digest}, {length:g}", found)
+
+
+def named(source: str) -> Dataset | None:
+    """Returns the dataset that a source's name means; None for English and for folders of saved statistics.
+
+    Raises `UnknownName` for a name that is none of these.
+    """
+    if source == ENGLISH or (Path(source) / store.MANIFEST).is_file():
+        return None
+    try:
+        return load_dataset(source)
+    except UnknownName as error:
+        raise UnknownName(f"source={source}: neither english, a folder of rarity stats nor a dataset ({error})") from None
 
 
 @dataclass
@@ -125,10 +138,8 @@ class Rarities:
             found = TokenStats.load(source)
             self._check(found, source)
         else:
-            try:
-                dataset = load_dataset(source)
-            except UnknownName as error:
-                raise UnknownName(f"source={source}: neither english, a folder of rarity stats nor a dataset ({error})") from None
+            dataset = named(source)
+            assert dataset is not None  # it is neither English nor a folder
             folder = self.indexes / slug(dataset.corpus) / slug(self.encoder.name) / "statistics"
             found = TokenStats.from_dataset(dataset, self.encoder.tokenize, folder=folder, vocabulary=size)
             found = replace(found, source=f"{dataset.corpus} in tokens of {self.encoder.name}")
@@ -171,4 +182,5 @@ class Rarities:
                 found = predictions.predict(self.encoder.model, own, target, rows, repair=REPAIR if repaired else "none")
                 with store.replacing(folder / "predicted.npy") as temporary, temporary.open("wb") as file:
                     np.save(file, found)
+        store.check(folder)
         return np.asarray(np.load(folder / "predicted.npy"))

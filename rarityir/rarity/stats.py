@@ -8,18 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import checkpoints, registry, store
+from rarityir import checkpoints, notebook, registry, store
 from rarityir.counts import SMOOTHING, TokenCounts
 from rarityir.datasets import load_dataset
 from rarityir.rarity import words
 from rarityir.rarity.counting import ROWS, count
 from rarityir.rarity.tokenizing import Tokenizing
 from rarityir.types import BadInput, Dataset, Ints, Json, RarityError, StaleArtefact, UnknownName
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORM = 1  # of the files
 FILE, JOURNAL = "stats.safetensors", "unfinished.safetensors"
@@ -144,6 +147,15 @@ class TokenStats:
         """Which tokens (V,) never occur: their rarity is only known to be above that of the others."""
         return np.asarray(self.cf == 0)
 
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a DataFrame of a row a token id, in order: `df`, `cf`, `squares` and `df2`."""
+        return notebook.frame({row: getattr(self, row) for row in ROWS})
+
+    def _repr_html_(self) -> str:
+        """How much was counted, for a notebook."""
+        values = {"documents": f"{self.documents:,}", "tokens": f"{self.tokens:,}", "vocabulary": f"{self.vocabulary:,}"}
+        return notebook.facts(self.source, {**values, "never seen": f"{int(self.censored.sum()):,}", "sha256": self.digest})
+
     @cached_property
     def digest(self) -> str:
         """The SHA-256 over N and the counts' bytes."""
@@ -243,7 +255,7 @@ class TokenStats:
             state = "its pass was stopped; give the same command again, it goes on" if begun else hint
             raise BadInput(f"{path} holds no token statistics: {state}")
         try:
-            found = json.loads((path / store.MANIFEST).read_text(encoding="utf-8"))
+            found = store.described(path)
             identity, facts = dict(found["identity"]), found["facts"]
             documents, source = int(facts["documents"]), str(facts["source"])
             if identity.pop("form") != FORM:

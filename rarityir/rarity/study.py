@@ -175,7 +175,9 @@ def study(model: str, sample: Sample, asked: Asked, *, bands: bool = False) -> S
         names, asked.folds, asked.seed, permutations=asked.permutations, bands=min(asked.bands, sample.x.shape[1]),
         replicates=asked.replicates, repair=asked.repair,
     )  # fmt: skip
-    probe.fit(sample.x, y, groups=sample.groups, counts=sample.counts, surface=sample.surface()[0])
+    surface = sample.surface()[0]
+    known = surface if surface.shape[1] else None  # of so few rows that no feature tells any apart
+    probe.fit(sample.x, y, groups=sample.groups, counts=sample.counts, surface=known)
     found = Study(model, sample, asked, probe.result)
     if not asked.filters and not bands:
         return found

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rarityir.types import Json
+from rarityir import notebook
+from rarityir.types import Json, RarityError, Scores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COSTS = ("dim", "bytes_per_doc", "index_bytes", "build_seconds", "qps", "recall")
 
@@ -39,6 +44,8 @@ class Report:
     notes: Sequence[str] = ()
     share_of: str = ""
     subset: Mapping[str, Json] = field(default_factory=dict)  # of a judged sub-collection: tag, documents, of, judged
+    page: Path | None = field(default=None, compare=False, repr=False)  # its HTML page, where one was written
+    by_topic: Sequence[Scores] = field(default=(), repr=False, compare=False)  # every topic's scores, of each row
 
     def __getitem__(self, system: str) -> Row:
         """Returns a system's row."""
@@ -71,6 +78,35 @@ class Report:
             **({"subset": dict(self.subset)} if self.subset else {}),
             "systems": systems,
         }  # fmt: skip
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a DataFrame of a row a system: mean measures in full precision, p-values (`nDCG@10 p`, corrected), costs."""
+        columns: dict[str, list[Any]] = {"system": [row.name for row in self.rows]}
+        for m in self.measures:
+            columns[m] = [row.measures[m] for row in self.rows]
+            columns[f"{m} p"] = [row.tests.get(m, {}).get("fisher_holm") for row in self.rows]
+        return notebook.frame(columns | {c: [row.cost.get(c) for row in self.rows] for c in self.costs}, "system")
+
+    def to_topics_frame(self) -> pd.DataFrame:
+        """Returns a DataFrame of a row for each system and topic: `system`, `query_id` and every measure.
+
+        Raises `RarityError` where the report does not hold them: one read from its JSON keeps means alone.
+        """
+        if not self.by_topic:
+            raise RarityError(
+                "this report holds no scores by topic; make it with rarityir.perform or rarityir.experiment.rebuild"
+            )
+        columns: dict[str, list[Any]] = {
+            "system": [s.system for s in self.by_topic for _ in s.query_ids],
+            "query_id": [query_id for s in self.by_topic for query_id in s.query_ids],
+        }
+        return notebook.frame(columns | {m: [v for s in self.by_topic for v in s.values[m].tolist()] for m in self.measures})
+
+    def _repr_html_(self) -> str:
+        """The table for a notebook."""
+        from rarityir.report.render import for_notebook
+
+        return for_notebook(self)
 
     def markdown(self) -> str:
         """Returns the table in Markdown."""

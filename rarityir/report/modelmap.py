@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,19 +36,79 @@ def _drawn(path: Path, **options: Any) -> Iterator[Any]:
 
 
 def places(
-    path: Path, names: Sequence[str], xy_K2: NDArray[np.float64], held: str, families: Sequence[str] = (), title: str = ""
+    path: Path,
+    names: Sequence[str],
+    xy_K2: NDArray[np.float64],
+    held: str,
+    *,
+    jitter_RK2: NDArray[np.float64] | None = None,
+    apart_KK: NDArray[np.float64] | None = None,
+    references: Mapping[str, float] | None = None,
+    bar: Callable[[float], float] | None = None,
+    unit: str = "",
 ) -> Path:
-    """Draws models as points with their names, one colour a family."""
-    families = families or [name.partition("+")[0] for name in names]
+    """Draws models as points with their names, one colour a family.
+
+    Args:
+        jitter_RK2: places on maps of texts drawn anew, each model's drawn as the ellipse that holds 95% of a normal cloud.
+        apart_KK: distances in `unit`, for a ruler below: a stroke for every pair, and the marks of `references`.
+        bar: how long a distance in `unit` is on the picture, for a bar of a round distance.
+    """
+    families = [name.partition("+")[0].rstrip("0123456789").rstrip("-") for name in names]
     colours = {family: _LINES[i % len(_LINES)] for i, family in enumerate(dict.fromkeys(families))}
-    with _drawn(path, figsize=(7, 5)) as axis:
+    shape: dict[str, Any] = {"figsize": (7, 5)}
+    if apart_KK is not None:
+        shape = {"figsize": (7, 6.8), "nrows": 2, "ncols": 1, "gridspec_kw": {"height_ratios": [5, 1.7]}}
+    with _drawn(path, **shape) as axes:
+        axis, below = (axes, None) if apart_KK is None else axes
+        if jitter_RK2 is not None:
+            for family, xy_R2 in zip(families, np.moveaxis(jitter_RK2, 1, 0), strict=True):
+                axis.add_patch(_ellipse(xy_R2, colours[family]))
         axis.scatter(xy_K2[:, 0], xy_K2[:, 1], c=[colours[family] for family in families], s=22)
         for name, (x, y) in zip(names, xy_K2, strict=True):
             axis.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7, color=_INK)
         axis.set_xlabel(held)
         axis.set_aspect("equal", adjustable="datalim")
-        axis.set_title(title, loc="left")
+        if bar is not None:
+            _bar(axis, xy_K2, bar, unit)
+        if apart_KK is not None:
+            _ruler(below, apart_KK[np.triu_indices(len(names), 1)], references or {}, unit)
     return path
+
+
+def _ellipse(xy_R2: NDArray[np.float64], colour: str) -> Any:
+    from matplotlib.patches import Ellipse
+
+    values, vectors = np.linalg.eigh(np.cov(xy_R2.T))
+    width, height = 2 * np.sqrt(5.991 * np.maximum(values, 0))  # chi-squared of 2, 95%
+    angle = float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
+    return Ellipse(xy_R2.mean(axis=0), width, height, angle=angle, facecolor=colour, alpha=0.2, linewidth=0)
+
+
+def _bar(axis: Any, xy_K2: NDArray[np.float64], length: Callable[[float], float], unit: str) -> None:
+    """A bar of the largest round distance that is no longer than a quarter of the picture."""
+    width = float(np.ptp(xy_K2[:, 0]))
+    rounds = [m * 10.0**e for e in range(-9, 9) for m in (1, 2, 5)]
+    value = max((d for d in rounds if length(d) <= width / 4), default=rounds[0])
+    left, low = float(xy_K2[:, 0].min()), float(xy_K2[:, 1].min()) - 0.12 * width
+    axis.plot([left, left + length(value)], [low, low], color=_INK, linewidth=2, solid_capstyle="butt")
+    axis.annotate(f"{value:g} {unit}", (left, low), xytext=(0, -10), textcoords="offset points", fontsize=7, color=_INK)
+
+
+def _ruler(axis: Any, apart: NDArray[np.float64], references: Mapping[str, float], unit: str) -> None:
+    apart = apart[apart > 0]
+    axis.set_xscale("log")
+    axis.vlines(apart, 0, 0.35, color=_LINES[0], linewidth=0.8, alpha=0.7)
+    for i, (name, value) in enumerate(references.items()):
+        axis.plot([value], [0.5 + 0.2 * (i % 6)], "|", color=_LINES[1], markersize=8)
+        axis.annotate(
+            name, (value, 0.5 + 0.2 * (i % 6)), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6, color=_INK
+        )
+    axis.set_ylim(0, 1.75 if references else 0.5)
+    axis.set_yticks([])
+    axis.spines["left"].set_visible(False)
+    marks = "; above: reference medians, third-party figures of other texts and models" if references else ""
+    axis.set_xlabel(f"{unit}, a stroke for every pair{marks}", fontsize=8)
 
 
 def heatmap(path: Path, names: Sequence[str], d_KK: NDArray[np.float64], unit: str) -> Path:
@@ -75,21 +135,34 @@ def heatmap(path: Path, names: Sequence[str], d_KK: NDArray[np.float64], unit: s
 
 
 def layers(
-    path: Path, to_last: NDArray[np.float64], adjacent: NDArray[np.float64], unit: str, scores: Sequence[float] = ()
+    path: Path,
+    to_last: NDArray[np.float64],
+    adjacent: NDArray[np.float64],
+    unit: str,
+    scores: Mapping[str, Sequence[float]] | None = None,
+    measure: str = "nDCG@10",
 ) -> Path:
-    """Draws each layer's distance to the last and to the next, and retrieval by layer on a second axis where it is given."""
-    with _drawn(path, figsize=(6, 3.4)) as axis:
-        axis.plot(range(len(to_last) - 1), to_last[:-1], "o-", color=_LINES[0], label="to the last layer")
-        axis.plot(range(len(adjacent)), adjacent, "s--", color=_LINES[1], label="to the next layer")
+    """Draws each layer's distance to the last and to the next, and retrieval by layer on a second axis where it is given.
+
+    `scores` has a line of values by layer for each form of states.
+    """
+    with _drawn(path, figsize=(6.4, 3.6)) as axis:
+        drawn = axis.plot(range(len(to_last) - 1), to_last[:-1], "o-", color=_LINES[0], label="to the last layer")
+        drawn += axis.plot(range(len(adjacent)), adjacent, "s--", color=_LINES[1], label="to the next layer")
         axis.set_yscale("log")
         axis.set_xticks(range(len(to_last)))
         axis.set_xlabel("layer")
         axis.set_ylabel(unit)
-        axis.legend(frameon=False)
         if scores:
             other = axis.twinx()
-            other.plot(range(len(scores)), scores, "^:", color=_LINES[2])
-            other.set_ylabel("nDCG@10", color=_LINES[2])
+            for i, (name, values) in enumerate(scores.items()):
+                drawn += other.plot(
+                    range(len(values)), values, "^v"[i % 2] + ":", color=_LINES[2 + i], label=f"{measure}, {name}"
+                )
+            other.set_ylabel(measure)
+            other.set_ylim(bottom=0)
+            other.spines["right"].set_visible(True)
+        axis.legend(handles=drawn, frameon=False, fontsize=7)
     return path
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -45,7 +47,7 @@ summary{cursor:pointer}
 """
 _HEAD = """<meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:%s">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">"""
 
@@ -75,10 +77,17 @@ def match(found: Match) -> str:
     return document(f"{found.query[:60]} – {found.doc_id or found.document[:60]}", parts)
 
 
-def document(title: str, parts: Iterable[str], style: str = "") -> str:
-    """Returns a whole page of parts that are HTML already, with this page's rules and further ones."""
-    body, head = "\n".join(parts), f"{_HEAD}\n<title>{_text(title)}</title>\n<style>{_STYLE}{style}</style>"
-    return f'{BEGINNING}<html lang="en">\n<head>\n{head}\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
+def document(title: str, parts: Iterable[str], style: str = "", script: str = "") -> str:
+    """Returns a whole page of parts that are HTML already, with this page's rules and further ones, and its script.
+
+    A browser runs that script alone: the page's policy names it by its SHA-256, and no other, no handler and no address.
+    """
+    allowed, tail = "", ""
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        allowed, tail = f"; script-src 'sha256-{digest}'", f"<script>{script}</script>\n"
+    body, head = "\n".join(parts), f"{_HEAD % allowed}\n<title>{_text(title)}</title>\n<style>{_STYLE}{style}</style>"
+    return f'{BEGINNING}<html lang="en">\n<head>\n{head}\n</head>\n<body>\n<main>\n{body}\n</main>\n{tail}</body>\n</html>\n'
 
 
 def _score(score: Score) -> str:

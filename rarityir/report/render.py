@@ -8,10 +8,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from rarityir import notebook, registry
 from rarityir.report.model import Report, Row
 from rarityir.types import UnknownName
 
-_HEADS = {
+HEADS = {
     "dim": "width",
     "bytes_per_doc": "bytes/doc",
     "index_bytes": "index",
@@ -24,7 +25,7 @@ _HEADS = {
 def render(report: Report, form: str) -> str:
     """Returns the report as `text`, `markdown`, `latex`, `csv` or `json`."""
     if form not in RENDERERS:
-        raise UnknownName(f"unknown form {form!r}; known: {', '.join(RENDERERS)}")
+        raise UnknownName(registry.unknown("form", form, RENDERERS))
     return RENDERERS[form](report)
 
 
@@ -54,7 +55,7 @@ def cost(name: str, value: Any) -> str:
 
 
 def _heads(report: Report) -> list[str]:
-    return [*report.measures, *([f"of {report.share_of}"] if report.share_of else []), *(_HEADS[c] for c in report.costs)]
+    return [*report.measures, *([f"of {report.share_of}"] if report.share_of else []), *(HEADS[c] for c in report.costs)]
 
 
 def _rest(report: Report, row: Row) -> list[str]:
@@ -123,6 +124,16 @@ def latex(report: Report) -> str:
         costs = [cell.replace("–", "--") for cell in _rest(report, row)]
         lines.append(" & ".join([rf"\texttt{{{_tex(row.name)}}}", *shown, *costs]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def for_notebook(report: Report) -> str:
+    """Returns the small HTML table that a notebook shows."""
+    rows = []
+    for row in report.rows:
+        cells = [_value(report, row, m) for m in report.measures]
+        shown = [f"**{figure}{mark}**" if best else f"{figure}{mark}" for figure, mark, best in cells]
+        rows.append([row.name, *shown, *_rest(report, row)])
+    return notebook.table(report.dataset, ["system", *_heads(report)], rows, [caption(report), *report.notes])
 
 
 def as_csv(report: Report) -> str:

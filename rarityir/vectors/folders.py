@@ -88,6 +88,7 @@ def opened_corpus(folder: str | Path, encoder: Encoder) -> Collection:
     found = folder.resolve().parents[1] / "documents"
     if not (found / ENDS).is_file():
         raise RarityError(f"{folder} has no {found / ENDS}; give the folder of an index where rarityir built it")
+    store.check(found)
     index = System.parse(str(identity["index"])).index
     vocabulary = Vocabulary.of(encoder.tokens(), ImpactSettings.parse(index.arg).stem if index else "")
     return _fitting(Collection(folder, SparseIndex.load(folder), DocIds(found), vocabulary.names))
@@ -184,12 +185,11 @@ def _fitting(found: Collection) -> Collection:
 
 def _complete(folder: Path) -> dict[str, Json]:
     """The manifest of a folder whose files are all there; one that is not complete is a `RarityError`."""
-    try:
-        identity = json.loads((folder / store.MANIFEST).read_text(encoding="utf-8"))["identity"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise RarityError(f"{folder} holds no whole index; repeat the command that builds it") from None
-    found = store.manifest(folder, identity)
-    assert found is not None  # its manifest has just been read
+    if not (folder / store.MANIFEST).is_file():
+        raise RarityError(f"{folder} holds no whole index; repeat the command that builds it")
+    found = store.described(folder)
+    store.manifest(folder, found["identity"])
+    store.check(folder)
     return found
 
 

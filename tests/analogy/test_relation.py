@@ -75,6 +75,31 @@ def test_vectors_and_every_way_of_leaving_out_are_those_of_a_fit_without(scheme:
     assert min(cases.values()) > 0  # every fallback was seen
 
 
+def test_queries_that_share_an_answer_are_left_out_together() -> None:
+    rng, cases = drawn(), {"group": 0, "all": 0, "none": 0}
+    for pairs in (1, 12, 25, 40):
+        q, a, chosen, groups = graph(rng, queries=20, answers=30, pairs=pairs)
+        relation = Relation.fit(q, a, chosen, groups)
+        inside = {g: {p for p, h in zip(chosen, groups, strict=True) if h == g} for g in [*groups, "unseen"]}
+        ids, where = [x for x in q.ids for _ in inside], [g for _ in q.ids for g in inside]
+        found = relation.moves([*ids, "stranger"], [*where, groups[0]], leave_out="shared")
+        for i, (x, g) in enumerate(zip(ids, where, strict=True)):
+            mine = {answer for query, answer in chosen if query == x}
+            near = {query for query, answer in chosen if answer in mine} | {x}
+            rest = [{p for p in some if p[0] not in near} for some in (inside[g], set(chosen))]
+            wanted = next((v for v in (brute(q, a, some, "pair-mean") for some in rest) if v is not None), np.zeros(q.width))
+            source = "group" if rest[0] else "all" if rest[1] else "none"
+            cases[source] += 1
+            assert found.source[i] == source
+            assert np.abs(found.vectors[i] - wanted).max() < 1e-12
+        assert np.allclose(found.vectors[-1], relation.vector(groups[0]))
+        one = relation.moves(ids, None, leave_out="shared").vectors
+        assert np.allclose(one[0], relation.moves(ids[:1], leave_out="shared").vectors[0])
+    assert min(cases.values()) > 0
+    with pytest.raises(RarityError, match="use scheme pair-mean"):
+        Relation.fit(q, a, chosen, scheme="type-mean").moves(ids, leave_out="shared")
+
+
 def test_leaving_out_equals_a_fit_without_to_rounding_at_size() -> None:
     rng = drawn()
     q, a, chosen, _ = graph(rng, queries=100, answers=80, pairs=400, width=32)

@@ -12,7 +12,7 @@ import pytest
 import rarityir as ri
 from rarityir.analogy.named import Named
 from rarityir.analogy.pairs import Pair, read_pairs, split
-from rarityir.analogy.scoring import BASELINES, evaluate
+from rarityir.analogy.scoring import BASELINES, evaluate, popularity
 from rarityir.analogy.task import Task
 from rarityir.types import BadInput, RarityError
 
@@ -189,3 +189,17 @@ def test_vectors_are_read_from_both_forms(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=words):
             Named.read(tmp_path / name)
     assert ri.analogy.Named is Named
+
+
+def test_popularity_without_those_that_share_an_answer_counts_only_the_others() -> None:
+    q, a = (Named(tuple(f"{kind}{i}" for i in range(5)), np.eye(5)) for kind in "qa")
+    known = ("q0 a0", "q1 a0", "q1 a1", "q2 a1", "q3 a2", "q4 a2", "q4 a3")
+    pairs = [Pair(*pair.split()) for pair in known]
+    task = Task.of(q, a, pairs, leave_out="shared")
+    _, run = popularity(task, 0)
+    # q0 shares a0 with q1, so what is left counts a1 once (by q2), a2 twice and a3 once.
+    assert dict(run["q0"]) == pytest.approx({"a0": 0, "a1": 1, "a2": 2, "a3": 1, "a4": 0}, abs=1e-5)
+    assert dict(run["q3"]) == pytest.approx({"a0": 2, "a1": 2, "a2": 0, "a3": 0, "a4": 0}, abs=1e-5)
+    own = Task.of(q, a, pairs)
+    assert dict(popularity(own, 0)[1]["q0"]) == pytest.approx({"a0": 1, "a1": 2, "a2": 2, "a3": 1, "a4": 0}, abs=1e-5)
+    assert task.run().name == "analogy"

@@ -41,6 +41,16 @@ def test_removed_and_kept_directions_lie_where_the_filter_says(rng: np.random.Ge
     assert removed.T @ removed / 500 == pytest.approx((np.eye(20) - kept_KD.T @ kept_KD) / 7, abs=0.09)
 
 
+@pytest.mark.parametrize("family", ["removed", "kept"])
+def test_directions_of_a_span_do_not_depend_on_the_axes_it_is_written_in(
+    family: str, rng: np.random.Generator, seed: int
+) -> None:
+    x, kept_KD = rows(rng), basis(rng, 12)
+    turned = np.linalg.qr(rng.standard_normal((12, 12)))[0] @ kept_KD
+    one, two = (ri.geometry.directions(x, family, 30, seed, basis=axes) for axes in (kept_KD, turned))
+    assert one == pytest.approx(two, abs=1e-9)
+
+
 def test_pcs_are_the_principal_axes_with_both_signs(rng: np.random.Generator) -> None:
     x = rows(rng)
     found = ri.geometry.directions(x, "pcs", 12)

@@ -51,7 +51,8 @@ def test_axes_of_an_unembedding_are_named_by_tokens_and_shown(
     found = said(["axes", output, "--rarity", "--out", "facts.json"], capsys)
     assert len(found["rarity"]["rho"]) == 6
     assert json.loads(Path("facts.json").read_text()) == found
-    text = shown(["axes", output, "--first", "2", "--rarity"], capsys)
+    text = shown(["axes", output, "--first", "2", "--rarity", "--picture", "axes.svg"], capsys)
+    assert Path("axes.svg").read_text().startswith("<?xml")
     assert "6 axes of 512 rows" in text
     assert " … " in text
 
@@ -69,7 +70,9 @@ def test_explaining_ablating_and_searching(output: str, stories: str, beir: Path
     assert "with all axes" in shown(["ablate", output, "--axes", "0,3", "--directions", "1"], capsys)
     whole = said(["ablate", output, "--clusters", "3", "--directions", "0", "--draws", "4"], capsys)
     assert all(len(effect["drawn"]) in (0, 4) for effect in whole["effects"])
-    assert "p others" in shown(["ablate", output, "--axes", "0", "--directions", "0", "--draws", "2"], capsys)
+    one = ["ablate", output, "--axes", "0", "--directions", "0", "--draws", "2", "--picture", "ablate.svg"]
+    assert "p others" in shown(one, capsys)
+    assert Path("ablate.svg").read_text().startswith("<?xml")
     assert sorted(axis for effect in whole["effects"] for axis in effect["axes"]) == list(range(6))
     documents = np.concatenate(list(Retriever(load_dataset(str(beir)), encoder, Path("indexes")).embeddings))
     ideal = said(["ideal", output, "--axes", "2"], capsys)["documents"]
@@ -77,7 +80,8 @@ def test_explaining_ablating_and_searching(output: str, stories: str, beir: Path
     few = said(["sparsity", output, "--p", "1,99"], capsys)
     assert few["p"] == [1, 6]
     assert {name: values[1] for name, values in few["overlap@10"].items()} == {"ica": 1.0, "pca": 1.0, "random": 1.0}
-    assert "overlap@10" in shown(["sparsity", output, "--p", "1"], capsys)
+    assert "overlap@10" in shown(["sparsity", output, "--p", "1", "--picture", "few.svg"], capsys)
+    assert Path("few.svg").read_text().startswith("<?xml")
 
 
 def test_the_tree_in_its_forms(output: str, capsys: pytest.CaptureFixture[str]) -> None:

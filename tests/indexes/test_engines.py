@@ -19,10 +19,11 @@ from rarityir import registry, store
 from rarityir.indexes import engines
 from rarityir.indexes.engines import DenseEngine, SparseEngine, closed, stored
 from rarityir.indexes.flat import FlatIndex
+from rarityir.indexes.offset import Offset
 from rarityir.indexes.postings import SparseIndex
-from rarityir.retrieval import Retriever
+from rarityir.retrieval import Retriever, normalised
 from rarityir.systems import System
-from rarityir.types import Hits, Impacts, MissingExtra, RarityError
+from rarityir.types import Hits, Impacts, MissingExtra, RarityError, StaleArtefact
 
 needs = {"milvus": ("pymilvus", "milvus_lite"), "qdrant": ("qdrant_edge",), "local": ("qdrant_client",)}
 
@@ -468,3 +469,47 @@ def test_bytes_are_of_the_disk_or_of_what_was_sent(tmp_path) -> None:
     assert engines._bytes(tmp_path, 80, 8) == 10.0
     (tmp_path / "a").write_bytes(b"x" * 100_000)
     assert engines._bytes(tmp_path, 80, 8) >= 12_500
+
+
+def test_an_engine_moves_queries_by_a_saved_offset_as_the_exact_index_does(engine, tmp_path) -> None:
+    rng = np.random.default_rng(11)
+    x, q = (normalised(rng.standard_normal(shape).astype(np.float32)) for shape in ((90, 12), (9, 12)))
+    centroids = normalised(rng.standard_normal((2, 12)).astype(np.float32))
+    moves = rng.standard_normal((2, 12)).astype(np.float32)
+    where = Offset(moves, centroids, {"vectors": {"filter": None}}).save(tmp_path / "offset")
+    kind, arg = registry.resolve("indexes", f"{engine}:dense"), f"offset={where}"
+    assert kind.key(arg) == kind.key("")
+    assert kind.exact(arg) == f"dense:{arg}"
+    kind.build(arg, iter([x]), tmp_path / "index")
+    found = kind.open(arg, tmp_path / "index").search(q, 10)
+    at = np.argmax(q @ centroids.T, axis=1)
+    moved = normalised((q + moves[at]).astype(np.float32))
+    scores = moved @ x.T
+    wanted = np.take_along_axis(scores, np.argsort(-scores, axis=1, kind="stable")[:, :10], axis=1)
+    np.testing.assert_allclose(found.scores, wanted, atol=2e-5)
+    assert np.abs(np.take_along_axis(scores, found.rows, axis=1) - wanted).max() < 2e-5
+    assert np.abs(found.scores - np.sort(q @ x.T, axis=1)[:, ::-1][:, :10]).max() > 0.01
+    with pytest.raises(RarityError, match="no whole offset"):
+        kind.key("offset=nowhere")
+    store.write_json(tmp_path / "index" / store.MANIFEST, {"identity": {"filter": "another"}})
+    with pytest.raises(StaleArtefact, match="filter null, now another"):
+        kind.open(arg, tmp_path / "index")
+
+
+def test_a_typo_in_qdrants_address_leaves_nothing_that_another_would_not_match(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("qdrant_client")
+    kind = registry.resolve("indexes", "qdrant:dense")
+    monkeypatch.setenv("RARITYIR_QDRANT", "localhost:6333")
+    with pytest.raises(RarityError, match="RARITYIR_QDRANT=localhost:6333 is no address"):
+        kind.version()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("RARITYIR_QDRANT", f"http://127.0.0.1:{port}")
+    blocks, folder = [np.eye(4, dtype=np.float32)], tmp_path / "index"
+    with pytest.raises(RarityError, match="see that it runs"), store.building(folder, {"form": kind.version()}, {}):
+        kind.build("", iter(blocks), folder)
+    monkeypatch.setenv("RARITYIR_QDRANT", "local")
+    with store.building(folder, {"form": kind.version()}, {}) as needed:
+        assert needed
+        kind.build("", iter(blocks), folder)

@@ -8,6 +8,7 @@ from scipy.spatial import procrustes as scipys
 from scipy.stats import spearmanr
 
 from rarityir.modelmap import mantel, procrustes, spearman
+from rarityir.modelmap.agreement import onto
 from rarityir.types import RarityError
 
 
@@ -49,3 +50,18 @@ def test_procrustes_is_scipys_disparity(rng) -> None:
         procrustes(np.ones((4, 2)), a[:4])
     with pytest.raises(RarityError, match="models"):
         mantel(apart(a), apart(b[:8]))
+
+
+def test_a_picture_is_laid_onto_another_by_the_nearest_turn(rng) -> None:
+    b = rng.standard_normal((7, 2))
+    angle = rng.uniform(0, 2 * np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([1, rng.choice([-1, 1])])
+    np.testing.assert_allclose(onto(b @ turn + rng.standard_normal(2), b), b, atol=1e-9)
+    np.testing.assert_allclose(np.ptp(onto(3 * b @ turn, b), axis=0), 3 * np.ptp(b, axis=0), atol=1e-9)  # never scaled
+    a = rng.standard_normal((7, 2))
+    found = ((onto(a, b) - b) ** 2).sum()
+    centred = a - a.mean(axis=0)
+    for mirror in (1, -1):
+        for angle in np.linspace(0, 2 * np.pi, 400):
+            tried = centred @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([1, mirror])
+            assert found <= ((tried + b.mean(axis=0) - b) ** 2).sum() + 1e-9

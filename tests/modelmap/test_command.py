@@ -10,8 +10,10 @@ import pytest
 from tiny import STORIES_DOCS
 
 from rarityir.cli import main
-from rarityir.modelmap import ModelMap, ResamplePlan, TextSet, kl
-from rarityir.runs import Run
+from rarityir.datasets import load_dataset
+from rarityir.measures import evaluate
+from rarityir.modelmap import ModelMap, ResamplePlan, TextSet, kl, mantel
+from rarityir.runs import Run, read_run
 from rarityir.types import Hits
 
 
@@ -51,12 +53,47 @@ def test_from_texts_to_a_map(capsys, beir, stories) -> None:
         said(capsys, "plot", "map.npz", *words)
         assert Path(words[-1]).stat().st_size > 1000
     assert "a picture is" in refused(capsys, "plot", "map.npz", "--out", "map.gif")
+    plain = Path("map.svg").read_text()
+    jitter = said(capsys, "plot", "map.npz", "--jitter", 9, "--ruler", "--out", "map.svg")["jitter"]
+    assert (jitter["runs"], np.shape(jitter["sd"])) == (9, (3, 2))
+    marked = Path("map.svg").read_text()
+    assert "third-party" in marked
+    assert "third-party" not in plain
+    assert marked.count("<path") > plain.count("<path") + 3  # ellipses and strokes
+    said(capsys, "plot", "map.npz", "--ruler", "--unit", "nats/text", "--out", "map.svg")
+    assert "third-party" not in Path("map.svg").read_text()
     assert "two or more" in refused(capsys, "kl", "scores/none")
     layers = said(capsys, "layers", "texts.json", "--model", stories, "--bos", "always", "--out", "l.npz", "--picture", "l.svg")
     assert layers["identity"] < 1e-5
     assert len(layers["to_last"]) == 6
     assert layers["to_last"][-1] == 0
     np.testing.assert_allclose(ModelMap.load("l.npz").values[-1], kept.values[0], rtol=1e-4)
+    found = said(capsys, "layers", "texts.json", "--model", stories, "--dataset", beir, "--measure", "RR", "--picture", "l.svg")
+    assert main(["search", "dense", "--encoder", stories, "--dataset", str(beir), "--out", "dense.trec"]) == 0
+    capsys.readouterr()
+    dense = evaluate(read_run(Path("dense.trec")), load_dataset(str(beir)).qrels, ["RR"]).mean("RR")
+    for form in ("plain", "normed"):
+        assert len(found["retrieval"][form]) == 6
+        assert len(found["retrieval"][f"{form}_p_holm"]) == 5
+        assert found["retrieval"][form][-1] == pytest.approx(dense, abs=1e-4)
+    assert main(["modelmap", "layers", "texts.json", "--model", stories, "--dataset", str(beir), "--measure", "RR"]) == 0
+    assert "differs from the last layer" in capsys.readouterr().out
+
+
+def test_texts_of_the_models_own_check_a_text_set(capsys, beir, stories) -> None:
+    texts = said(capsys, "texts", "--dataset", beir, "--n", 6, "--max-bytes", 60, "--min-bytes", 20, "--out", "texts.json")
+    models = [word for name in ("a", "b", "c") for word in ("--model", f"{name}={stories}")]
+    drawn = said(capsys, "sample", *models, "--each", 2, "--max-bytes", 60, "--min-bytes", 20, "--out", "own.json")
+    assert (drawn["texts"], set(drawn["too_short"])) == (6, {"a", "b", "c"})
+    assert drawn["sha256"] != texts["sha256"]
+    for file in ("texts", "own"):
+        for name, bos in (("a", "always"), ("b", "none"), ("c", "tokenizer")):
+            said(capsys, "score", f"{file}.json", "--out", file, "--model", f"{name}={stories}", "--bos", bos)
+    owned = [word for name in "ab" for word in ("--own", f"own/{name}")]
+    assert "the same three models or more" in refused(capsys, "kl", "texts/a", "texts/b", *owned)
+    assert "equal on the texts that they write" in refused(
+        capsys, "kl", "texts/a", "texts/b", "texts/c", *owned, "--own", "own/c"
+    )  # b with no beginning, a and c with one
 
 
 def made(names: str = "abcdefgh", texts: int = 50) -> ModelMap:
@@ -103,6 +140,12 @@ def test_a_map_of_runs_and_the_topics_that_separate_them(capsys, beir) -> None:
     given = [word for file in files for word in ("--runs", file)]
     drawn = said(capsys, "resample", *given, "--dataset", beir, "--n", 2)
     assert set(drawn["columns"]) <= {"q1", "q2", "q3"}
+    told = said(capsys, "runs", *files, "--dataset", beir, "--measure", "RR")["by_measure"]
+    means = np.array(list(told["means"].values()))
+    wanted = mantel(found["kl"], np.abs(means[:, None] - means))
+    assert (told["mantel"], told["p"]) == pytest.approx(wanted)
+    own = evaluate(read_run(Path("two.trec")), load_dataset(str(beir)).qrels, ["RR"]).mean("RR")
+    assert told["means"]["two"] == pytest.approx(own, abs=1e-4)
     names = ["four", "one", "two", "three"]
     ModelMap.from_matrix(names, rng.standard_normal((4, 9)), 5.0).save("map.npz")
     agreed = said(capsys, "runs", *files, "--map", "map.npz")["agreement"]

@@ -8,7 +8,7 @@ import bigrams
 import numpy as np
 import pytest
 
-from rarityir.modelmap import ModelMap, embedded, kl, mismatch, spearman
+from rarityir.modelmap import ModelMap, ResamplePlan, embedded, kl, mismatch, spearman
 from rarityir.modelmap.agreement import pairs
 from rarityir.types import BadInput, RarityError
 
@@ -182,3 +182,37 @@ def test_names_must_tell_models_apart(rng) -> None:
     for names in (["a", "a"], ["a"], ["a", "b", "c"]):
         with pytest.raises(RarityError, match="names"):
             ModelMap.from_matrix(names, rng.standard_normal((2, 9)), 1.0)
+
+
+def test_jitter_is_the_map_of_texts_drawn_anew_laid_onto_the_map(rng) -> None:
+    l_KN = 9 * rng.standard_normal((3, 60)) * rng.gamma(1, size=60) - 200
+    found = ModelMap.from_matrix("abc", l_KN, 80.0, clip=0)
+    seed = int(rng.integers(2**31))
+    strayed = found.jitter(25, seed)
+    assert strayed.shape == (25, 3, 2)
+    drawn = np.random.default_rng(seed)
+    for xy in strayed:  # three models fill a plane, so their distances on the picture are the whole distances
+        texts = drawn.integers(60, size=60)
+        squares = ((xy[:, None] - xy[None]) ** 2).sum(axis=2)
+        np.testing.assert_allclose(squares, by_hand(l_KN[:, texts]), rtol=1e-9, atol=1e-9)
+    wanted = found.embed()[0]
+    np.testing.assert_allclose(strayed.mean(axis=1), np.broadcast_to(wanted.mean(axis=0), (25, 2)), atol=1e-9)
+    assert np.linalg.norm(strayed - wanted) < np.linalg.norm(np.roll(strayed, 1, axis=1) - wanted)
+    np.testing.assert_array_equal(found.jitter(25, seed), strayed)
+
+
+def test_jitter_falls_as_the_root_of_the_texts(rng) -> None:
+    base = rng.standard_normal((6, 5)) * np.geomspace(4, 1, 5)
+
+    def spread(texts: int) -> float:
+        l_KN = base @ rng.standard_normal((5, texts)) - 100
+        return float(np.mean(ModelMap.from_matrix("abcdef", l_KN, 80.0, clip=0).jitter(60).std(axis=0)))
+
+    assert 2.5 < spread(100) / spread(1600) < 6.5  # 4
+
+
+def test_jitter_is_of_whole_text_sets(rng) -> None:
+    found = ModelMap.from_matrix("abcd", rng.standard_normal((4, 30)), 80.0)
+    for other in (found.add("e", rng.standard_normal(30)), found.sampled(ResamplePlan.fit(found.values).draw(10))):
+        with pytest.raises(RarityError, match="whole text sets"):
+            other.jitter(3)

@@ -454,6 +454,10 @@ def test_the_command_refuses_what_it_does_not_know(tmp_path, stories, capsys):
     assert "names no collection" in capsys.readouterr().err
     assert main(["rarity", "idf", "--encoder", stories, "--seed", "-1"]) == 2
     assert "Traceback" not in capsys.readouterr().err
+    for wrong in (["--source", "nosuch"], ["--measures", "nDCG@10,nope"]):
+        assert main(["rarity", "idf", "--encoder", stories, "--indexes", str(tmp_path / "none"), *wrong]) == 1
+        assert wrong[-1].split(",")[-1] in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 def test_unknown_sources_are_unknown_names(encoder, tmp_path):

@@ -253,7 +253,7 @@ class Short(Plain):
         ({}, {"y": Y[:-1]}, "targets of shape"),
         ({}, {"y": np.where(Y > 2, np.nan, np.r_[np.nan, Y[1:]])}, "not finite"),
         ({}, {"y": np.ones(60)}, "the same for all rows"),
-        ({}, {"X": X * np.where(np.arange(60) == 7, np.inf, 1.0)[:, None]}, "not finite"),
+        ({}, {"X": X * np.where(np.arange(60) == 7, np.inf, 1.0)[:, None]}, "row 7 holds entries that are not finite"),
         ({}, {"X": np.ones((60, 4))}, "all rows"),
         ({}, {"X": Short(X)}, "gave 59 rows and promised 60"),
         ({}, {"counts": np.ones(59)}, "counts of shape"),
@@ -288,6 +288,20 @@ def test_what_cannot_be_probed_is_refused_in_one_line(settings: dict[str, Any], 
     with pytest.raises(RarityError, match=message) as caught:
         RarityProbe(**settings).fit(**({"X": X, "y": Y} | given))
     assert "\n" not in str(caught.value)
+
+
+def test_rows_without_a_prediction_are_named() -> None:
+    probe = RarityProbe(replicates=5, repair="balanced").fit(X, Y, counts=np.arange(60))
+    holed = np.where(np.arange(60) == 41, np.nan, 1.0)[:, None] * X
+    for repaired in (False, True):
+        assert np.isfinite(probe.predict(X, repaired=repaired)).all()
+        with pytest.raises(RarityError, match="row 41 has no finite prediction"):
+            probe.predict(holed, repaired=repaired)
+
+
+def test_one_penalty_may_be_a_number() -> None:
+    one, listed = (RarityProbe(alphas=alphas, replicates=5).fit(X, Y).result for alphas in (3.0, [3.0]))
+    assert one.json() == listed.json()
 
 
 def test_lists_and_columns_of_tables_are_taken_as_arrays_are() -> None:

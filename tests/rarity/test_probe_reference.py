@@ -284,11 +284,25 @@ def test_labels_are_scored_by_their_order(rng: np.random.Generator) -> None:
     used, found = probe.result.folds >= 0, probe.result.targets[0].ranking
     assert found is not None
     for pair, score in ((found.auroc, roc_auc_score), (found.precision, average_precision_score)):
-        predicted = probe.result.predicted[used, 0]
+        of_others = np.array([labels[used & (probe.result.folds != k)].mean() for k in range(5)])
+        predicted = probe.result.predicted[used, 0] - of_others[probe.result.folds[used]]
         assert pair.type.value == pytest.approx(score(labels[used], predicted), abs=1e-12)
         expected = score(labels[used], predicted, sample_weight=counts[used])
         assert pair.occurrence.value == pytest.approx(expected, abs=1e-12)
         assert pair.type.low < pair.type.value < pair.type.high
+
+
+def test_a_coin_is_ranked_neither_way(rng: np.random.Generator) -> None:
+    """Ranked as they are, predictions of folds with more heads are lower: AUROC .40."""
+    found, naive = [], []
+    for i in range(150):
+        x, coin = rng.standard_normal((100, 3)), rng.permutation(100) < 50
+        result = RarityProbe(alphas=[1e4], replicates=10, seed=i, test=0).fit(x, coin).result
+        found.append(result.targets[0].ranking.auroc.type.value)
+        naive.append(roc_auc_score(coin, result.predicted[:, 0]))
+    error = np.std(found) / np.sqrt(len(found))
+    assert abs(np.mean(found) - 0.5) < 5 * error
+    assert np.mean(naive) < 0.5 - 5 * error
 
 
 def test_remedies_are_ridge_under_weights(rng: np.random.Generator) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rarityir.cli.ica import rows
 from rarityir.cli.options import dataset_option, indexes_option, json_option, print_facts
+
+if TYPE_CHECKING:
+    from rarityir.ica import Axes, Sweep
 
 
 @click.command()
@@ -19,13 +23,14 @@ from rarityir.cli.options import dataset_option, indexes_option, json_option, pr
 @click.option("--draws", type=click.IntRange(0), default=0, show_default=True, help="More groups of like axes, for p others.")
 @click.option("--first", type=click.IntRange(1), default=20, show_default=True, help="Effects shown, the largest.")
 @rows.SEED
+@rows.PICTURE
 @rows.OUT
 @dataset_option
 @indexes_option
 @json_option
 def ablate(
     *, folder: Path, chosen: str, clusters: int | None, measure: str, directions: int, draws: int, first: int, seed: int,
-    out: Path | None, dataset: str | None, indexes: str | None, as_json: bool,
+    picture: Path | None, out: Path | None, dataset: str | None, indexes: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Take axes out of every cosine and score the topics again.
 
@@ -57,4 +62,19 @@ def ablate(
     facts = {"dataset": reader.dataset.name, **found.json()}
     if out is not None:
         store.write_json(out, facts)
+    if picture is not None:
+        _draw(found, axes, reader.dataset.name, picture)
     print_facts(facts, effects(found, axes, first), as_json=as_json)
+
+
+def _draw(found: Sweep, axes: Axes, dataset: str, path: Path) -> None:
+    from rarityir.report import axes as drawing
+
+    changes = []
+    for effect in found.effects:
+        name = ",".join(map(str, effect.axes[:4])) + (" …" if len(effect.axes) > 4 else "")
+        words = axes.label(effect.axes[0], 2) if effect.axes else ""
+        others = effect.drawn or (effect.control_difference,)
+        beyond = effect.p_holm < 0.05
+        changes.append(drawing.Change(f"{name} {words}".strip(), effect.difference, effect.low, effect.high, others, beyond))
+    drawing.effects(f"{len(axes)} axes, {dataset}", found.measure, changes, found.directions, path)

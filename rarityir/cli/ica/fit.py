@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from rarityir.cli.ica import rows
-from rarityir.cli.options import dataset_option, encoder_options, indexes_option, json_option, print_facts, retriever
+from rarityir.cli.options import Choice, dataset_option, encoder_options, indexes_option, json_option, print_facts, retriever
 
 
 @click.command()
-@click.option("--rows", "kind", type=click.Choice(rows.ROWS), default="documents", show_default=True, help="Rows of what.")
+@click.option("--rows", "kind", type=Choice(rows.ROWS), default="documents", show_default=True, help="Rows of what.")
 @click.option("--embeddings", type=click.Path(path_type=Path), help="A .npy file of rows instead.")
 @click.option("--components", type=click.IntRange(1), help="How many axes.  [default: every direction in which rows vary]")
 @click.option("--seeds", type=click.IntRange(1), default=2, show_default=True, help="Searches that must agree.")

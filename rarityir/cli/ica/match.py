@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from rarityir.cli.ica import rows
-from rarityir.cli.options import dataset_option, indexes_option, json_option, print_facts
+from rarityir.cli.options import Choice, dataset_option, indexes_option, json_option, print_facts
 
 
 @click.command()
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option("--paired", type=click.Path(path_type=Path), nargs=2, help="Two .npy files, row i of each of the same text.")
-@click.option("--method", type=click.Choice(["greedy", "hungarian"]), default="greedy", show_default=True)
+@click.option("--method", type=Choice(["greedy", "hungarian"]), default="greedy", show_default=True)
 @click.option("--permutations", type=click.IntRange(1), default=99, show_default=True, help="Shuffles of the texts.")
 @rows.SEED
 @rows.OUT

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from rarityir.cli.ica import rows
-from rarityir.cli.options import indexes_option
+from rarityir.cli.options import Choice, indexes_option
 
 
 @click.command()
@@ -17,7 +17,7 @@ from rarityir.cli.options import indexes_option
 @click.option("--nodes", type=click.IntRange(2), default=150, show_default=True, help="The most coherent axes.")
 @click.option("--clusters", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--permutations", type=click.IntRange(0), default=0, show_default=True, help="Of columns, for p-values of edges.")
-@click.option("--format", "form", type=click.Choice(["dot", "json", "svg"]), default="json", show_default=True)
+@click.option("--format", "form", type=Choice(["dot", "json", "svg"]), default="json", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File to write instead of standard output.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @rows.SEED

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import json_option
+from rarityir.cli.options import Choice, json_option
 from rarityir.cli.reading import check_free, given_texts, screen
 from rarityir.types import RarityError
 
@@ -38,7 +38,7 @@ _PICTURES = (".png", ".svg", ".pdf")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Also draw it: a .png, .svg or .pdf file, or a folder for all there is."
 )
-@click.option("--colours", type=click.Choice(["auto", "true", "256", "none"]), default="auto", help="Of the terminal.")
+@click.option("--colours", type=Choice(["auto", "true", "256", "none"]), default="auto", help="Of the terminal.")
 @click.option("--ascii", is_flag=True, help="Print ASCII alone, without colours.")
 @json_option
 def heatmap(

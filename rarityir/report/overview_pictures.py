@@ -1,0 +1,245 @@
+"""Pictures of an experiment as SVG that follows the page's light or dark: costs, sweeps of width, the spectrum.
+
+Their letters keep their size on a narrow screen because the pictures themselves are small, and stand side by side on a wide one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+from itertools import pairwise
+
+from rarityir.report.matching import visible
+from rarityir.report.model import Report, Row
+from rarityir.report.overview import Cut, Spectrum, Sweep, front, priced
+from rarityir.report.render import cost as shown_cost
+
+WIDE, HIGH = 380, 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 38, 12, 12, 38
+_LETTER = 6.4  # how wide a letter of a label is, about
+Point = tuple[float, float]
+At = Callable[[float], float]
+Ticks = list[tuple[float, str]]
+_MOST_BINS = 256  # of a spectrum's width
+SHAPES = {"dense": "circle", "sparse": "triangle", "fused": "diamond", "other": "square"}
+
+
+def kind(name: str) -> str:
+    """Returns what a system is drawn as, by what its name begins with."""
+    return "fused" if name.endswith(")") else next((k for k in ("dense", "sparse") if name.startswith(k)), "other")
+
+
+def costs(report: Report, name: str, title: str, *, more: bool = False) -> str:
+    """Returns the first measure of every system over one of its costs; `more` where a larger cost is the better one."""
+    rows, measure = priced(report, name), report.measures[0]
+    if len(rows) < 2:
+        return ""
+    xs, ys = [float(row.cost[name]) for row in rows], [row.measures[measure] for row in rows]
+    best = front([(-x if more else x, y) for x, y in zip(xs, ys, strict=True)])
+    x_at, x_ticks = _logarithmic(xs, _LEFT, WIDE - _RIGHT)
+    y_at, y_ticks = _linear(max(ys), HIGH - _BOTTOM, _TOP)
+    points = [(x_at(x), y_at(y)) for x, y in zip(xs, ys, strict=True)]
+    stairs = _stairs([points[i] for i in best])
+    drawn = " ".join(f"{_n(x)},{_n(y)}" for x, y in stairs)
+    marks = [_mark(report, row, points[i], name, on=i in best) for i, row in enumerate(rows)]
+    order = sorted(range(len(rows)), key=lambda i: (i not in best, -ys[i]))
+    labels = _labels([(points[i], rows[i].name) for i in order], points, stairs)
+    axes = _axes(x_ticks, y_ticks, title, measure)
+    told = f"{measure} over {title}: {len(rows)} systems, {len(best)} of them on the Pareto front"
+    return _svg("cost", WIDE, HIGH, told, [axes, f'<polyline class="front" points="{drawn}"/>', *marks, labels])
+
+
+def sweep(report: Report, family: Sweep, top: float, widths: tuple[float, float]) -> str:
+    """Returns the first measure over the width of one family, the system without that part as a broken line."""
+    measure, wide, high = report.measures[0], 240, 170
+    x_at, x_ticks = _logarithmic([*widths], _LEFT, wide - _RIGHT, base=2)
+    y_at, y_ticks = _linear(top, high - _BOTTOM, _TOP)
+    rows = [(report[name], width) for name, width in family.points]
+    points = [(x_at(width), y_at(row.measures[measure])) for row, width in rows]
+    parts = [_axes(x_ticks, y_ticks, "width", measure, wide, high)]
+    if family.reference:
+        value = report[family.reference].measures[measure]
+        y = _n(y_at(value))
+        parts.append(f'<line class="without" x1="{_LEFT}" x2="{wide - _RIGHT}" y1="{y}" y2="{y}"/>')
+        parts.append(_label((wide - _RIGHT, y_at(value) - 4), family.reference, "end", "quiet"))
+    parts.append(f'<polyline class="line" points="{" ".join(f"{_n(x)},{_n(y)}" for x, y in points)}"/>')
+    for (row, width), at in zip(rows, points, strict=True):
+        said = f"{row.name}\nwidth {width:,}\n{measure} {row.measures[measure]:.4f}{_signed(row.marks.get(measure, ''))}"
+        parts.append(_link(report, row, said, _shape("circle", at), on=True))
+    told = f"{measure} of {family.name} at {len(rows)} widths"
+    return _svg("sweep", wide, high, told, parts)
+
+
+def spectrum(found: Spectrum, cut: Cut) -> str:
+    """Returns the singular values by rank, shaded where a filter drops directions, as high as the share it drops."""
+    wide, high = WIDE, 190
+    count = len(found.values)
+    low = min((v for v in found.values if v > 0), default=1.0)
+    y_at, y_ticks = _logarithmic([low, max(found.values)], high - _BOTTOM, _TOP)
+
+    def x_at(rank: float) -> float:
+        return _LEFT + rank / count * (wide - _RIGHT - _LEFT)
+
+    edges = [round(i * count / min(count, _MOST_BINS)) for i in range(min(count, _MOST_BINS) + 1)]
+    line = " ".join(f"{_n(x_at(i + 0.5))},{_n(y_at(max(found.values[i], low)))}" for i in sorted({*edges[:-1], count - 1}))
+    x_ticks = [(x_at(rank), f"{rank:,}") for rank in (0, count // 4, count // 2, 3 * count // 4, count)]
+    parts = [_axes(x_ticks, y_ticks, "direction, by falling singular value", "singular value", wide, high)]
+    path = _shaded(cut.kept, edges, x_at, high)
+    parts += [f'<path class="cut" d="{path}"/>'] if path else []
+    parts.append(f'<polyline class="line" points="{line}"/>')
+    kept = sum(cut.kept)
+    return _svg("spectrum", wide, high, f"{cut.filter} keeps {kept:.0f} of {count} directions of {found.model}", parts)
+
+
+def _shaded(kept: Sequence[float], edges: Sequence[int], x_at: At, high: int) -> str:
+    """The bands of directions that are dropped, each as high as the share of them; bands of one height are one."""
+    base, path = high - _BOTTOM, ""
+    bands: list[tuple[int, int, float]] = []
+    for start, stop in pairwise(edges):
+        dropped = round(1 - sum(kept[start:stop]) / (stop - start), 2)
+        if bands and bands[-1][2] == dropped:
+            bands[-1] = (bands[-1][0], stop, dropped)
+        else:
+            bands.append((start, stop, dropped))
+    for start, stop, dropped in bands:
+        if dropped > 0:
+            path += f"M{_n(x_at(start))} {base}V{_n(base - dropped * (base - _TOP))}H{_n(x_at(stop))}V{base}z"
+    return path
+
+
+def legend(report: Report) -> str:
+    """Returns what the shapes stand for, of those that are drawn."""
+    used = [k for k in SHAPES if k in {kind(row.name) for row in report.rows}]
+    shapes = "".join(f'<li><svg viewBox="0 0 14 14" aria-hidden="true">{_shape(SHAPES[k], (7, 7))}</svg>{k}</li>' for k in used)
+    filled = f'<svg viewBox="0 0 14 14" aria-hidden="true">{_shape("circle", (7, 7))}</svg>'
+    return f'<ul class="legend">{shapes}<li class="on">{filled}filled: on the Pareto front</li></ul>'
+
+
+def _mark(report: Report, row: Row, at: Point, cost: str, *, on: bool) -> str:
+    measure = report.measures[0]
+    unit = {"bytes_per_doc": "bytes a document", "qps": "queries a second"}[cost]
+    said = f"{row.name}\n{measure} {row.measures[measure]:.4f}{_signed(row.marks.get(measure, ''))}"
+    said += f"\n{shown_cost(cost, row.cost[cost])} {unit}" + "\non the Pareto front" * on
+    return _link(report, row, said, _shape(SHAPES[kind(row.name)], at), on=on)
+
+
+def _link(report: Report, row: Row, said: str, shape: str, *, on: bool) -> str:
+    """A mark that says what it is where one points or tabs, and leads to its row of the table."""
+    place = list(report.rows).index(row)
+    told = escape("\n".join(visible(line) for line in said.split("\n"))).replace("\n", "&#10;")
+    name = escape(", ".join(visible(line) for line in said.split("\n")))
+    return f'<a href="#s{place}" class="mark{" on" * on}" data-said="{told}" aria-label="{name}">{shape}</a>'
+
+
+def _shape(shape: str, at: Point) -> str:
+    x, y = at
+    if shape == "circle":
+        return f'<circle cx="{_n(x)}" cy="{_n(y)}" r="4.5"/>'
+    paths = {"square": "M-4-4h8v8h-8z", "diamond": "M0-5.8 5.8 0 0 5.8-5.8 0z", "triangle": "M0-5.4 5.2 3.8h-10.4z"}
+    return f'<path d="{paths[shape]}" transform="translate({_n(x)} {_n(y)})"/>'
+
+
+def _stairs(front: Sequence[Point]) -> list[Point]:
+    """What the front's systems reach at every cost: level until the next one is paid for."""
+    return [front[0], *(at for (_, y), (x, up) in pairwise(front) for at in ((x, y), (x, up)))]
+
+
+def _labels(wanted: Sequence[tuple[Point, str]], points: Sequence[Point], line: Sequence[Point]) -> str:
+    """Names beside their marks, the first ones first, each where it meets no other name, mark or line; else it has none."""
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
+    taken += [(min(x, to) - 1, min(y, down) - 1, max(x, to) + 1, max(y, down) + 1) for (x, y), (to, down) in pairwise(line)]
+    found = []
+    for (x, y), name in wanted:
+        shown = visible(name)
+        wide = len(shown) * _LETTER
+        places = [(x + 8, y + 4, "start"), (x - 8, y + 4, "end"), (x, y - 9, "middle"), (x, y + 17, "middle")]
+        places += [(x + 5, y - 8, "start"), (x - 5, y - 8, "end"), (x + 5, y + 16, "start"), (x - 5, y + 16, "end")]
+        for left, base, anchor in places:
+            start = left - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
+            box = (start, base - 9, start + wide, base + 3)
+            inside = box[0] > _LEFT and box[2] < WIDE and box[1] > 0 and box[3] < HIGH - _BOTTOM
+            if inside and not any(_meet(box, other) for other in taken):
+                taken.append(box)
+                found.append(_label((left, base), name, anchor, "name"))
+                break
+    return "".join(found)
+
+
+def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _label(at: Point, text: str, anchor: str, style: str) -> str:
+    return f'<text class="{style}" x="{_n(at[0])}" y="{_n(at[1])}" text-anchor="{anchor}">{escape(visible(text))}</text>'
+
+
+def _axes(
+    x_ticks: Sequence[tuple[float, str]],
+    y_ticks: Sequence[tuple[float, str]],
+    below: str,
+    above: str,
+    wide: int = WIDE,
+    high: int = HIGH,
+) -> str:
+    base, parts = high - _BOTTOM, []
+    for y, text in y_ticks:
+        parts.append(f'<line class="rule" x1="{_LEFT}" x2="{wide - _RIGHT}" y1="{_n(y)}" y2="{_n(y)}"/>')
+        parts.append(_label((_LEFT - 6, y + 4), text, "end", "tick"))
+    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{wide - _RIGHT}" y1="{base}" y2="{base}"/>')
+    for x, text in x_ticks:
+        parts.append(f'<line class="axis" x1="{_n(x)}" x2="{_n(x)}" y1="{base}" y2="{base + 4}"/>')
+        parts.append(_label((x, base + 16), text, "middle", "tick"))
+    parts.append(_label(((wide - _RIGHT + _LEFT) / 2, high - 4), below, "middle", "axis-name"))
+    return "".join(parts)
+
+
+def _logarithmic(values: Sequence[float], start: float, stop: float, base: int = 10) -> tuple[At, Ticks]:
+    """Where values stand on a logarithmic axis with room at both ends, and its ticks."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    room = max(high - low, 0.3) * 0.08
+    low, high = low - room, high + room
+
+    def at(value: float) -> float:
+        return start + (math.log10(value) - low) / (high - low) * (stop - start)
+
+    if base == 2:
+        exact = sorted(2**e for e in range(40) if low <= math.log10(2**e) <= high)
+    else:
+        steps = (1, 2, 5) if high - low < 2 else (1, 3) if high - low < 3 else (1,)
+        exact = [s * 10**e for e in range(-3, 13) for s in steps if low <= math.log10(s * 10**e) <= high]
+    return at, [(at(v), _thousands(v)) for v in exact]
+
+
+def _linear(top: float, start: float, stop: float) -> tuple[At, Ticks]:
+    """Where values from 0 stand on a linear axis, and its ticks."""
+    step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 10.0**9) if top / s <= 5)
+    end = max(step, math.ceil(top / step - 1e-9) * step)
+    count = round(end / step)
+
+    def at(value: float) -> float:
+        return start + value / end * (stop - start)
+
+    return at, [(at(i * step), f"{i * step:.2f}".rstrip("0").rstrip(".") if i else "0") for i in range(count + 1)]
+
+
+def _thousands(value: float) -> str:
+    for size, sign in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= size and value % (size / 1000) == 0 and value >= 10_000:
+            return f"{value / size:g}{sign}"
+    return f"{value:,g}"
+
+
+def _signed(mark: str) -> str:
+    return {"+": " (significantly better)", "-": " (significantly worse)"}.get(mark, "")
+
+
+def _svg(name: str, wide: int, high: int, told: str, parts: Sequence[str]) -> str:
+    body = "\n".join(part for part in parts if part)
+    label = escape(visible(told))
+    return f'<svg class="{name}" viewBox="0 0 {wide} {high}" role="group" aria-label="{label}">\n{body}\n</svg>'
+
+
+def _n(value: float) -> str:
+    """A coordinate, to a tenth."""
+    return f"{value:.1f}".removesuffix(".0")
