@@ -12,6 +12,7 @@ from rarityir.types import RarityError
 _QUIET = "#999999"
 _LINES = {"ica": "#0072b2", "pca": "#d55e00", "random": "#999999"}  # Okabe and Ito's colours, told apart by all
 TAILS = ("skewness", "excess kurtosis")
+APART = 1.4  # times as many coordinates at least, so that two labels do not touch
 SHOWN = 40  # effects in one picture
 
 
@@ -34,7 +35,8 @@ def few(title: str, p: Sequence[int], panels: Mapping[str, Mapping[str, Sequence
             for kind, values in kinds.items():
                 axis.plot(p, values, color=_LINES.get(kind, INK), marker="o", markersize=3, linewidth=1.2, label=kind)
             axis.set_xscale("log")
-            axis.set_xticks(list(p), [str(value) for value in p])
+            apart = [one for one, after in zip(p, [*p[1:], None], strict=True) if after is None or after > APART * one]
+            axis.set_xticks(apart, [str(value) for value in apart])
             axis.minorticks_off()
             axis.set_xlabel("coordinates kept")
             axis.set_ylabel(measure)
@@ -66,6 +68,7 @@ def effects(title: str, measure: str, changes: Sequence[Change], directions: Seq
         axis.set_yticks(range(len(shown)), [one.name for one in shown], fontsize=7)
         axis.set_ylim(-1, len(shown))
         axis.set_xlabel(f"change of {measure}")
+        axis.locator_params(axis="x", nbins=6)
         axis.set_title(title, loc="left")
         axis.legend(frameon=False, fontsize=7, loc="upper left")
     return path

@@ -17,6 +17,9 @@ def text(path: Path) -> str:
 
 def test_few_coordinates_have_a_panel_a_measure_and_a_line_a_kind(tmp_path: Path) -> None:
     panels = {"overlap@10": {"ica": [0.1, 1.0], "pca": [0.0, 1.0]}, "nDCG@10": {"ica": [0.1, 0.2], "pca": [0.1, 0.2]}}
+    near = {"m": {"ica": [0.1, 0.2, 0.3]}}
+    ticks = text(drawing.few("made", [7, 50, 64], near, tmp_path / "c.svg"))
+    assert [f"<!-- {p} -->" in ticks for p in (7, 50, 64)] == [True, False, True]
     one, other = (drawing.few("made", [1, 8], panels, tmp_path / name) for name in ("a.svg", "b.svg"))
     assert one.read_bytes() == other.read_bytes()
     for word in ("overlap@10", "nDCG@10", "ica", "pca", "made"):
