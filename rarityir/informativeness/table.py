@@ -106,6 +106,15 @@ class TokenInformation:
             identity={**self.identity, "permuted": seed},
         )
 
+    def powered(self, gamma: float) -> TokenInformation:
+        """Returns the values to a power γ, those below 0 as 0: for poolings, whose names have no `gamma=`."""
+        if not gamma > 0:
+            raise RarityError(f"a power of {gamma} leaves nothing of the weights; give one above 0")
+        with np.errstate(invalid="ignore"):
+            values = np.maximum(self.values, 0.0) ** gamma
+        method, identity = f"{self.method}, to the power {gamma:g}", {**self.identity, "power": gamma}
+        return replace(self, values=values, method=method, identity=identity)
+
     def replaced(self, values_V: Doubles, method: str) -> TokenInformation:
         """Returns other values (V,) of the same tokens, such as an IDF: finite, or NaN for none."""
         raw = np.asarray(values_V, np.float64)

@@ -32,6 +32,11 @@ def test_weights_are_made_kept_corrected_and_compared(capsys, tmp_path, beir, st
     np.testing.assert_array_equal(TokenInformation.load(tmp_path / "c").values, found.correct("quantile", min_per_bin=20).values)
     said(capsys, "correct", w, "--permute", "5", "--out", tmp_path / "p")
     np.testing.assert_array_equal(TokenInformation.load(tmp_path / "p").values, found.permuted(5).values)
+    said(capsys, "correct", w, "--power", "2", "--out", tmp_path / "p2")
+    np.testing.assert_array_equal(TokenInformation.load(tmp_path / "p2").values, found.powered(2.0).values)
+    said(capsys, "correct", w, "--method", "quantile", "--permute", "1", "--power", "0.5", "--out", tmp_path / "all")
+    expected = found.correct("quantile").permuted(1).powered(0.5).values
+    np.testing.assert_array_equal(TokenInformation.load(tmp_path / "all").values, expected)
     shown = json.loads(said(capsys, "report", w, tmp_path / "c", "--dataset", beir, "--encoder", stories, "--json"))
     assert [one["against"]["what"] for one in shown] == ["idf", "idf"]
     assert shown[0]["against"]["spearman"] > 0.8

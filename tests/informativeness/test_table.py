@@ -173,3 +173,20 @@ def test_a_token_never_seen_weighs_the_median_of_the_rarest():
     assert (found.weights() >= 0).all()
     nothing = TokenInformation(*[np.full(2, np.nan)] * 2, *[np.zeros(2, np.int64)] * 2, np.zeros(2), 0, ("a", "b"), "none")
     np.testing.assert_array_equal(nothing.weights(), 1)
+
+
+def test_powers_are_of_values_that_are_not_below_nothing(tmp_path):
+    found = table(drawn()).correct("quantile", q=0.5)
+    assert (found.values[found.seen] < 0).any()
+    squared = found.powered(2.0)
+    expected = [max(0.0, value) ** 2 for value in found.values[found.seen]]
+    np.testing.assert_allclose(squared.values[found.seen], expected)
+    assert np.isnan(squared.values[~found.seen]).all()
+    assert (squared.n == found.n).all()
+    assert squared.method.endswith("to the power 2")
+    found.save(tmp_path / "w")
+    with pytest.raises(StaleArtefact):  # another power is another folder
+        squared.save(tmp_path / "w")
+    for gamma in (0, -1, float("nan")):
+        with pytest.raises(RarityError, match=r"^a power of [^\n]*above 0$"):
+            found.powered(gamma)

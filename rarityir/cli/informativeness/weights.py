@@ -91,8 +91,9 @@ def model(
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--method", default="quantile", show_default=True, help="quantile, analytic or none.")
+@click.option("--method", help="quantile, analytic or none.  [default: quantile, or as they are with --permute or --power]")
 @click.option("--permute", type=int, metavar="SEED", help="Deal the values anew among tokens about as frequent: a control.")
+@click.option("--power", type=click.FloatRange(0, min_open=True), metavar="G", help="Weights to this power, for poolings.")
 @BINS
 @LEAST
 @QUANTILE
@@ -100,22 +101,25 @@ def model(
 @OUT
 @json_option
 def correct(
-    folder: Path, method: str, permute: int | None, bins: int, min_per_bin: int, quantile: float, top: int, out: Path | None,
-    *, as_json: bool,
+    folder: Path, method: str | None, permute: int | None, power: float | None, bins: int, min_per_bin: int, quantile: float,
+    top: int, out: Path | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Take the bias of few occurrences off saved weights, or make the control of them.
 
     \b
     rarityir informativeness correct weights/scifact --method quantile --out weights/corrected
     rarityir informativeness correct weights/scifact --permute 1 --out weights/control
+    rarityir informativeness correct weights/scifact --method quantile --power 2 --out weights/pooling
     """
     from rarityir.informativeness import TokenInformation
 
     found = TokenInformation.load(folder)
-    if permute is None:
-        found = found.correct(method, bins_count=bins, min_per_bin=min_per_bin, q=quantile)
-    else:
+    if method is not None or (permute is None and power is None):
+        found = found.correct(method or "quantile", bins_count=bins, min_per_bin=min_per_bin, q=quantile)
+    if permute is not None:
         found = found.permuted(permute)
+    if power is not None:
+        found = found.powered(power)
     _show(found, out, top, as_json=as_json)
 
 
