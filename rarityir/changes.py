@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import registry, subcollection
+from rarityir import parsing, registry, subcollection
 from rarityir.datasets import load_dataset
 from rarityir.experiment import runs_in
 from rarityir.measures import Comparison, evaluate
@@ -47,7 +46,7 @@ class Performed:
         if not file.is_file():
             raise BadInput(f"no report at {file}; evaluate first: rarityir eval --out {file.parent}")
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = parsing.value(file)
             figures = [float(value) for row in found["systems"] for value in row["measures"].values()]
             names = [found["dataset"], found["encoder"], *found["measures"], *(row["name"] for row in found["systems"])]
             whole = [{*row["measures"]} >= {*found["measures"]} for row in found["systems"]]
@@ -81,7 +80,7 @@ class Performed:
     def provenance(self) -> dict[str, Json]:
         """Returns everything that made the figures, by dotted name; nothing where it was not kept."""
         try:
-            found = json.loads((self.folder / "provenance.json").read_text(encoding="utf-8"))
+            found = parsing.value(self.folder / "provenance.json")
         except (OSError, ValueError):
             return {}
         return {name: value for name, value in _flat(found) if name not in _KEPT_WHERE}
@@ -195,7 +194,7 @@ def _whole(side: Performed, found: Topics, pairs: Sequence[tuple[str, str]]) -> 
 
 def _stored(side: Performed) -> Topics:
     try:
-        found = json.loads((side.folder / "topics.json").read_text(encoding="utf-8"))
+        found = parsing.value(side.folder / "topics.json")
         return {
             (system, measure): {query_id: float(value) for query_id, value in zip(found["query_ids"], values, strict=True)}
             for system, by_measure in found["systems"].items()

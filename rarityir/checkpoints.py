@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import registry, store
+from rarityir import parsing, registry, store
 from rarityir.types import Floats, MissingExtra, RarityError
 
 DEMO = Path(__file__).parent / "demo" / "model"
@@ -92,9 +91,7 @@ def unembedding(model: str) -> Rows:
         raise HeadNotFound(f"{model}: config says untied, but no output head is stored; pass the (V, D) matrix itself")
     path = _file(folder, names[name])
     bias = _file(folder, names[_bias_of(name)]) if _bias_of(name) in names else None
-    with _opened(path) as file:
-        rows, width = file.get_slice(name).get_shape()
-    return Rows(path, name, (int(rows), int(width)), bias)
+    return Rows(path, name, _matrix(path, name), bias)
 
 
 def input_embeddings(model: str) -> tuple[Rows, bool]:
@@ -105,15 +102,24 @@ def input_embeddings(model: str) -> tuple[Rows, bool]:
     if name is None:
         raise RarityError(f"{model}: no input embeddings among its {len(names)} tensors; pass the (V, D) matrix itself")
     path = _file(folder, names[name])
+    return Rows(path, name, _matrix(path, name)), tied is True or not any(head in names for head in _HEADS)
+
+
+def _matrix(path: Path, name: str) -> tuple[int, int]:
+    """A matrix's rows and width."""
     with _opened(path) as file:
-        rows, width = file.get_slice(name).get_shape()
-    return Rows(path, name, (int(rows), int(width))), tied is True or not any(head in names for head in _HEADS)
+        shape = file.get_slice(name).get_shape()
+    if len(shape) != 2 or not all(shape):
+        raise RarityError(f"{path}: {name} has shape {tuple(shape)}; a (V, D) matrix is needed")
+    return int(shape[0]), int(shape[1])
 
 
 def config(model: str) -> dict[str, Any]:
     """Returns what a model's config.json says of its language model."""
     found = _json(_file(located(model), "config.json"))
-    inner: dict[str, Any] = found.get("text_config", found)
+    inner = found.get("text_config", found)
+    if not isinstance(inner, dict):
+        raise RarityError(f"{model}: config.json's text_config is no object; download the model again")
     return inner
 
 
@@ -207,7 +213,7 @@ def look(folder: str, name: str) -> Path | None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsing.value(path)
     except ValueError:
         found = None
     if not isinstance(found, dict):
@@ -218,7 +224,9 @@ def _json(path: Path) -> dict[str, Any]:
 def _tensors(folder: str) -> dict[str, str]:
     """Every tensor's name → the file of the checkpoint that holds it."""
     index = look(folder, "model.safetensors.index.json")
-    names: dict[str, str] = _json(index).get("weight_map", {}) if index else {}
+    names = _json(index).get("weight_map", {}) if index else {}
+    if not isinstance(names, dict) or not all(isinstance(file, str) and _plain(file) for file in names.values()):
+        raise RarityError(f"{index} says no files of its folder in weight_map; download the model again")
     if names:
         return names
     only = look(folder, "model.safetensors")
@@ -226,6 +234,11 @@ def _tensors(folder: str) -> dict[str, str]:
         raise HeadNotFound(f"{folder} has no model.safetensors; a Hugging Face model with safetensors weights is needed")
     with _opened(only) as file:
         return dict.fromkeys(file.keys(), only.name)
+
+
+def _plain(file: str) -> bool:
+    """Whether a name leads to a file of the folder and nowhere else."""
+    return "\0" not in file and Path(file).name == file and len(file.encode("utf-8", "replace")) < 256
 
 
 @contextmanager

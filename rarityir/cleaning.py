@@ -5,7 +5,6 @@ Only what carries the store's own manifest, or its mark of a folder begun, is kn
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -16,7 +15,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rarityir import corpus, registry, store
+from rarityir import corpus, parsing, registry, store
 from rarityir.systems import Part
 from rarityir.types import Busy, Json, RarityError, UnknownName
 
@@ -245,7 +244,7 @@ def _abandoned(path: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Json]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsing.value(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

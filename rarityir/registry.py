@@ -6,12 +6,15 @@ same shape, in the groups `rarityir.filters`, `rarityir.indexes`, `rarityir.fusi
 
 from __future__ import annotations
 
+import ast
 import difflib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from rarityir.types import RarityError, UnknownName
@@ -74,6 +77,23 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 def table(kind: str) -> dict[str, str]:
     """Returns name → "module:attribute" of every part of a kind, the package's own and those other packages add."""
     return {**{point.name: point.value for point in entry_points(group=f"rarityir.{kind}")}, **TABLES[kind]}
+
+
+def described(kind: str) -> dict[str, str]:
+    """Returns name → the first line of what its source says of every part of a kind; nothing is imported but packages."""
+    return {name: _first_line(place) for name, place in sorted(table(kind).items())}
+
+
+def _first_line(place: str) -> str:
+    module, _, attribute = place.partition(":")
+    try:
+        found = find_spec(module)
+        tree = ast.parse(Path(found.origin).read_text(encoding="utf-8")) if found and found.origin else None
+    except (ImportError, OSError, SyntaxError, ValueError):
+        return ""
+    parts = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)) if tree else iter(())
+    said = next((ast.get_docstring(node) for node in parts if node.name == attribute), None)
+    return (said or "").partition("\n")[0]
 
 
 def resolve(kind: str, name: str) -> Any:

@@ -259,6 +259,8 @@ class Retriever:
         elif kind.takes != "text":
             home = self._home
             identity |= {**identify(self.corpus, self.encoder), "filter": filter.digest if filter else None}
+            if hasattr(kind, "refuse"):
+                kind.refuse(system.index.arg, len(self.corpus.doc_ids), len(filter.basis) if filter else self.encoder.dim)
             if kind.takes == "embeddings" or self._settings(system).style != "lightretriever":
                 _ = self.embeddings  # encoded before the index's own clock starts
         folder, facts = home / slug(name), {"documents": len(self.corpus.doc_ids)}

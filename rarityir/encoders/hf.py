@@ -197,6 +197,15 @@ class HFEncoder:
             raise RarityError(f"no tokenizer for {self.model} ({_first_line(error)})") from None
 
     @cached_property
+    def _config(self) -> Any:
+        from transformers import AutoConfig
+
+        try:
+            return AutoConfig.from_pretrained(self.model, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise RarityError(f"no configuration for {self.model} ({_first_line(error)})") from None
+
+    @cached_property
     def _spaced(self) -> str:
         """A space where the tokenizer does not itself write one before the first word, so a word is one token anywhere."""
         first = self._tokenizer.convert_ids_to_tokens(self._tokenizer("a", add_special_tokens=False)["input_ids"])[0]
@@ -212,7 +221,7 @@ class HFEncoder:
     @cached_property
     def _length(self) -> int:
         """The tokens of a text that are read: `max_length`, or fewer where its positions end before that."""
-        places = getattr(self._lm.config.get_text_config(), "max_position_embeddings", None)
+        places = getattr(self._config.get_text_config(), "max_position_embeddings", None)
         if not places:
             return self.max_length
         layout = self._layout
@@ -273,13 +282,23 @@ class HFEncoder:
 
     def reading(self, documents: int) -> AbstractContextManager[workers.Read]:
         """Gives what reads windows of so many documents, by as many workers as `execution` says."""
-        _ = self.dim, self._base, self._weight_of  # loaded once: a CPU's workers share it
+        _ = self.dim
+        if self.torch_device != "cuda" or workers.worker_count(self, documents) == 1:
+            _ = self._base, self._weight_of  # loaded once: a CPU's workers share it; each of several GPUs loads its own
         return workers.reading(self, documents)
 
     def operations(self) -> int:
         """Returns the floating-point operations that the layers' matrices cost a token: two a parameter."""
-        read = self._lm.get_input_embeddings().weight.numel()  # looked up, not multiplied
-        return 2 * int(sum(p.numel() for p in self._lm.base_model.parameters()) - read)
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        if "_loaded" in self.__dict__:
+            model = self._lm
+        else:
+            with torch.device("meta"):  # shapes alone, as the weights may be wanted elsewhere
+                model = AutoModelForCausalLM.from_config(self._config)
+        read = model.get_input_embeddings().weight.numel()  # looked up, not multiplied
+        return 2 * int(sum(p.numel() for p in model.base_model.parameters()) - read)
 
     def launch(self, sequences: Sequence[Templated]) -> list[Any]:
         """Returns the pooled (B, D) tensors of a batch's parts, in order, still under way where the device is a GPU."""

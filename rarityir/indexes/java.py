@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rarityir.indexes.arrays import cores
 from rarityir.types import RarityError
 
 OLDEST = 21  # what Anserini's classes are compiled for
@@ -147,11 +148,12 @@ class Lucene:
             total += times * math.log(1 + (count - frequency + 0.5) / (frequency + 0.5)) * times / (times + norm)
         return total
 
-    def scores(self, query: str, cutoff: int) -> list[float]:
-        """Returns the best scores of a query, neither rounded nor set apart."""
+    def best(self, query: str, cutoff: int) -> list[tuple[int, float]]:
+        """Returns (row, score) of a query's best, by falling score; scores are neither rounded nor set apart."""
         words = classes()("io.anserini.search.query.BagOfWordsQueryGenerator")()
         found = self._plain.search(words.buildQuery("contents", self._analyser, query), cutoff)
-        return [float(hit.score) for hit in found.scoreDocs]
+        stored = self._plain.storedFields()
+        return [(int(stored.document(hit.doc).get("id")), float(hit.score)) for hit in found.scoreDocs]
 
 
 def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple[int, float]]]:
@@ -164,7 +166,7 @@ def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple
     from jnius import JavaException
 
     try:
-        hits = searcher.batch_search(texts, names, cutoff, os.cpu_count() or 1)
+        hits = searcher.batch_search(texts, names, cutoff, cores())
     except JavaException as error:
         raise RarityError(f"Lucene could not search: {first(error)}") from None
     return [[(int(hit.docid), float(hit.score)) for hit in hits.get(str(i)) or ()] for i in range(len(queries))]

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.explain import explain
 from rarityir.report.explanation import Explanation
 from rarityir.report.model import Report
@@ -45,7 +45,7 @@ def stored_spectrum(report: Report, folder: Path) -> tuple[Spectrum | None, str]
     if not names:
         return None, ""
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        found = parsing.value(folder / FILE)
         cuts = [cut for cut in found["cuts"] if cut["filter"] in names]
         places = [i for i, cut in enumerate(found["cuts"]) if cut["filter"] in names]
         shown = Spectrum(
@@ -141,6 +141,6 @@ def _leaves(system: System) -> list[System]:
 
 def _of(path: Path) -> Json:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["of"]
+        return parsing.value(path)["of"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

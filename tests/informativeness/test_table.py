@@ -156,9 +156,12 @@ def test_a_stale_or_corrupt_folder_says_what_changed_in_one_line(tmp_path):
     (tmp_path / "w" / "weights.tsv").write_text(lines.replace("w1\t", "x1\t"))
     with pytest.raises(StaleArtefact, match=r"weights\.tsv is corrupt"):
         TokenInformation.load(tmp_path / "w")
-    for text in ("{}", "[]", json.dumps({"identity": {"form": 9}, "facts": {"kind": "token weights"}, "files": {}})):
+    other = json.dumps({"identity": {"form": 9}, "facts": {"kind": "token weights"}, "files": {}})
+    for text, error, message in (
+        ("{}", StaleArtefact, "is not a manifest"), ("[]", StaleArtefact, "is not a manifest"), (other, BadInput, "no weights"),
+    ):  # fmt: skip
         (tmp_path / "w" / "manifest.json").write_text(text)
-        with pytest.raises(BadInput, match="holds no weights"):
+        with pytest.raises(error, match=message):
             TokenWeights.read(tmp_path / "w")
     with pytest.raises(RarityError, match="no file of token and weight"):
         TokenWeights.read(tmp_path / "nothing")
