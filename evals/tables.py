@@ -39,6 +39,7 @@ def page(name: str, cells: list[dict[str, Any]], filters: list[dict[str, Any]], 
     """The lines of one collection's page."""
     own = [cell for cell in cells if cell["dataset"] == name]
     lines = HEAD.format(name=name, topics=own[0]["topics"]).splitlines()
+    lines += ["", "## All forms", "", *summary(own)]
     lines += ["", "## Weights, beside the usual and beside themselves permuted within bins of frequency"]
     for form in FORMS:
         some = [cell for cell in own if cell["form"] == form]
@@ -51,6 +52,25 @@ def page(name: str, cells: list[dict[str, Any]], filters: list[dict[str, Any]], 
         found = json.loads((AXES / f"{part}-{short}.json").read_text())
         lines += ["", f"## {title}", "", f"nDCG@10 {found['full']:.4f} on all {found['axes']} axes.", "", *rows(found)]
     return lines
+
+
+def summary(cells: list[dict[str, Any]]) -> list[str]:
+    """Every source in every form: nDCG@10, what differs from the usual, and the mean of its permutations."""
+    forms = [form for form in FORMS if any(cell["form"] == form for cell in cells)]
+    lines = [f"| weights | {' | '.join(forms)} |", "|---|" + "---:|" * len(forms)]
+    found = {(cell["form"], cell["source"]): cell for cell in cells}
+    for source in dict.fromkeys(source for _, source in found):
+        row = []
+        for form in forms:
+            cell = found[form, source]
+            sign = ("+" if cell["against"] > 0 else "−") if cell.get("p", 1.0) < 0.05 else ""
+            control = f" ({cell['control']:.3f}{'*' if cell['p_control'] < 0.05 else ''})" if "control" in cell else ""
+            row.append(f"{cell['nDCG@10']:.3f}{sign}{control}")
+        lines.append(f"| {source} | {' | '.join(row)} |")
+    base = {form: next(cell["base"] for cell in cells if cell["form"] == form) for form in forms}
+    usual = ", ".join(f"{form} {one}" for form, one in base.items())
+    said = f"+ and −: beyond chance from the usual ({usual}). In brackets: permuted within bins of frequency;"
+    return [*lines, "", said, "*: beyond chance from these."]
 
 
 def against(rows: list[dict[str, Any]]) -> list[str]:
