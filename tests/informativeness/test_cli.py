@@ -32,6 +32,8 @@ def test_weights_are_made_kept_corrected_and_compared(capsys, tmp_path, beir, st
     np.testing.assert_array_equal(TokenInformation.load(tmp_path / "c").values, found.correct("quantile", min_per_bin=20).values)
     said(capsys, "correct", w, "--permute", "5", "--out", tmp_path / "p")
     np.testing.assert_array_equal(TokenInformation.load(tmp_path / "p").values, found.permuted(5).values)
+    assert "correction quantile" in said(capsys, "correct", w)
+    assert "correction none" in said(capsys, "correct", w, "--permute", "5")
     said(capsys, "correct", w, "--power", "2", "--out", tmp_path / "p2")
     np.testing.assert_array_equal(TokenInformation.load(tmp_path / "p2").values, found.powered(2.0).values)
     said(capsys, "correct", w, "--method", "quantile", "--permute", "1", "--power", "0.5", "--out", tmp_path / "all")
@@ -120,6 +122,7 @@ def test_weights_beside_the_probe_and_angles_of_what_predictions_turn_on(capsys,
     names = ["G:3", "rarity of output rows", "removed by edge:2", "removed by tail:2", "4 axes of axes"]
     assert [(p["one"], p["other"]) for p in told["pairs"]] == [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     assert told["pairs"][0]["widths"] == [3, 1]
+    assert told["pairs"][3]["widths"] == [3, 4]
     assert 0 < told["energy_of_g"] < 1
     text = said(capsys, *angles[:-6], "--filters", "")
     assert "by chance in brackets" in text

@@ -187,6 +187,7 @@ def test_powers_are_of_values_that_are_not_below_nothing(tmp_path):
     assert np.isnan(squared.values[~found.seen]).all()
     assert (squared.n == found.n).all()
     assert squared.method.endswith("to the power 2")
+    assert squared.identity == {**found.identity, "power": 2.0}
     found.save(tmp_path / "w")
     with pytest.raises(StaleArtefact):  # another power is another folder
         squared.save(tmp_path / "w")
