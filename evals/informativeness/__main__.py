@@ -81,21 +81,22 @@ def measured(bench: Bench, form: str, name: str, chosen: dict[str, Any], permute
         found[source] = bench.values(form, name, source, one["gamma"])
         controls[source] = np.mean([bench.values(form, name, source, one["gamma"], seed) for seed in range(permuted)], axis=0)
         print(name, form, source, f"{found[source].mean():.4f} control {controls[source].mean():.4f}", flush=True)
-    rows = [Scores(source, range(0), {MEASURE: values}) for source, values in found.items()]
-    against = {c.system: c for c in compare([base, other, *rows], base.system, MEASURE)}
+    scored = [Scores(source, range(0), {MEASURE: values}) for source, values in found.items()]
+    against = {c.system: c for c in compare([base, other, *scored], base.system, MEASURE)}
     # A difference from its own control is a system whose baseline is nothing: Holm over the sources.
     zero = Scores("0", range(0), {MEASURE: np.zeros_like(base.values[MEASURE])})
     gains = [Scores(source, range(0), {MEASURE: found[source] - controls[source]}) for source in found]
     control = {c.system: c for c in compare([zero, *gains], "0", MEASURE)}
     cells = []
-    for scores in (base, other, *rows):
+    for scores in (base, other, *scored):
         source = scores.system
         cell = {"dataset": name, "form": form, "source": source, "topics": len(scores.values[MEASURE]), "base": base.system}
         cell[MEASURE] = float(scores.values[MEASURE].mean())
         if source in found:
-            curve = powers({gamma: bench.values(form, name, source, gamma) for gamma in CURVE})
+            rows = powers({gamma: bench.values(form, name, source, gamma) for gamma in CURVE})
+            curve = {key: [round(getattr(row, key), 5) for row in rows] for key in ("gamma", "change", "low", "high", "p_holm")}
             cell |= {"gamma": chosen[source]["gamma"], "control": float(controls[source].mean())}
-            cell |= {"p_control": control[source].fisher_holm, "curve": [row.json() for row in curve]}
+            cell |= {"p_control": control[source].fisher_holm, "curve": curve}
         if source != base.system:
             cell |= {"against": against[source].difference, "p": against[source].fisher_holm}
         cells.append(cell)

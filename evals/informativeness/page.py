@@ -57,10 +57,7 @@ def picture(found: dict[str, Any], path: Path) -> None:
     for form in FORMS:
         for name in JUDGED:
             cells = [c for c in found["cells"] if (c["dataset"], c["form"]) == (name, form) and "curve" in c]
-            lines = {}
-            for cell in cells:
-                rows = cell["curve"]
-                lines[cell["source"]] = [[row[key] for row in rows] for key in ("gamma", "change", "low", "high")]
+            lines = {cell["source"]: [cell["curve"][key] for key in ("gamma", "change", "low", "high")] for cell in cells}
             if lines:
                 panels.append(Curve(f"{name}, {form}", lines))
     curves(panels, path, columns=len(JUDGED), ylabel=f"change of {MEASURE}")
