@@ -68,7 +68,7 @@ def summary(cells: list[dict[str, Any]]) -> list[str]:
             row.append(f"{cell['nDCG@10']:.3f}{sign}{control}")
         lines.append(f"| {source} | {' | '.join(row)} |")
     base = {form: next(cell["base"] for cell in cells if cell["form"] == form) for form in forms}
-    usual = ", ".join(f"{form} {one}" for form, one in base.items())
+    usual = "; ".join(f"{form}: {one}" for form, one in base.items())
     said = f"+ and −: beyond chance from the usual ({usual}). In brackets: permuted within bins of frequency;"
     return [*lines, "", said, "*: beyond chance from these."]
 
