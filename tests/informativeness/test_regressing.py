@@ -39,7 +39,7 @@ def test_what_is_linear_in_the_rows_is_told_and_what_is_dealt_anew_is_not(sample
     assert linear.r2 > 0.9
     assert linear.with_probe.spearman > 0.9
     assert dealt.r2 < 0.3
-    assert abs(dealt.with_probe.spearman) < 0.5
+    assert dealt.with_probe.spearman < 0.5  # below 0 is usual: a fold that is low is predicted by the others, which are high
     assert idf.with_idf.r2 == pytest.approx(1.0)
     n, y = sample.stats.cf[sample.types], weight[sample.types]
     assert linear.with_idf == compare(y, sample.target("log_idf"), n)
