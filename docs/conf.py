@@ -38,7 +38,7 @@ CONTENTS = {
         "docs/rarity-pictures",
         "docs/rarity-geometry",
     ],
-    "Use": ["docs/systems", "docs/understanding", "docs/pooled", "docs/scale", "docs/cluster"],
+    "Use": ["docs/systems", "docs/daily", "docs/understanding", "docs/pooled", "docs/scale", "docs/cluster"],
     "Reference": [
         "docs/cli",
         "docs/formats",

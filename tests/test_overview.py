@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import shutil
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import pytest
 
 from rarityir import experiment, overview
 from rarityir.cli import evaluation, main
-from rarityir.overview import Bounds
+from rarityir.overview import Bounds, spectra
 from rarityir.overview.rankings import bounded
+from rarityir.report.matching import visible
 from rarityir.report.model import Report, Row
 from rarityir.report.overview import front
 from rarityir.report.overview_data import clipped, embedded
@@ -473,6 +475,7 @@ def test_an_evaluation_writes_its_page_with_the_spectrum(evaluated):
         assert words in made_of
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_a_page_made_again_from_the_runs_is_the_same_page(evaluated, tmp_path, capsys):
     shutil.copytree(evaluated, tmp_path / "out")
     (tmp_path / "out" / "report.html").unlink()
@@ -496,16 +499,94 @@ def test_a_page_that_is_there_follows_its_tables(evaluated, tmp_path):
     assert found.page == tmp_path / "out" / "report.html"
 
 
+def read_tables(html: str) -> list[list[tuple[str, list[str]]]]:
+    """Of each topic read as tokens: how it was read, and the tokens."""
+    tables = re.findall(r'<table class="read">.*?</table>', html, re.DOTALL)
+    rows = [re.findall(r"<tr><th scope=\"row\"><code><bdi>(.*?)</bdi></code></th>(.*?)</tr>", table) for table in tables]
+    return [[(way, re.findall(r"<li[^>]*><bdi>(.*?)</bdi>", cells)) for way, cells in found] for found in rows]
+
+
+def test_tokens_are_those_of_their_filter_also_where_a_run_is_gone(evaluated, tmp_path):
+    words = json.loads((evaluated / "explained.json").read_text())["written"]
+    shown = read_tables((evaluated / "report.html").read_text())
+    expected = [[("raw", w["raw"]), ("edge:2", w["filtered"][0]), ("center", w["filtered"][1])] for w in words]
+    assert [[(way, list(map(escape, map(visible, tokens)))) for way, tokens in found] for found in expected] == shown
+    assert all(w["filtered"][0] != w["raw"] for w in words)
+    shutil.copytree(evaluated, tmp_path / "out")
+    (tmp_path / "out" / "runs" / "dense+edge_2.trec").unlink()
+    html = experiment.rebuild(tmp_path / "out").page.read_text()
+    assert [[found[0], found[2]] for found in shown] == read_tables(html)
+    assert len(re.findall(r'<svg class="spectrum"', html)) == 1
+
+
+def again(evaluated: Path, out: Path, stories: str, *systems: str) -> Path:
+    """The experiment performed again with the same indexes, in a copy of its folder; returns the page."""
+    shutil.copytree(evaluated, out, dirs_exist_ok=True)
+    home = evaluated.parent
+    asked = experiment.Experiment(
+        dataset=str(home / "tiny"), encoder=stories, systems=systems, baseline="dense", cutoff=5,
+        indexes=str(home / "indexes"), out=str(out),
+    )  # fmt: skip
+    return experiment.perform(asked).page
+
+
+def test_filters_are_explained_once_and_anew_where_they_are_others(evaluated, tmp_path, monkeypatch, stories):
+    explained = []
+    real = spectra.explain
+    monkeypatch.setattr(spectra, "explain", lambda chosen, *a, **k: explained.append(chosen.name) or real(chosen, *a, **k))
+    page = again(evaluated, tmp_path / "out", stories, "dense", "dense+edge:2", "dense+center")
+    assert explained == []
+    assert page.read_text().count('<svg class="spectrum"') == 2
+    page = again(evaluated, tmp_path / "out", stories, "dense", "dense+center")
+    assert explained == ["center"]
+    assert page.read_text().count('<svg class="spectrum"') == 1
+    again(evaluated, tmp_path / "none", stories, "dense")
+    assert explained == ["center"]
+
+
+def test_a_model_whose_spectrum_cannot_be_read_is_said(evaluated, tmp_path, monkeypatch, stories):
+    def broken(*_, **__):
+        raise RarityError("no output head <b> among the tensors")
+
+    monkeypatch.setattr(spectra, "explain", broken)
+    html = again(evaluated, tmp_path / "out", stories, "dense", "dense+tail:2").read_text()
+    assert "not shown: no output head &lt;b&gt; among the tensors." in html
+    assert len(Parsed(html).tables["t-systems"]) == 3
+
+
+EDGE = {"filter": "edge:2", "kept": [0.0, 1.0], "zones": [["1", 0.0, 0.9, ["<b>"]]]}
+SPECTRUM = {"model": HOSTILE, "vocabulary": 2, "values": [2.0, 1.0], "cuts": [EDGE], "written": []}
+
+
+def test_a_spectrum_of_hostile_words_is_shown_as_it_is(evaluated, tmp_path):
+    shutil.copytree(evaluated, tmp_path / "out")
+    words = {"query_id": HOSTILE, "text": HOSTILE, "raw": [HOSTILE, "a"], "filtered": [["a", HOSTILE]]}
+    (tmp_path / "out" / "explained.json").write_text(json.dumps(SPECTRUM | {"written": [words]}))
+    html = experiment.rebuild(tmp_path / "out").page.read_text()
+    found = Parsed(html)
+    assert len(found.all("script")) == 2
+    assert not found.all("img")
+    assert read_tables(html)[0][1] == ("edge:2", ["a", escape(visible(HOSTILE))])
+    assert "\u202e" not in html
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (None, "explained.json is not in the folder"),
         ("{", "explained.json cannot be read"),
         ('{"model": 1}', "explained.json cannot be read"),
+        (json.dumps(SPECTRUM | {"cuts": [{"filter": "tail:9"}]}), "of other filters"),
+        (json.dumps(SPECTRUM | {"values": [1.0]}), "explained.json cannot be read"),
+        (json.dumps(SPECTRUM | {"values": ["a", "b"]}), "explained.json cannot be read"),
+        (json.dumps(SPECTRUM | {"values": [float("inf"), 1.0]}), "explained.json cannot be read"),
+        (json.dumps(SPECTRUM | {"values": [0.0, 0.0]}), "explained.json cannot be read"),
+        (json.dumps(SPECTRUM | {"written": [{"query_id": "q1"}]}), "explained.json cannot be read"),
         (
-            json.dumps({"model": "m", "vocabulary": 2, "values": [], "cuts": [{"filter": "tail:9"}], "written": []}),
-            "of other filters",
+            json.dumps(SPECTRUM | {"cuts": [{"filter": "edge:2", "kept": [7.0, 0.0], "zones": []}]}),
+            "explained.json cannot be read",
         ),
+        ("[" * 100_000, "explained.json cannot be read"),
     ],
 )
 def test_a_spectrum_that_is_not_there_is_said_to_be_missing(evaluated, tmp_path, text, said):
@@ -529,7 +610,7 @@ def test_runs_of_another_tool_have_a_page_too(evaluated, tmp_path):
     assert 'id="spectrum"' not in html
 
 
-def test_without_a_display_the_page_is_named_in_one_line(tmp_path, monkeypatch, capsys):
+def test_without_a_display_the_page_is_named_in_one_line(tmp_path, monkeypatch, caplog):
     opened = []
     monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or len(opened) > 1)
     monkeypatch.setattr("sys.platform", "linux")
@@ -538,15 +619,16 @@ def test_without_a_display_the_page_is_named_in_one_line(tmp_path, monkeypatch, 
     page = tmp_path / "a b.html"
     evaluation.open_page(page)
     assert opened == []
-    assert capsys.readouterr().err == f"no browser to open it in; the page is {page.as_uri()}\n"
+    assert caplog.messages == [f"no browser to open it in; the page is {page.as_uri()}"]
     monkeypatch.setenv("DISPLAY", ":0")
     evaluation.open_page(page)  # nothing that opens it
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert len(caplog.messages) == 2
     evaluation.open_page(page)
-    assert capsys.readouterr().err == ""
+    assert len(caplog.messages) == 2
     assert opened == [page.as_uri()] * 2
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_eval_opens_the_page_it_wrote(evaluated, tmp_path, monkeypatch, stories):
     shown = []
     monkeypatch.setattr(evaluation, "open_page", shown.append)

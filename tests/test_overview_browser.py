@@ -31,7 +31,7 @@ addEventListener("error", (event) => { (found.errors ??= []).push(event.message)
 const step = {
   start: () => [order(), bars(), chosen(), lists(), ...["#count", "#tally", "#rankings h3"].map((s) => $(s).textContent)],
   marks: () => [boxes("svg.cost .mark").length,
-    ...["svg.cost .mark", "svg.sweep .mark", ".line"].map((s) => Math.min(...boxes(s)))],
+    ...["svg.cost .mark", "svg.sweep .mark", ".line", "#bars rect"].map((s) => Math.min(...boxes(s)))],
   sorts: () => {
     const result = [];
     for (const column of [1, 1, 1, 0, 7, 7]) {
@@ -68,6 +68,18 @@ const step = {
     const shown = [$("#tip").hidden, $("#tip").textContent, mark.dataset.said];
     mark.blur();
     return [...shown, $("#tip").hidden];
+  },
+  roves: () => {
+    const stops = ["svg.cost", ".matrix"].map((s) => all(`${s} a`).filter((link) => link.tabIndex === 0).length);
+    const go = (key) => {
+      document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+      return document.activeElement.getAttribute("href");
+    };
+    all(".matrix a")[0].focus();
+    const cells = ["ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowUp", "ArrowUp", "ArrowUp"].map(go);
+    const marks = all("svg.cost")[0].querySelector('a[tabindex="0"]');
+    marks.focus();
+    return [stops, cells, [marks.getAttribute("href"), ..."1234567".split("").map(() => go("ArrowRight"))]];
   },
   table: () => {
     $("#all").open = true;
@@ -157,6 +169,18 @@ def test_a_script_that_is_not_the_page_s_own_does_not_run(page, tmp_path):
     assert "Content Security Policy" in console
 
 
+def test_without_its_script_the_page_offers_nothing_that_needs_one(page, tmp_path):
+    asked = (
+        "<script>document.title=JSON.stringify(['#filter','#a','#bars','#t-systems','svg.cost','.matrix','noscript p']"
+        ".map(s=>document.querySelector(s)?.getClientRects().length))</script></body>"
+    )
+    script = page[page.rindex("<script>") : page.rindex("</script>")]
+    (tmp_path / "page.html").write_text(permissive(page).replace(script, "<script>").replace("</body>", asked), encoding="utf-8")
+    dom, console = browse(tmp_path, (tmp_path / "page.html").as_uri())
+    assert console == ""
+    assert json.loads(re.search(r"<title>(.*?)</title>", dom)[1]) == [0, 0, 0, 1, 1, 1, None]  # scripts are on here
+
+
 def test_what_is_shown_first(done, made):
     order, bars, chosen, lists, count, tally, title = done["start"]
     report = made[0]
@@ -186,9 +210,10 @@ def check_rankings(lists: list, made, one: int, other: int, topic: int) -> None:
 
 
 def test_every_picture_has_its_marks_and_none_is_empty(done, made):
-    count, cost, sweep, line = done["marks"]
+    count, cost, sweep, line, bar = done["marks"]
     assert count == 2 * sum("bytes_per_doc" in row.cost for row in made[0].rows)
     assert min(cost, sweep, line) > 20
+    assert bar > 1
 
 
 def test_a_head_sorts_its_column_one_way_then_the_other_then_not(done, made):
@@ -245,6 +270,21 @@ def test_a_mark_says_what_it_is_where_it_is_focused(done):
     assert gone
 
 
+def test_of_many_cells_and_marks_one_is_a_stop_and_arrows_reach_the_others(done, made):
+    stops, cells, marks = done["roves"]
+    assert stops == [2, 1]
+    report = made[0]
+    order = sorted(range(len(SYSTEMS)), key=lambda i: -report.rows[i].measures["nDCG@10"])
+
+    def cell(row: int, column: int) -> str:
+        return f"#a={order[row]}&b={order[column]}"
+
+    # The diagonal holds nothing and is leapt over; at the edge one stays.
+    assert cells == [cell(0, 2), cell(1, 2), cell(3, 2), cell(3, 1), cell(2, 1), cell(0, 1), cell(0, 1)]
+    priced = sorted((i for i, row in enumerate(report.rows) if row.cost), key=lambda i: report.rows[i].cost["bytes_per_doc"])
+    assert marks == [f"#s{i}" for i in [*priced, priced[-1]]]
+
+
 def test_topics_stand_in_a_table_whose_links_lead_to_them(done, made):
     count, place, figures = done["table"]
     wanted = sorted(differences(made, 0, 3, 1), reverse=True)
@@ -264,17 +304,23 @@ def test_hostile_texts_are_shown_as_texts(done):
     assert all("\x1b" not in text and "\u202e" not in text for text in titles)
 
 
-def test_a_link_from_elsewhere_opens_its_topic_and_its_systems(page, tmp_path, made):
+def test_a_link_from_elsewhere_opens_its_topic_its_systems_and_its_measure(page, tmp_path, made):
+    _, scores, runs, dataset = made
+    # Of the topics with hostile texts, one whose rankings hold a document that was judged not relevant.
+    best = {t: [doc_id for s in (5, 2) for doc_id, _ in runs[s][f"q{t}"][:10]] for t in range(0, TOPICS, 7)}
+    topic = next(t for t, ids in best.items() if 0 in [dataset.qrels[f"q{t}"].get(doc_id) for doc_id in ids])
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    address = (tmp_path / "page.html").as_uri() + "#topic=q7&a=sparse:64&b=dense%2Bedge:2&m=AP"
+    address = (tmp_path / "page.html").as_uri() + f"#topic=q{topic}&a=sparse%3A64&b=dense+edge:2&m=AP"
     dom, console = browse(tmp_path, address)
     assert console == ""
     section = dom.split('id="rankings"')[1]
-    assert re.search(r"<h3>Topic <bdi>q7</bdi>: <bdi>topic 7 &lt;/script&gt;&lt;script&gt;", section)
-    ids = re.findall(r"<code>(d\d+)</code>", section.split("<details>")[0])
-    _, _, runs, _ = made
-    assert ids == [doc_id for s in (5, 2) for doc_id, _ in runs[s]["q7"][:10]]
+    assert re.search(rf"<h3>Topic <bdi>q{topic}</bdi>: <bdi>topic {topic} &lt;/script&gt;&lt;script&gt;", section)
     assert "\\x1b[31m\\u202e&amp;amp;" in section
+    shown = re.findall(r'<li class="(is-[a-z]+)">.*?<code>(d\d+)</code>', section.split("<details>")[0])
+    check_rankings([shown[:10], shown[10:]], made, 5, 2, topic)
+    assert "is-not" in dict(shown)
+    figures = re.findall(r"</bdi> AP (\d\.\d{4})</h4>|</code> AP (\d\.\d{4})</h4>", section)
+    assert [float(one or other) for one, other in figures] == [scores[s].values["AP"][topic] for s in (5, 2)]
 
 
 @pytest.mark.parametrize("width", [360, 1200])

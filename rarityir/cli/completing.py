@@ -24,8 +24,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     zsh   ~/.zshrc, after compinit: eval "$(rarityir completion zsh)"
     fish  once: rarityir completion fish > ~/.config/fish/completions/rarityir.fish
     """
-    kind = get_completion_class(shell)
-    assert kind is not None  # click has all three
+    kind = get_completion_class(shell) or ShellComplete  # click has all three
     # Of bash itself click asks the version, which a script that is only printed does not need.
     click.echo(ShellComplete.source(kind(ctx.find_root().command, {}, "rarityir", VARIABLE)))
 

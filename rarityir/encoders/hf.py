@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -193,7 +193,7 @@ class HFEncoder:
 
         try:
             return AutoTokenizer.from_pretrained(self.model, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # of a file or of a network, and any
             raise RarityError(f"no tokenizer for {self.model} ({_first_line(error)})") from None
 
     @cached_property
@@ -251,7 +251,7 @@ class HFEncoder:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:  # ImportError: no such attention here
+        except Exception as error:  # of a file, a network, or attention that is not here, and any
             raise RarityError(f"{self.model} does not load as a causal language model ({_first_line(error)})") from None
         try:
             model.to(self.torch_device).eval()
@@ -303,9 +303,11 @@ class HFEncoder:
     def launch(self, sequences: Sequence[Templated]) -> list[Any]:
         """Returns the pooled (B, D) tensors of a batch's parts, in order, still under way where the device is a GPU."""
         weighted, weight_V = self._layout.states == "weighted-mean", self._weight_of
-        return self._fitting(
-            sequences, lambda part: forward.pooled(forward.states(self._base, part), part, weight_V, weighted=weighted)
-        )
+
+        def read(part: Sequence[Templated]) -> Any:
+            return forward.pooled(forward.states(self._base, part), part, weight_V, weighted=weighted)
+
+        return forward.fitting(sequences, read, self.name)
 
     def fetch(self, part: Any) -> Floats:
         """Returns one of the tensors as an array, after checking that it is finite."""
@@ -322,7 +324,7 @@ class HFEncoder:
 
         for rows, sequences in self._batches(texts):
             places += rows
-            found += [x_TD for part in self._fitting(sequences, read) for x_TD in part]
+            found += [x_TD for part in forward.fitting(sequences, read, self.name) for x_TD in part]
         return [found[i] for i in np.argsort(places, kind="stable")]
 
     @property
@@ -348,7 +350,7 @@ class HFEncoder:
 
         found: dict[int, Floats] = {}
         for rows in batches([len(s.ids) for s in sequences], self.budget):
-            parts = self._fitting([sequences[i] for i in rows], read)
+            parts = forward.fitting([sequences[i] for i in rows], read, self.name)
             found.update(zip(rows, (x_TD for part in parts for x_TD in part), strict=True))
         return [found[i] for i in range(len(sequences))]
 
@@ -357,9 +359,6 @@ class HFEncoder:
         for rows, sequences in self._batches(texts):
             out[rows] = np.concatenate([self.fetch(part) for part in self.launch(sequences)])
         return out
-
-    def _fitting(self, sequences: Sequence[Templated], read: Callable[[Sequence[Templated]], forward.R]) -> list[forward.R]:
-        return forward.fitting(sequences, read, self.name)
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Templated]]]:
         """Batches of a few texts, which all of torch's threads read together, so that large ones serve better."""
@@ -370,8 +369,7 @@ class HFEncoder:
 
     def lay_out(self, texts: Sequence[str]) -> list[Templated]:
         """Returns each text's tokens, cut and within the template, with the span that is pooled."""
-        layout = self._layout
-        tokenizer = self._tokenizer
+        layout, tokenizer = self._layout, self._tokenizer
         bos, eos = self._ends
         if layout.joint:
             before, after = layout.template
@@ -380,9 +378,8 @@ class HFEncoder:
             return [Templated([bos, *ids], len(ids), len(ids) + 1) for ids in joined]
         parts = [tokenizer(part, add_special_tokens=False)["input_ids"] if part else [] for part in layout.template]
         spaced = [self._spaced + text for text in texts]
-        bodies = (
-            tokenizer(spaced, add_special_tokens=False, truncation=True, max_length=self._length)["input_ids"] if spaced else []
-        )
+        cut = {"truncation": True, "max_length": self._length}
+        bodies = tokenizer(spaced, add_special_tokens=False, **cut)["input_ids"] if spaced else []
         sequences = [lay_out(parts, body, bos, eos) for body in bodies]
         if layout.states == "last":
             return [Templated(s.ids, len(s.ids) - 1, len(s.ids)) for s in sequences]

@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -75,8 +76,12 @@ def classes() -> Any:
     return autoclass
 
 
-def index(source: Path, target: Path, threads: int) -> None:
-    """Indexes a folder of JSON lines (id, contents) with Anserini's `IndexCollection`, overwriting a partial index."""
+def index(source: Path, target: Path, threads: int, documents: int) -> None:
+    """Indexes a folder of JSON lines (id, contents) with Anserini's `IndexCollection`, overwriting a partial index.
+
+    Anserini only logs what stops it, such as a full disk: so the index must hold as many documents as are not empty, or
+    `RarityError` is raised.
+    """
     autoclass = classes()
     from jnius import JavaException
 
@@ -92,6 +97,18 @@ def index(source: Path, target: Path, threads: int) -> None:
         autoclass("io.anserini.index.IndexCollection").main([*argv, "-quiet"])
     except JavaException as error:
         raise RarityError(f"Lucene could not index {source}: {first(error)}") from None
+    try:
+        reader = autoclass("io.anserini.index.IndexReaderUtils").getReader(str(target.absolute()))
+        held = int(reader.numDocs())
+        reader.close()
+    except JavaException:
+        held = 0
+    if held != documents:
+        free = shutil.disk_usage(target.parent).free / 2**20
+        raise RarityError(
+            f"Lucene has written {held} of {documents} documents to {target}; is the disk full ({free:,.1f} MiB are free)? "
+            "with room, give the command again"
+        )
 
 
 def searcher(folder: Path, k1: float, b: float) -> Any:

@@ -14,6 +14,7 @@ from rarityir.report.variation import check_picture
 
 _INK, _LINES = "#1b1b1b", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#b8a000")
 _MARKS = "osD^vP"
+FEWEST = 8  # topics of a cluster whose gain or loss is coloured
 
 
 @contextmanager
@@ -69,6 +70,10 @@ def groups(path: Path, sizes: Mapping[str, int], scores: Mapping[str, Mapping[st
             for group, at in zip(of, xy, strict=True) if number == 0 else ():
                 axis.annotate(group, at, xytext=(4, 2), textcoords="offset points", fontsize=6, color=_INK)
         axis.set_xscale("log")
+        rounds = [m * 10**e for e in range(7) for m in (1, 2, 5)]
+        axis.set_xticks(rounds, [str(n) for n in rounds])
+        axis.minorticks_off()
+        axis.set_xlim(0.8 * min(sizes.values()), 1.4 * max(sizes.values()))
         axis.set_xlabel("pairs of the group")
         axis.set_ylabel(measure)
         axis.set_ylim(bottom=-0.02)
@@ -107,7 +112,8 @@ def gains(path: Path, found: Sequence[tuple[int, int, float, float, float]], mea
     with _drawn(path, figsize=(max(4.5, 0.32 * len(ordered) + 1.5), 3.6)) as axis:
         axis.axhline(0, color=_INK, linewidth=0.6)
         for x, (_, topics, mean, low, high) in enumerate(ordered):
-            colour = _LINES[2] if low > 0 else _LINES[1] if high < 0 else _LINES[6]
+            sure = topics >= FEWEST  # of fewer, an interval by the bootstrap is too narrow
+            colour = _LINES[2] if sure and low > 0 else _LINES[1] if sure and high < 0 else _LINES[6]
             axis.plot([x, x], [low, high], color=colour, linewidth=1.2)
             axis.scatter([x], [mean], s=8 + 4 * topics, color=colour, alpha=0.7)
         axis.set_xticks(range(len(ordered)), [f"{gain[0]}\n{gain[1]}" for gain in ordered], fontsize=7)

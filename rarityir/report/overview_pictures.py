@@ -22,12 +22,13 @@ Point = tuple[float, float]
 At = Callable[[float], float]
 Ticks = list[tuple[float, str]]
 _MOST_BINS = 256  # of a spectrum's width
-SHAPES = {"dense": "circle", "sparse": "triangle", "fused": "diamond", "other": "square"}
+SHAPES = {"dense": "circle", "sparse": "triangle", "bm25": "square", "fused": "diamond", "other": "cross"}
 
 
 def kind(name: str) -> str:
-    """Returns what a system is drawn as, by what its name begins with."""
-    return "fused" if name.endswith(")") else next((k for k in ("dense", "sparse") if name.startswith(k)), "other")
+    """Returns what a system is drawn as, by its name: an engine's, as `milvus:sparse:64`, by what it holds."""
+    index = name.partition("+")[0]
+    return "fused" if name.endswith(")") else next((k for k in ("dense", "sparse", "bm25") if k in index), "other")
 
 
 def costs(report: Report, name: str, title: str, *, more: bool = False) -> str:
@@ -137,6 +138,7 @@ def _shape(shape: str, at: Point) -> str:
     if shape == "circle":
         return f'<circle cx="{_n(x)}" cy="{_n(y)}" r="4.5"/>'
     paths = {"square": "M-4-4h8v8h-8z", "diamond": "M0-5.8 5.8 0 0 5.8-5.8 0z", "triangle": "M0-5.4 5.2 3.8h-10.4z"}
+    paths["cross"] = "M-4-4 4 4M4-4-4 4"
     return f'<path d="{paths[shape]}" transform="translate({_n(x)} {_n(y)})"/>'
 
 
