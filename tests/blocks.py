@@ -5,6 +5,7 @@ block says where it is not run as a matter of course, and why:
 
     <!-- run: no, a model of the hub -->      parsed alone
     <!-- run: all, 20 s -->                   run with RARITYIR_DOCS=all
+    <!-- file: mine/corpus.jsonl -->          not code that runs, but a file that what follows reads
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LANGUAGES = {"commands", "python", "console", "toml", "text", "math", "{toctree}"}
+LANGUAGES = {"commands", "python", "console", "toml", "json", "text", "math"}
 MARK = re.compile(r"<!-- run: (no|all), (.+?) -->$")
+FILE = re.compile(r"<!-- file: (\S+) -->$")
 INDENT = "    "
 
 
@@ -30,6 +32,7 @@ class Block:
     text: str
     run: str = "yes"  # no, all
     why: str = ""
+    file: str = ""  # that it is the text of
 
     @property
     def where(self) -> str:
@@ -101,10 +104,10 @@ def inline(page: Path) -> list[tuple[int, str]]:
 
 def _block(page: Path, lines: list[str], opened: int, language: str, start: int, end: int) -> Block:
     before = next((lines[j] for j in range(opened - 1, -1, -1) if lines[j].strip()), "")
-    mark = MARK.match(before)
+    mark, file = MARK.match(before), FILE.match(before)
     text = "\n".join(line.removeprefix(INDENT) if language == "commands" else line for line in lines[start:end])
     run, why = (mark[1], mark[2]) if mark else ("yes", "")
-    return Block(page, start + 1, language, text.rstrip() + "\n", run, why)
+    return Block(page, start + 1, language, text.rstrip() + "\n", run, why, file[1] if file else "")
 
 
 def _opens(lines: list[str], i: int) -> bool:

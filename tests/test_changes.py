@@ -122,7 +122,7 @@ def test_where_topics_are_not_known_nothing_is_tested_and_it_is_said(tmp_path: P
     few = {name: {m: [sum(v) / 8] * 4 for m, v in values.items()} for name, values in B.items()}  # the means, of fewer topics
     (pair[1] / "topics.json").write_text(json.dumps({"query_ids": TOPICS[:4], "systems": few}))
     assert compare(*pair).untested == ["bm25", "dense"]
-    for text in ("{", "[]", '{"query_ids": ["q1"], "systems": {"dense": {"AP": [0.5, 0.5]}}}', '{"query_ids": 3}'):
+    for text in ("{", "[]", "[" * 100_000, '{"query_ids": ["q1"], "systems": {"dense": {"AP": [0.5, 0.5]}}}', '{"query_ids": 3}'):
         (pair[1] / "topics.json").write_text(text)
         assert compare(*pair).untested == ["bm25", "dense"]
 
@@ -173,9 +173,11 @@ def test_what_cannot_be_compared_is_one_line(tmp_path: Path, pair: tuple[Path, P
         (pair[1] / "report.json").write_text(json.dumps({**whole, key: value}))
         with pytest.raises(BadInput, match=r"report\.json"):
             compare(*pair)
-    (pair[1] / "report.json").write_text("\x00")
-    with pytest.raises(BadInput, match="is not a report"):
-        compare(*pair)
+    huge = json.dumps({**whole, "systems": [{"name": "dense", "measures": {"AP": 10**400, "RR@10": 1}}]})
+    for text in ("\x00", "[" * 100_000, '{"systems": [{"name": "\\ud800"}]}', huge):
+        (pair[1] / "report.json").write_text(text)
+        with pytest.raises(BadInput, match="is not a report"):
+            compare(*pair)
 
 
 def test_the_command_prints_each_form_and_fails_on_loss_when_asked(

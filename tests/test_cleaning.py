@@ -98,7 +98,7 @@ def test_what_commands_build_is_shown_by_kind_and_freed_only_when_asked(
 
 def test_what_is_begun_stale_or_broken_is_chosen_and_what_is_of_use_is_not() -> None:
     home = INDEXES / "c"
-    build(home / "documents", {"ids": b"1"}, {"text": "rule", "form": cleaning.corpus.FORM})
+    build(home / "documents", {"ids": b"1"}, {"text": "rule", "form": cleaning.corpus.FORM, "documents": 1})
     manifest = json.loads((home / "documents" / store.MANIFEST).read_text())
     del manifest["sha256"]  # as earlier releases wrote it: with it, a change is seen
     (home / "documents" / store.MANIFEST).write_text(json.dumps({**manifest, "facts": {"sha256": "new"}}))

@@ -19,7 +19,9 @@ import rarityir
 from rarityir import progress, registry
 from rarityir.cli import cli, main
 from rarityir.cli.completing import Named, _start
+from rarityir.cli.evaluation import show
 from rarityir.cli.options import screen
+from rarityir.report import Report, Row
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 HOME = str(Path(rarityir.__file__).parents[1])
@@ -202,27 +204,27 @@ def test_colour_is_where_it_is_wanted(seen: bool, told: dict[str, str], colour: 
 
 
 def test_the_table_of_an_evaluation_is_coloured_alike(
-    beir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, stories: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
-    argv = ["eval", "--dataset", str(beir), "--encoder", stories, "--systems", "dense", "--measures", "AP", "--out", "out"]
-    assert main(argv) == 0
-    argv = ["report", "out"]
-    capsys.readouterr()
-    assert main(argv) == 0
-    plain = capsys.readouterr().out
+    found = Report("tiny", "demo", "a", ("AP",), 3, 10, 0, 0.05, (Row("a", {"AP": 0.5}), Row("b", {"AP": 0.25})))
+
+    def shown() -> str:
+        show(found, as_json=False)
+        return capsys.readouterr().out
+
+    plain = shown()
     assert "\x1b" not in plain
     monkeypatch.setenv("CLICOLOR_FORCE", "1")
-    assert main(argv) == 0
-    coloured = capsys.readouterr().out
-    assert "\x1b[1m" in coloured
-    digits = [re.findall(r"0\.\d{4}", re.sub(r"\x1b\[[0-9;]*m", "", text)) for text in (plain, coloured)]
-    assert digits[0] == digits[1]
+    coloured = shown()
+    assert "\x1b[1m0.5000" in coloured
+    assert [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", coloured).splitlines()] == [
+        line.split() for line in plain.splitlines()
+    ]
     monkeypatch.setenv("NO_COLOR", "1")
-    assert main(argv) == 0
-    assert "\x1b" not in capsys.readouterr().out
+    assert "\x1b" not in shown()
 
 
 def test_quiet_says_nothing_on_standard_error_and_verbose_says_more(
@@ -236,7 +238,8 @@ def test_quiet_says_nothing_on_standard_error_and_verbose_says_more(
     assert done.stderr == ""
     said = {}
     for level in ("-v", ""):
-        assert main([level] * bool(level) + [*argv, "dense,dense+tail:2", "--indexes", f"indexes{level}"]) == 0
+        where = ["--dataset", str(beir), "--encoder", stories, "--indexes", f"indexes{level}"]
+        assert main([level] * bool(level) + ["index", "dense+tail:2", *where]) == 0
         said[level] = capfd.readouterr().err
     assert all("1 of 7 documents are empty" in text for text in said.values())
     assert "fitting tail:2" in said["-v"]

@@ -193,7 +193,7 @@ class HFEncoder:
 
         try:
             return AutoTokenizer.from_pretrained(self.model, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # of a file or of a network, and any
             raise RarityError(f"no tokenizer for {self.model} ({_first_line(error)})") from None
 
     @cached_property
@@ -251,7 +251,7 @@ class HFEncoder:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:  # ImportError: no such attention here
+        except Exception as error:  # of a file, a network, or attention that is not here, and any
             raise RarityError(f"{self.model} does not load as a causal language model ({_first_line(error)})") from None
         try:
             model.to(self.torch_device).eval()

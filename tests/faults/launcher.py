@@ -65,7 +65,13 @@ def warm() -> None:
 
 
 def serve(given: dict[str, Any]) -> None:
-    """The life of a fork: its streams, its faults, its command."""
+    """The life of a fork: its streams, its faults, its command; `beside` is another command at the same time."""
+    other, status_file = 0, ""
+    if "beside" in given:
+        status_file = given["beside"]["status"]
+        other = os.fork()
+        if not other:
+            given = {**given, **given["beside"]}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(given["cwd"])
     os.environ.update(given.get("env", {}))
@@ -89,6 +95,8 @@ def serve(given: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     sys.setprofile(None)
+    if other:
+        Path(status_file).write_text(str(os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])))
     if "count" in given.get("faults", {}):
         Path(given["faults"]["count"]).write_text(" ".join(Boundaries.passed))
     os._exit(status)

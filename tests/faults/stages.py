@@ -64,12 +64,12 @@ STAGES = {
 class Base:
     """Undisturbed results of stages, each made once: what a stage starts from, and what it must come to."""
 
-    def __init__(self, launcher: Launcher, home: Path) -> None:
+    def __init__(self, launcher: Launcher, home: Path, many: Path | None = None) -> None:
         self.launch, self.home = launcher, home
         self.boundaries: dict[str, list[str]] = {}
         self.seconds: dict[str, float] = {}
         (home / "empty").mkdir(parents=True)
-        self.many = collection(home / "collection" / "many")
+        self.many = many or collection(home / "collection" / "many")
         (home / "empty" / "notes.txt").write_text("A user's own file stands beside what is written.\n")
 
     def before(self, stage: Stage) -> Path:
