@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -67,6 +68,7 @@ def main(place: Path, experiments: int) -> None:
             indexes=str(place / f"indexes{number // FRESH}"), out=str(place / "out"),
         )  # fmt: skip
         ri.perform(experiment)
+        gc.collect()  # what is held is measured, not what waits to be collected
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         files = len(list(Path("/proc/self/fd").iterdir()))
         print(json.dumps({"kib": int(status["VmRSS"].split()[0]), "files": files, "threads": int(status["Threads"])}), flush=True)
