@@ -47,6 +47,7 @@ CONTENTS = {
         "docs/systems": "Systems, encoders, measures",
         "docs/understanding": "Understanding a score",
         "docs/report": "The report",
+        "docs/daily": "Day to day",
         "docs/pooled": "Sub-collections",
         "docs/scale": "Plans and MS MARCO",
         "docs/cluster": "Clusters",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import registry, subcollection
+from rarityir import parsing, registry, subcollection
 from rarityir.datasets import load_dataset
 from rarityir.experiment import runs_in
 from rarityir.measures import Comparison, evaluate
@@ -47,12 +46,12 @@ class Performed:
         if not file.is_file():
             raise BadInput(f"no report at {file}; evaluate first: rarityir eval --out {file.parent}")
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = parsing.value(file)
             figures = [float(value) for row in found["systems"] for value in row["measures"].values()]
             names = [found["dataset"], found["encoder"], *found["measures"], *(row["name"] for row in found["systems"])]
             whole = [{*row["measures"]} >= {*found["measures"]} for row in found["systems"]]
             numbers = [found["topics"], found["cutoff"]]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except parsing.BROKEN:
             raise BadInput(f"{file} is not a report; make it again: rarityir report {file.parent}") from None
         if not (all(whole) and all(map(math.isfinite, figures)) and all(isinstance(name, str) for name in names)):
             raise BadInput(f"{file} is not a whole report; make it again: rarityir report {file.parent}")
@@ -81,8 +80,8 @@ class Performed:
     def provenance(self) -> dict[str, Json]:
         """Returns everything that made the figures, by dotted name; nothing where it was not kept."""
         try:
-            found = json.loads((self.folder / "provenance.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = parsing.value(self.folder / "provenance.json")
+        except parsing.BROKEN:
             return {}
         return {name: value for name, value in _flat(found) if name not in _KEPT_WHERE}
 
@@ -195,13 +194,13 @@ def _whole(side: Performed, found: Topics, pairs: Sequence[tuple[str, str]]) -> 
 
 def _stored(side: Performed) -> Topics:
     try:
-        found = json.loads((side.folder / "topics.json").read_text(encoding="utf-8"))
+        found = parsing.value(side.folder / "topics.json")
         return {
             (system, measure): {query_id: float(value) for query_id, value in zip(found["query_ids"], values, strict=True)}
             for system, by_measure in found["systems"].items()
             for measure, values in by_measure.items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except parsing.BROKEN:
         return {}
 
 

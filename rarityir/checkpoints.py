@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import registry, store
+from rarityir import parsing, registry, store
 from rarityir.types import Floats, MissingExtra, RarityError
 
 DEMO = Path(__file__).parent / "demo" / "model"
@@ -52,6 +51,17 @@ _ENCODERS = ("embeddings.word_embeddings.weight", "bert.embeddings.word_embeddin
 
 class HeadNotFound(RarityError):
     """A whole checkpoint whose output head is not where it can be read without loading the model."""
+
+
+class HubFailed(RarityError):
+    """The hub did not say whether it has a file: it cannot be reached, or is busy, or broke off."""
+
+    def __init__(self, model: str, name: str, reason: str) -> None:
+        super().__init__(
+            f"{model}: the hub does not give {name} ({reason}); "
+            "give the command again later, or set HF_HUB_OFFLINE=1 to use what is kept here"
+        )
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -92,9 +102,7 @@ def unembedding(model: str) -> Rows:
         raise HeadNotFound(f"{model}: config says untied, but no output head is stored; pass the (V, D) matrix itself")
     path = _file(folder, names[name])
     bias = _file(folder, names[_bias_of(name)]) if _bias_of(name) in names else None
-    with _opened(path) as file:
-        rows, width = file.get_slice(name).get_shape()
-    return Rows(path, name, (int(rows), int(width)), bias)
+    return Rows(path, name, _matrix(path, name), bias)
 
 
 def input_embeddings(model: str) -> tuple[Rows, bool]:
@@ -105,15 +113,24 @@ def input_embeddings(model: str) -> tuple[Rows, bool]:
     if name is None:
         raise RarityError(f"{model}: no input embeddings among its {len(names)} tensors; pass the (V, D) matrix itself")
     path = _file(folder, names[name])
+    return Rows(path, name, _matrix(path, name)), tied is True or not any(head in names for head in _HEADS)
+
+
+def _matrix(path: Path, name: str) -> tuple[int, int]:
+    """A matrix's rows and width."""
     with _opened(path) as file:
-        rows, width = file.get_slice(name).get_shape()
-    return Rows(path, name, (int(rows), int(width))), tied is True or not any(head in names for head in _HEADS)
+        shape = file.get_slice(name).get_shape()
+    if len(shape) != 2 or not all(shape):
+        raise RarityError(f"{path}: {name} has shape {tuple(shape)}; a (V, D) matrix is needed")
+    return int(shape[0]), int(shape[1])
 
 
 def config(model: str) -> dict[str, Any]:
     """Returns what a model's config.json says of its language model."""
     found = _json(_file(located(model), "config.json"))
-    inner: dict[str, Any] = found.get("text_config", found)
+    inner = found.get("text_config", found)
+    if not isinstance(inner, dict):
+        raise RarityError(f"{model}: config.json's text_config is no object; download the model again")
     return inner
 
 
@@ -182,32 +199,50 @@ def fingerprint(model: str) -> dict[str, str]:
 
 def _file(folder: str, name: str) -> Path:
     """A model's file, or one line that says why there is none."""
-    found = look(folder, name)
-    if found is not None:
-        return found
+    reason = ""
+    try:
+        found = look(folder, name)
+        if found is not None:
+            return found
+    except HubFailed as error:
+        if "/" in folder:
+            raise
+        reason = f": {error.reason}"
     if Path(folder).is_dir():
         raise RarityError(f"{folder} has no {name}; a Hugging Face model folder with safetensors weights is needed")
     hint = registry.unknown("encoder", folder, MODELS).rstrip("?")
-    raise RarityError(f"{hint}; or it is a folder or hub id that cannot be reached (no {name} here or on the hub)")
+    raise RarityError(f"{hint}; or it is a folder or hub id that cannot be reached (no {name} here or on the hub{reason})")
 
 
 def look(folder: str, name: str) -> Path | None:
-    """A model's file in a folder or on the hub, None where there is none."""
+    """A model's file in a folder or on the hub, None where there is none; `HubFailed` where the hub does not say."""
     if Path(folder).is_dir():
         path = Path(folder) / name
         return path if path.exists() else None
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
         return Path(hf_hub_download(folder, name))
-    except (EntryNotFoundError, LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError, ValueError):
-        return None
+    except Exception as error:  # what a network does comes as any error
+        local = isinstance(error, LocalEntryNotFoundError)  # nothing is kept here, and the hub did not answer
+        absent = isinstance(error, EntryNotFoundError | RepositoryNotFoundError | HFValidationError) and not local
+        if HF_HUB_OFFLINE or absent:
+            return None
+        raise HubFailed(folder, name, _cause(error)) from None
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what brought an error about."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsing.value(path)
     except ValueError:
         found = None
     if not isinstance(found, dict):
@@ -218,7 +253,9 @@ def _json(path: Path) -> dict[str, Any]:
 def _tensors(folder: str) -> dict[str, str]:
     """Every tensor's name → the file of the checkpoint that holds it."""
     index = look(folder, "model.safetensors.index.json")
-    names: dict[str, str] = _json(index).get("weight_map", {}) if index else {}
+    names = _json(index).get("weight_map", {}) if index else {}
+    if not isinstance(names, dict) or not all(isinstance(file, str) and _plain(file) for file in names.values()):
+        raise RarityError(f"{index} says no files of its folder in weight_map; download the model again")
     if names:
         return names
     only = look(folder, "model.safetensors")
@@ -226,6 +263,11 @@ def _tensors(folder: str) -> dict[str, str]:
         raise HeadNotFound(f"{folder} has no model.safetensors; a Hugging Face model with safetensors weights is needed")
     with _opened(only) as file:
         return dict.fromkeys(file.keys(), only.name)
+
+
+def _plain(file: str) -> bool:
+    """Whether a name leads to a file of the folder and nowhere else."""
+    return "\0" not in file and Path(file).name == file and len(file.encode("utf-8", "replace")) < 256
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import checkpoints
+from rarityir import checkpoints, parsing
 from rarityir.types import Ints, RarityError
 
 ENGLISH = Path(__file__).parent / "demo" / "english.tsv.gz"
@@ -90,8 +90,10 @@ class TokenCounts:
         """Reads saved counts; a file that holds none is a `RarityError`."""
         try:
             found = checkpoints.read_tensors(Path(path))
+            parsing.need(parsing.finite(found["counts"], None, kind="i"), "counts that are no row of whole numbers")
+            parsing.need((found["counts"] >= 0).all(), "counts below 0")
             return cls(found["counts"].astype(np.int64), found["source"].tobytes().decode())
-        except (OSError, ValueError, KeyError) as error:
+        except parsing.BROKEN as error:
             raise RarityError(f"{path} holds no token counts ({error}); write them with rarityir filter count") from None
 
 

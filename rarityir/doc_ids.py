@@ -14,7 +14,8 @@ from zlib import crc32
 
 import numpy as np
 
-from rarityir.types import BadInput
+from rarityir import parsing
+from rarityir.types import BadInput, StaleArtefact
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,10 +29,17 @@ class DocIds(Sequence[str]):
     """The ids in row order. What is asked for is read from the folder; nothing is held."""
 
     def __init__(self, folder: Path) -> None:
-        self._ends = np.asarray(np.load(folder / ENDS, mmap_mode="r"))
-        self._sorted = np.asarray(np.load(folder / SORTED, mmap_mode="r"))
-        with (folder / IDS).open("rb") as file:
-            self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._folder = folder
+        try:
+            self._ends = np.asarray(parsing.array(folder / ENDS, mapped=True))
+            self._sorted = np.asarray(parsing.array(folder / SORTED, mapped=True))
+            with (folder / IDS).open("rb") as file:
+                self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            for found in (self._ends, self._sorted):
+                parsing.need(found.dtype == np.uint64 and found.shape == self._ends.shape and found.ndim == 1, "other sizes")
+            parsing.need(len(self._ends) and int(self._ends[-1]) == len(self._text), "other lengths")
+        except parsing.BROKEN:
+            raise self._broken() from None
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -46,12 +54,18 @@ class DocIds(Sequence[str]):
         if not -len(self) <= row < len(self):
             raise IndexError(row)
         at = row % len(self)
-        return self._text[int(self._ends[at - 1]) if at else 0 : int(self._ends[at]) - 1].decode()
+        try:
+            return self._text[int(self._ends[at - 1]) if at else 0 : int(self._ends[at]) - 1].decode()
+        except UnicodeDecodeError:
+            raise self._broken() from None
 
     def __iter__(self) -> Iterator[str]:
         start = 0
         for end in [*self._ends[AT_ONCE - 1 :: AT_ONCE].tolist(), len(self._text)]:
-            yield from self._text[start:end].decode().split("\n")[:-1]
+            try:
+                yield from self._text[start:end].decode().split("\n")[:-1]
+            except UnicodeDecodeError:
+                raise self._broken() from None
             start = end
 
     def __contains__(self, doc_id: object) -> bool:
@@ -73,7 +87,7 @@ class DocIds(Sequence[str]):
         ends = [len(self) if code == 0xFFFFFFFF else end for code, end in zip(codes.tolist(), ends, strict=True)]
         found = {}
         for doc_id, start, end in zip(wanted, starts, ends, strict=True):
-            row = next((row for row in _low(self._sorted[start:end]) if self[row] == doc_id), None)
+            row = next((row for row in _low(self._sorted[start:end]) if row < len(self) and self[row] == doc_id), None)
             if row is not None:
                 found[doc_id] = row
         return found
@@ -89,11 +103,21 @@ class DocIds(Sequence[str]):
                     first = pair
         return first
 
+    def _rows(self, at: int) -> list[int]:
+        """The row of a sorted entry."""
+        rows = _low(self._sorted[at : at + 1])
+        if rows[0] >= len(self):
+            raise self._broken()
+        return rows
+
+    def _broken(self) -> StaleArtefact:
+        return StaleArtefact(f"{self._folder} holds no whole doc_ids; remove the folder to read them again: rm -r {self._folder}")
+
     def _same(self, at: int) -> tuple[int, int] | None:
         """The last row before that of a sorted entry's successor which has its id, and that row; their CRC-32 is one."""
-        (row,) = _low(self._sorted[at + 1 : at + 2])
+        (row,) = self._rows(at + 1)
         while at >= 0 and self._sorted[at] >> ROW_BITS == self._sorted[at + 1] >> ROW_BITS:
-            (earlier,) = _low(self._sorted[at : at + 1])
+            (earlier,) = self._rows(at)
             if self[earlier] == self[row]:
                 return earlier, row
             at -= 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rarityir import progress, store
+from rarityir import parsing, progress, store
 from rarityir.corpus import Corpus
 from rarityir.encoders.batching import Execution
 from rarityir.encoders.forward import matmul_rate, one_thread
@@ -49,12 +49,12 @@ class Unfinished:
         """Returns the window as an earlier, stopped run left it, or an empty one."""
         self = cls(paths, block, np.zeros(shape, dtype), np.zeros(shape[0], bool), time.monotonic())
         if store.kept(self.journal):
-            with np.load(self.journal, allow_pickle=False) as found:
-                self.embeddings[:], self.done[:] = found["embeddings"], found["done"]
+            found = parsing.arrays(self.journal)
+            self.embeddings[:], self.done[:] = found["embeddings"], found["done"]
         for i, path in enumerate(paths):
             if path.exists():
                 rows = slice(i * block, (i + 1) * block)
-                self.embeddings[rows], self.done[rows] = np.load(path, allow_pickle=False), True
+                self.embeddings[rows], self.done[rows] = parsing.array(path), True
         return self
 
     @property
@@ -173,7 +173,8 @@ def filtered(folder: Path, chosen: EmbedFilter, out: Path) -> dict[str, Json]:
             raise FileNotFoundError
         stored = store.described(folder)
         identity, count = dict(stored["identity"]), int(stored["facts"]["documents"])
-    except (OSError, ValueError, KeyError, TypeError):
+        names = sorted(name for name in stored["files"] if name.endswith(".npy"))
+    except parsing.BROKEN:
         raise RarityError(f"{folder} holds no complete embeddings; make them with rarityir encode") from None
     fitted, given = chosen.fitted_on.get("revision"), identity.get("encoder.revision")
     if fitted is not None and fitted != given:
@@ -186,7 +187,6 @@ def filtered(folder: Path, chosen: EmbedFilter, out: Path) -> dict[str, Json]:
         raise RarityError(
             f"filter {chosen.name} was fitted on embeddings pooled by {pooled}, these are by {identity.get('encoder.pooling')}"
         )
-    names = sorted(name for name in stored["files"] if name.endswith(".npy"))
     facts: dict[str, Json] = {"documents": count, "dim": len(chosen.basis)}
     with store.building(out, {**identity, "filter": chosen.name, "filter_sha256": chosen.digest}, facts) as needed:
         if needed:
@@ -201,7 +201,7 @@ def filtered(folder: Path, chosen: EmbedFilter, out: Path) -> dict[str, Json]:
 
 
 def _floats(path: Path) -> Floats:
-    x_ND: Floats = np.load(path, mmap_mode="r")
+    x_ND: Floats = parsing.array(path, mapped=True)
     return x_ND if x_ND.dtype == np.float32 else x_ND.astype(np.float32)
 
 

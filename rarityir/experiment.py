@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rarityir import overview, registry, store, subcollection
+from rarityir import overview, parsing, registry, store, subcollection
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
@@ -26,6 +26,7 @@ from rarityir.measures.shares import share
 from rarityir.measures.significance import ALPHA
 from rarityir.overview import Bounds
 from rarityir.report import RENDERERS, Report, Row, render
+from rarityir.report.model import COSTS
 from rarityir.retrieval import CUTOFF, INDEXES, Retriever, check
 from rarityir.runs import Run, read_run
 from rarityir.systems import System, expand, slug
@@ -36,6 +37,13 @@ SYSTEMS = (
     "rrf(bm25,dense+edge:2)",
 )  # fmt: skip
 _FILES = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "json": "report.json"}
+# What a run's provenance holds, where it holds it.
+_SIDECAR: dict[str, type] = {
+    **dict.fromkeys(("dataset", "baseline", "share_of", "instruction", "encoder"), str),
+    **dict.fromkeys(("cutoff", "seed", "order"), int),
+    **dict.fromkeys(("cost", "subset"), dict),
+    "measures": list,
+}
 log = logging.getLogger(__name__)
 
 
@@ -74,7 +82,7 @@ class Experiment:
             found = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise BadInput(f"no experiment file {path}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(f"{path} is not TOML ({error})") from None
         return cls().replace(str(path), **found)
 
@@ -124,8 +132,8 @@ class Experiment:
             raise RarityError(f"share_of {self.share_of!r} is not among the systems; {registry.hint(self.share_of, names)}")
         for name in self.measures:
             Measure.parse(name)
-        if not self.measures or self.cutoff < 1:
-            raise RarityError("an experiment needs a measure and a cutoff of at least 1")
+        if not self.measures or self.cutoff < 1 or self.seed < 0:
+            raise RarityError("an experiment needs a measure, a cutoff of at least 1 and a seed of at least 0")
         systems = [System.parse(name) for name in names]
         for system in systems:
             check(system)
@@ -223,16 +231,10 @@ def rebuild(
     costs = {run.name: facts.get("cost", {}) for run, facts in found}
     cutoff = first.get("cutoff", max(len(run.rows) // max(1, len(run)) for run, _ in found))
     report = tabulate(
-        scores,
-        costs,
-        source,
-        first.get("encoder", "unknown"),
-        base,
-        wanted,
-        cutoff,
-        first.get("seed", 0) if seed is None else seed,
-        shared if (shared := first.get("share_of", "")) in names else "",
-    )
+        scores, costs, source, first.get("encoder", "unknown"), base, wanted, cutoff,
+        first.get("seed", 0) if seed is None else seed, shared if (shared := first.get("share_of", "")) in names else "",
+    )  # fmt: skip
+    report = dataclasses.replace(report, notes=[*report.notes, *(facts["changed"] for _, facts in found if "changed" in facts)])
     home = runs.parent if runs.name == "runs" else folder
     write(report, scores, home)
     if page is None and not (home / overview.PAGE).exists():
@@ -279,22 +281,10 @@ def tabulate(
             notes.append(f"{name} searched Pyserini's prebuilt index {found['name']} (MD5 {found['md5']}).")
         if cost.get("in_domain"):
             notes.append(f"{name} is in-domain: the source of its IDF holds documents of this corpus.")
-    shown, topics = tuple(measures), len(dataset.topics)
     return Report(
-        dataset.name,
-        encoder,
-        baseline,
-        shown,
-        topics,
-        cutoff,
-        seed,
-        ALPHA,
-        tuple(rows),
-        notes,
-        share_of,
-        dataset.subset,
-        by_topic=tuple(scores),
-    )
+        dataset.name, encoder, baseline, tuple(measures), len(dataset.topics), cutoff, seed, ALPHA, tuple(rows), notes, share_of,
+        dataset.subset, by_topic=tuple(scores),
+    )  # fmt: skip
 
 
 def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:
@@ -369,12 +359,25 @@ def _facts(run: Path) -> dict[str, Json]:
     if not path.exists():
         return {}
     try:
-        facts: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise BadInput(f"{path} is not JSON; remove it, and give --dataset and --baseline") from None
-    facts.setdefault("subset", {})
+        stored = parsing.mapping(path)
+        facts: dict[str, Json] = {"subset": {}, "measures": [], "cost": {}, "seed": 0, **stored}
+        for key, kind in _SIDECAR.items():
+            parsing.need(key not in facts or isinstance(facts[key], kind), f"{key} is no {kind.__name__}")
+        parsing.need(all(isinstance(name, str) for name in facts["measures"]), "measures are no names")
+        numbers = [cost for name in COSTS if (cost := facts["cost"].get(name)) is not None]
+        parsing.need(facts["seed"] >= 0 and all(abs(number) < math.inf for number in numbers), "a cost or seed is no number")
+        if facts["subset"]:
+            parsing.need(isinstance(facts["subset"]["tag"], str) and subcollection.note(facts["subset"]), "no sub-collection")
+        if prebuilt := facts["cost"].get("prebuilt"):
+            parsing.need(prebuilt["name"] and prebuilt["md5"], "no prebuilt index")
+        whole = store.unbroken(stored)
+    except parsing.BROKEN as error:
+        raise BadInput(f"{path} is no run's provenance ({error}); remove it, and give --dataset and --baseline") from None
+    if not whole:
+        raise BadInput(f"{path} was changed after it was written; remove it, and give --dataset and --baseline")
     if facts.get("run_sha256") != store.digest_file(run):
         log.warning("%s was changed after it was written: its costs are kept, its scores are those of the file", run)
+        facts["changed"] = f"{run.name} was changed after it was written."
     return facts
 
 

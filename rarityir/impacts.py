@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rarityir import progress, registry, store
+from rarityir import parsing, progress, registry, store
 from rarityir.settings import ImpactSettings
 from rarityir.tokens import Asking, TokenLens, check_weighting
 from rarityir.tokens.queries import NAMED
@@ -75,8 +75,8 @@ def strongest(
             if not path.exists():
                 _keep(lens.strongest(states(encoder, block), settings.keep), path)
                 advance(len(block))
-            with np.load(path) as found:
-                yield Impacts(found["indptr"], found["token_ids"], found["values"], len(lens.vocabulary.names))
+            found = parsing.arrays(path)
+            yield Impacts(found["indptr"], found["token_ids"], found["values"], len(lens.vocabulary.names))
 
 
 def states(encoder: Encoder, texts: Sequence[str]) -> Iterable[Floats]:

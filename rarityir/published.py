@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rarityir import checkpoints, registry
+from rarityir import checkpoints, parsing, registry
 from rarityir.datasets import ALIASES
 from rarityir.types import BadInput, Json, UnknownName
 
@@ -98,11 +97,11 @@ def _paper(name: str, folder: Path) -> Json:
             )
         raise UnknownName(registry.unknown("paper", name, known))
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsing.value(path)
         needed = {"title", "source", "measure", "remarks", "rows"} - set(found)
         if needed:
             raise ValueError(f"no {', '.join(sorted(needed))}")
-    except (ValueError, TypeError) as error:
+    except parsing.BROKEN as error:
         raise BadInput(f"{path} holds no published figures ({error})") from None
     return found
 
@@ -110,9 +109,9 @@ def _paper(name: str, folder: Path) -> Json:
 def _measured(folder: Path, measure: str) -> Iterator[tuple[tuple[str, str, str, str], float]]:
     """(encoder, pooling, system, dataset) → our value, of every report under a folder; text systems have no encoder."""
     for path in sorted(folder.glob("*/report.json")):
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = parsing.value(path)
         made = path.with_name("provenance.json")
-        provenance = json.loads(made.read_text(encoding="utf-8")) if made.exists() else {}
+        provenance = parsing.value(made) if made.exists() else {}
         encoder = checkpoints.located(provenance.get("experiment", {}).get("encoder", report["encoder"]))
         pooling = (provenance.get("encoder") or {}).get("pooling", "")
         for system in report["systems"]:

@@ -29,7 +29,7 @@ class ImpactSettings(NamedTuple):
         known: dict[str, Callable[[str], Any]] = dict.fromkeys(cls._fields, str) | {"gamma": float}
         given = registry.options(arg, {**known, **(more or {})}, where)
         keep = given.get("keep", str(cls().keep))
-        if not keep.isdecimal() or int(keep) < 1:
+        if not keep.isdecimal() or len(keep) > 9 or int(keep) < 1:
             raise RarityError(
                 f"{where}:{arg}: how many tokens of each document to keep is a whole number, such as {where}:64"
             ) from None
@@ -109,4 +109,12 @@ class IdfSettings(NamedTuple):
     @property
     def weights(self) -> str:
         """The file or folder that the IDF is read from; empty where it has a name of `IDFS`."""
-        return self.idf if self.idf not in IDFS and Path(self.idf).exists() else ""
+        return self.idf if self.idf not in IDFS and _there(self.idf) else ""
+
+
+def _there(name: str) -> bool:
+    """Whether a file or folder has this name, which may be one that none can have."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False

@@ -16,8 +16,9 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from rarityir import parsing
 from rarityir.types import Busy, Json, StaleArtefact
 
 MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
@@ -90,15 +91,15 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def sealed(value: Mapping[str, Json]) -> dict[str, Json]:
-    """Returns an object with its own SHA-256 under the key `sha256`, by which `unbroken` knows a change."""
+def sealed(value: Mapping[str, Json], key: str = "sha256") -> dict[str, Json]:
+    """Returns an object with its own SHA-256 under a key, by which `unbroken` knows a change."""
     plain: dict[str, Json] = json.loads(json.dumps(value))
-    return {**plain, "sha256": _sum(plain)}
+    return {**plain, key: _sum(plain)}
 
 
-def unbroken(value: Mapping[str, Json]) -> bool:
+def unbroken(value: Mapping[str, Json], key: str = "sha256") -> bool:
     """Returns whether an object that was read is as it was `sealed`; one without the key, of an earlier release, is trusted."""
-    return "sha256" not in value or value["sha256"] == _sum({key: of for key, of in value.items() if key != "sha256"})
+    return key not in value or value[key] == _sum({name: of for name, of in value.items() if name != key})
 
 
 def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | None:
@@ -125,11 +126,13 @@ def described(folder: Path) -> dict[str, Json]:
     """Returns the manifest of a complete folder, whatever it was built from; `StaleArtefact` for one that is not whole."""
     path = folder / MANIFEST
     try:
-        found: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
-        for facts in found["files"].values():
-            _ = facts["bytes"], facts["sha256"]
+        found = parsing.mapping(path)
+        for name, facts in found["files"].items():
+            _ = int(facts["bytes"]), facts["sha256"].encode()
+            inside = PurePosixPath(name).parts and not PurePosixPath(name).is_absolute() and "\0" not in name
+            parsing.need(inside and ".." not in PurePosixPath(name).parts, f"{name!r} is no file of this folder")
         whole = isinstance(found["identity"], dict) and isinstance(found["facts"], dict) and unbroken(found)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except parsing.BROKEN:
         whole = False
     if not whole:
         raise StaleArtefact(f"{path} is not a manifest, or was changed; remove the folder to rebuild it: rm -r {folder}")
@@ -313,8 +316,8 @@ def _unnamed(path: Path) -> bool:
 
 def _read(path: Path) -> Json:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parsing.value(path)
+    except parsing.BROKEN:
         return None
 
 

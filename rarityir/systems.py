@@ -10,6 +10,10 @@ from rarityir.types import RarityError, UnknownName
 
 _PART = re.compile(r"([A-Za-z][A-Za-z0-9-]*)(?::([^+()\s]+))?")
 
+_MOST = 10_000  # systems that braces may stand for
+_DEPTH = 50  # fusions within fusions
+_LONGEST = 200  # bytes of a name as a file name, which gets a digest, an ending, and while it is written more
+
 _CODE = re.compile(r"(pq|sq)\d+")  # how an index codes vectors, as in dense:ivf4096,pq64: no system is called so
 
 
@@ -46,12 +50,22 @@ class System:
     @classmethod
     def parse(cls, text: str) -> System:
         """Reads a system's name; every unknown part is an `UnknownName` before any work is done."""
+        return cls._read(text, _DEPTH)
+
+    @classmethod
+    def _read(cls, text: str, deep: int) -> System:
         text = text.strip()
+        if "{" in text or "}" in text:
+            raise RarityError(
+                f"{text!r} is several systems where one is wanted, such as {expand(text)[0]}; rarityir eval takes several"
+            )
+        if not deep:
+            raise RarityError(f"fusions within fusions are read {_DEPTH} deep; write fewer")
         match = re.fullmatch(r"([^()]+)\((.*)\)", text, flags=re.DOTALL)
         if match:
             fusion = Part.parse(match[1])
             _known("fusions", "fusion", fusion)
-            parts = tuple(cls.parse(piece) for piece in split(match[2]))
+            parts = tuple(cls._read(piece, deep - 1) for piece in split(match[2]))
             if len(parts) < 2:
                 raise RarityError(f"{text!r} fuses fewer than two systems; write {fusion}(bm25,dense)")
             return cls(fusion=fusion, parts=parts)
@@ -76,14 +90,17 @@ class System:
 
 def expand(text: str) -> list[str]:
     """Returns the names that braces stand for, as in a shell: `sparse:{16,64}{,+edge:2}` is four, in order."""
-    start = text.find("{")
-    if start < 0 or "}" not in text[start:]:
-        if "{" in text or "}" in text:
+    found, rest = [""], text
+    while "{" in rest or "}" in rest:
+        before, opened, rest = rest.partition("{")
+        inside, closed, rest = rest.partition("}")
+        chosen = inside.split(",")
+        if not (opened and closed) or "}" in before or "{" in inside:
             raise RarityError(f"unbalanced braces in {text!r}; write sparse:{{16,64}}{{,+edge:2}} for four systems")
-        return [text]
-    stop = text.index("}", start)
-    chosen = text[start + 1 : stop].split(",")
-    return [text[:start] + choice + rest for choice in chosen for rest in expand(text[stop + 1 :])]
+        if len(found) * len(chosen) > _MOST:
+            raise RarityError(f"the braces in {text[:60]!r} stand for more than {_MOST:,} systems; write fewer")
+        found = [name + before + choice for name in found for choice in chosen]
+    return [name + rest for name in found]
 
 
 def split(text: str) -> list[str]:
@@ -105,8 +122,21 @@ def split(text: str) -> list[str]:
 
 
 def slug(name: str) -> str:
-    """Returns a name as one safe path component: distinct names of the grammar stay distinct."""
-    return re.sub(r"[^\w.=+,()@-]", lambda m: {":": "_", "/": "--", "?": "@"}.get(m[0], "~"), name)
+    """Returns a name as one safe path component: distinct names of the grammar stay distinct.
+
+    One that is very long is cut. That, and letters that no component can hold, are told from others by a digest.
+    """
+    found = re.sub(r"[^\w.=+,()@-]", lambda m: {":": "_", "/": "--", "?": "@"}.get(m[0], "~"), name)
+    if found.strip(".") == "":
+        found = found.replace(".", "~") + "~"
+    short = found.encode()[:_LONGEST].decode(errors="ignore")
+    return f"{short}~{_told(name)}" if "~" in found or short != found else found
+
+
+def _told(name: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def _starts_a_system(piece: str) -> bool:

@@ -20,6 +20,7 @@ else:  # annotations alone name these, and naming them must not cost the import 
     Floats = Ints = Any
 
 Json = Any  # what json.dumps takes
+_LONGEST = 2000  # letters of a message that are shown
 Topics = Mapping[str, str]  # query_id → query
 Qrels = Mapping[str, Mapping[str, int]]  # query_id → doc_id → relevance
 
@@ -126,7 +127,17 @@ class Index(Protocol):
 
 
 class RarityError(Exception):
-    """Something the user can put right; the message is one line: what is wrong, where, and what to do."""
+    """Something the user can put right; the message is one line: what is wrong, where, and what to do.
+
+    What it tells of a file or a name may hold anything: controls are shown as escapes, and of a very long message the middle is
+    left out.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 class UnknownName(RarityError):

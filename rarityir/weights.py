@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import checkpoints, store
+from rarityir import checkpoints, parsing, store
 from rarityir.types import BadInput, Json, RarityError
 
 Doubles = NDArray[np.float64]
@@ -52,12 +52,13 @@ class TokenWeights:
             if identity["form"] != FORM or facts["kind"] != "token weights":
                 raise KeyError("form")
             store.verify(found)
-            values = checkpoints.read_tensors(found / FILE)["values"].astype(np.float64)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            values, method = checkpoints.read_tensors(found / FILE)["values"], str(facts["method"])
+            parsing.need(parsing.finite(values, None) and (values >= 0).all(), "weights that are no numbers of at least 0")
+        except parsing.BROKEN as error:
             hint = "write one with rarityir informativeness"
             raise BadInput(f"{path} holds no weights of tokens ({type(error).__name__}: {error}); {hint}") from None
         corpora = frozenset(str(identity[key]) for key in ("corpus", "documents_sha256") if identity.get(key))
-        return cls(found, read_table(found / TABLE), values, store.digest_file(found / FILE), corpora, str(facts["method"]))
+        return cls(found, read_table(found / TABLE), values.astype(np.float64), store.digest_file(found / FILE), corpora, method)
 
     def of_ids(self, forms: Sequence[str | None], gamma: float = 1.0) -> Doubles:
         """Returns each id's weight to the power of gamma (V,), for ids that write these forms.

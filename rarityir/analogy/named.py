@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from rarityir.types import BadInput, Encoder, Floats
+from rarityir import parsing
+from rarityir.types import BadInput, Encoder, Floats, RarityError
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,22 @@ class Named:
         return cls(names, np.asarray(encoder.encode_document([name.replace("_", " ") for name in names]), np.float32))
 
     @classmethod
+    def of_tokens(cls, names: Iterable[str], encoder: Encoder, matrix: str) -> Named:
+        """Returns the mean row of each name's tokens in a model's `input` or `output` matrix; no text is encoded.
+
+        A name without tokens is a `RarityError`.
+        """
+        from rarityir.rarity.rows import rows
+
+        names = tuple(names)
+        table_VD = rows(encoder.model, matrix).array()
+        tokens = encoder.tokenize([name.replace("_", " ") for name in names])
+        empty = next((name for name, ids in zip(names, tokens, strict=True) if not ids), None)
+        if empty is not None:
+            raise RarityError(f"the tokenizer of {encoder.name} makes no token of {empty!r}; leave its pairs out")
+        return cls(names, np.array([table_VD[ids].mean(axis=0) for ids in tokens], np.float32))
+
+    @classmethod
     def drawn(cls, names: Iterable[str], width: int, seed: int) -> Named:
         """Returns independent standard normal vectors: what is found with these was not in any vectors."""
         names = tuple(names)
@@ -70,11 +86,11 @@ class Named:
         if path.suffix != ".npz":
             return _text(path)
         try:
-            with np.load(path, allow_pickle=False) as found:
-                return cls(tuple(map(str, found["names"])), np.asarray(found["vectors"], np.float32))
+            found = parsing.arrays(path)
+            return cls(tuple(map(str, found["names"].tolist())), np.asarray(found["vectors"], np.float32))
         except FileNotFoundError:
             raise BadInput(f"no vectors at {path}") from None
-        except (KeyError, ValueError, zipfile.BadZipFile):
+        except parsing.BROKEN:
             raise BadInput(f"{path} holds no arrays `names` and `vectors`") from None
 
 
@@ -88,6 +104,8 @@ def _text(path: Path) -> Named:
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8 ({error.reason})") from None
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         name, *numbers = line.split()
         if number == 1 and len(numbers) == 1:  # word2vec's first line: how many, how wide
             continue

@@ -153,11 +153,12 @@ def _counts(model: str, vocabulary: int, dataset: str | None, stats: str | None)
 def _array(path: Path) -> Any:
     import numpy as np
 
+    from rarityir import parsing
     from rarityir.types import RarityError
 
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        found = parsing.array(path)
+    except parsing.BROKEN as error:
         raise RarityError(f"{path} is no array of numbers ({error}); save one with numpy.save") from None
     return np.atleast_2d(found)
 

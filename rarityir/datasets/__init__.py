@@ -21,6 +21,14 @@ def load_dataset(name: str) -> Dataset:
     if name == embedded.NAME:
         return embedded.cranfield()
     path, _, split = name.partition(":")
-    if path and Path(path).is_dir() and name not in ALIASES:
+    if path and name not in ALIASES and _is_folder(path):
         return folders.load(Path(path), split)
     return irds.load(ALIASES.get(name, name))
+
+
+def _is_folder(path: str) -> bool:
+    """Whether a folder has this name, which may be one that none can have."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False

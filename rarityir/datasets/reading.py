@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import json
 import logging
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from rarityir import parsing
 from rarityir.types import BadInput, Json, Qrels, Topics
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def records(path: Path) -> Iterator[tuple[int, dict[str, Json]]]:
     """Yields (line number, object) of a JSON-lines file."""
     for number, line in lines(path):
         try:
-            record = json.loads(line)
+            record = parsing.loads(line)
         except ValueError as error:
             raise BadInput(f"{path}:{number}: not JSON ({error})") from None
         if not isinstance(record, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -55,7 +56,7 @@ def by_share(name: str, arg: str, positions: Callable[[int, int], Ints]) -> Band
 def kept_width(name: str, ratio: str, width: int | None) -> int:
     """Returns k = floor(D / τ), the width that `name:τ` keeps of D (EmbedFilter, §3: τ = 2, 4, 8)."""
     try:
-        tau = Fraction(ratio)
+        tau = Fraction(ratio if re.fullmatch(r"[\d./]{1,20}", ratio) else "")  # never 1e999999999, which has as many digits
     except (ValueError, ZeroDivisionError):
         raise RarityError(f"{name}:{ratio or '?'} needs a number τ ≥ 1, the share 1/τ to keep, such as {name}:2") from None
     if not 1 <= tau <= (width or tau):

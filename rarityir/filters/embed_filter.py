@@ -7,14 +7,13 @@ the map is linear it commutes with mean and last-token pooling, so here it is a 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from rarityir import __version__, checkpoints, notebook, store
+from rarityir import __version__, checkpoints, notebook, parsing, store
 from rarityir.counts import TokenCounts
 from rarityir.filters.fitting import fit
 from rarityir.filters.source import Source
@@ -23,6 +22,7 @@ from rarityir.systems import Part
 from rarityir.types import Floats, Json, RarityError
 
 WEIGHTS, CARD, _README = "model.safetensors", "filter.json", "README.md"
+SEAL = "card_sha256"  # over all else that the card says
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +143,10 @@ class EmbedFilter:
         if any((folder / name).exists() for name in (WEIGHTS, _README)) and not (folder / CARD).exists():
             raise RarityError(f"{folder} holds a {WEIGHTS} or {_README} that is no filter's; choose another folder")
         tensors = {"basis": self.basis} if self.mean is None else {"basis": self.basis, "mean": self.mean}
-        checkpoints.write_tensors(folder / WEIGHTS, tensors)
         card = {"name": self.name, "kept": self.basis.shape[0], "width": self.basis.shape[1], "fitted_on": self.fitted_on}
-        store.write_json(folder / CARD, {**card, "sha256": self.digest, "rarityir": __version__})
+        card |= {"sha256": self.digest, "rarityir": __version__}
+        store.write_json(folder / CARD, store.sealed(card, SEAL))  # first: weights without a card are someone else's
+        checkpoints.write_tensors(folder / WEIGHTS, tensors)
         store.write_text(folder / _README, readme(self))
         return folder
 
@@ -154,13 +155,16 @@ class EmbedFilter:
         """Reads a saved filter, with numpy alone; weights that are not those of its card are a `RarityError`."""
         folder = Path(folder)
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            card = parsing.value(folder / CARD)
             tensors = checkpoints.read_tensors(folder / WEIGHTS)
-            loaded = cls(card["name"], tensors["basis"], card["fitted_on"], tensors.get("mean"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            loaded = cls(str(card["name"]), tensors["basis"], dict(card["fitted_on"]), tensors.get("mean"))
+            _check(loaded)
+        except parsing.BROKEN as error:
             raise RarityError(
                 f"{folder} holds no whole filter ({type(error).__name__}: {error}); fit and save it again"
             ) from None
+        if not store.unbroken(card, SEAL):
+            raise RarityError(f"{folder / CARD} was changed after it was written; fit and save the filter again")
         if loaded.digest != card.get("sha256"):
             raise RarityError(f"{folder / WEIGHTS} is not the filter its card describes; fit and save it again")
         return loaded
@@ -177,6 +181,17 @@ class EmbedFilter:
         from rarityir.filters.hub import pull
 
         return pull(repo_id, revision=revision, token=token)
+
+
+def _check(loaded: EmbedFilter) -> None:
+    """Raises `ValueError` for arrays or facts of another form than `save` writes."""
+    basis, mean, facts = loaded.basis, loaded.mean, loaded.fitted_on
+    parsing.need(basis.dtype == np.float32 and basis.size and parsing.finite(basis, None, None), "basis is no matrix of numbers")
+    if mean is not None:
+        parsing.need(mean.dtype == np.float32 and parsing.finite(mean, basis.shape[1]), "mean is no vector of its width")
+    for key in ("unembedding_sha256", "model", "revision"):
+        parsing.need(isinstance(facts.get(key, ""), str), f"fitted_on: {key} is no text")
+    parsing.need(isinstance(facts.get("documents", {}), dict), "fitted_on: documents is no object")
 
 
 def _source(

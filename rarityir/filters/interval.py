@@ -12,22 +12,25 @@ from rarityir.filters.band import Band
 from rarityir.filters.unembedding import READING, reading
 from rarityir.types import Ints, RarityError
 
+_PLACE = r"(\d{1,9})"
+
 
 def band(arg: str) -> Band:
     """`band:l-r` keeps positions [l, r) of the falling spectrum, counted from 0."""
-    return _kept("band", arg, r"(\d+)-(\d+)", "two positions, such as band:64-192", lambda first, last, width: (first, last))
+    example = "two positions, such as band:64-192"
+    return _kept("band", arg, rf"{_PLACE}-{_PLACE}", example, lambda first, last, width: (first, last))
 
 
 def offset(arg: str) -> Band:
     """`offset:l,k` keeps the k positions from l on (EmbedFilter, Appendix A: l = 128 for Mistral)."""
     example = "a first position and a width, such as offset:128,64"
-    return _kept("offset", arg, r"(\d+),(\d+)", example, lambda first, k, width: (first, first + k))
+    return _kept("offset", arg, rf"{_PLACE},{_PLACE}", example, lambda first, k, width: (first, first + k))
 
 
 def cut(arg: str) -> Band:
     """`cut:top,bottom` drops that many directions at the large end and at the small end, which need not be as many."""
     example = "two numbers of directions, such as cut:8,64"
-    return _kept("cut", arg, r"(\d+),(\d+)", example, lambda top, bottom, width: (top, width - bottom))
+    return _kept("cut", arg, rf"{_PLACE},{_PLACE}", example, lambda top, bottom, width: (top, width - bottom))
 
 
 def _kept(name: str, arg: str, form: str, example: str, ends: Callable[[int, int, int], tuple[int, int]]) -> Band:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.filters.band import warn_of_degenerate_cuts
 from rarityir.filters.components import Components, components
 from rarityir.filters.source import Affine, Fit, Source, Vectors
@@ -62,7 +62,7 @@ class Twin:
             identity, facts, files = dict(said["identity"]), said["facts"], dict(said["files"])
             found = cls(path, identity, int(facts["documents"]), int(facts["dim"]), files)
             raw = "documents" in identity and "filter" not in identity
-        except (ValueError, KeyError, TypeError, StaleArtefact):
+        except (*parsing.BROKEN, StaleArtefact):
             raise RarityError(f"{path} holds no complete embeddings; make them with rarityir encode") from None
         if not raw:
             raise RarityError(f"{path} holds an index or filtered embeddings; a twin's raw ones are what rarityir encode makes")
@@ -90,7 +90,7 @@ class Twin:
         total = np.zeros(width)
         for name in sorted(name for name in self.files if name.endswith(".npy")):
             store.check(self.folder, name)
-            total += np.load(self.folder / name, mmap_mode="r").sum(axis=0, dtype=np.float64)
+            total += parsing.array(self.folder / name, mapped=True).sum(axis=0, dtype=np.float64)
         if not np.isfinite(total).all():
             raise RarityError(f"{self.folder}: some embeddings are not finite; encode them again")
         return total / self.count if before is None else before((total / self.count)[None])[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import checkpoints, store
+from rarityir import checkpoints, parsing, store
 from rarityir.ica.diagnostics import Diagnostics
 from rarityir.types import Json, RarityError, StaleArtefact
 
@@ -117,9 +116,9 @@ class Axes:
         if (folder / WEIGHTS).exists() and not (folder / CARD).exists():
             raise RarityError(f"{folder} holds {WEIGHTS} that is not of axes; choose another folder")
         tensors = {"mean": self.mean, "reading": self.reading, "writing": self.writing}
-        checkpoints.write_tensors(folder / WEIGHTS, tensors)
         card = {"sha256": self.digest, "diagnostics": self.diagnostics.json(), "fitted_on": self.fitted_on}
         store.write_json(folder / CARD, {**card, "labels": [list(names) for names in self.labels]})
+        checkpoints.write_tensors(folder / WEIGHTS, tensors)  # after its card: weights without one are someone else's
         return folder
 
     @classmethod
@@ -127,18 +126,32 @@ class Axes:
         """Reads saved axes; what is not whole is a `RarityError`, tensors of another card a `StaleArtefact`."""
         folder = Path(folder)
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            card = parsing.value(folder / CARD)
             found = checkpoints.read_tensors(folder / WEIGHTS)
             labels = tuple(tuple(names) for names in card["labels"])
             diagnostics = Diagnostics.read(card["diagnostics"])
-            axes = cls(found["mean"], found["reading"], found["writing"], diagnostics, card["fitted_on"], labels)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            axes = cls(found["mean"], found["reading"], found["writing"], diagnostics, dict(card["fitted_on"]), labels)
+            _check(axes)
+        except parsing.BROKEN as error:
             raise RarityError(
                 f"{folder} holds no whole axes ({type(error).__name__}); write them with rarityir ica fit"
             ) from None
         if axes.digest != card.get("sha256"):
             raise StaleArtefact(f"{folder / WEIGHTS} is not what its card {CARD} describes; fit and save the axes again")
         return axes
+
+
+def _check(axes: Axes) -> None:
+    """Raises `ValueError` for arrays, labels or diagnostics that are not of one size."""
+    (count, width), said = axes.reading.shape, axes.diagnostics
+    for array in (axes.reading, axes.writing):
+        parsing.need(array.size and parsing.finite(array, count, width), "directions that are no matrix of numbers")
+    parsing.need(parsing.finite(axes.mean, width), "a mean of another width")
+    parsing.need(not axes.labels or len(axes.labels) == count, "labels of other axes")
+    parsing.need(all(isinstance(name, str) for names in axes.labels for name in names), "labels that are no text")
+    for array in (said.skew, said.kurtosis, said.log_cosh, said.neg_exp, *([] if said.stability is None else [said.stability])):
+        parsing.need(parsing.finite(array, count), "diagnostics of other axes")
+    parsing.need(int(said.fitted_rows) > 0 and int(said.n_iter) >= 0 and int(said.seeds) > 0, "diagnostics that are no numbers")
 
 
 def unit(s_BK: Vectors) -> Vectors:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import registry, store
+from rarityir import parsing, registry, store
 from rarityir.indexes.flat import write
 from rarityir.indexes.topk import pad
 from rarityir.types import Floats, Hits, Json, RarityError
@@ -28,6 +28,10 @@ FEWEST, MOST = 39, 256  # training vectors FAISS asks for, and takes, for a cent
 _FILE, _BLOCK, _SEED = "index.faiss", 1 << 14, 0
 _KINDS = "hnsw,32; ivf4096; ivf4096,pq64; ivf4096,sq8; pq64; sq8; with ef= for hnsw, nprobe= for ivf"
 log = logging.getLogger(__name__)
+
+
+_COUNT = r"([1-9]\d{0,8})"
+_FORM = re.compile(rf"(hnsw)(?:,?{_COUNT})?|(?=[ips])(?:ivf{_COUNT})?(?:(?:^|,)(?:(sq8)|pq{_COUNT}))?")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Kind:
         names = arg.split(",")
         given = [name for name in names if "=" in name]
         shape = ",".join(names[: len(names) - len(given)])
-        match = re.fullmatch(r"(hnsw)(?:,?([1-9]\d*))?|(?=[ips])(?:ivf([1-9]\d*))?(?:(?:^|,)(?:(sq8)|pq([1-9]\d*)))?", shape)
+        match = _FORM.fullmatch(shape)
         if match is None or any("=" not in name for name in names[len(names) - len(given) :]):
             raise RarityError(f"dense:{arg}: unknown kind of index; known: flat (exact); {_KINDS}")
         option = "ef" if match[1] else "nprobe" if match[3] else ""
@@ -78,6 +82,12 @@ class Kind:
         return f"IVF{self.cells},{code}" if self.cells else code
 
     def check(self, documents: int, width: int) -> None:
+        """Raises where this many documents of this width are too few or do not fit, and warns where they are few."""
+        self.refuse(documents, width)
+        if self.bytes and documents < FEWEST * CODES:
+            log.warning("dense:%s: %d documents are few to learn from; FAISS asks for %d", self.stored, documents, FEWEST * CODES)
+
+    def refuse(self, documents: int, width: int) -> None:
         """Raises where this many documents of this width are too few or do not fit."""
         where = f"dense:{self.stored}"
         if self.bytes and width % self.bytes:
@@ -85,8 +95,6 @@ class Kind:
             raise RarityError(f"{where}: {self.bytes} bytes do not divide {width} coordinates; choose one of: {fitting}")
         if self.bytes and documents < CODES:
             raise RarityError(f"{where}: a product quantizer learns from {CODES} documents at least, not {documents}; use dense")
-        if self.bytes and documents < FEWEST * CODES:
-            log.warning("%s: %d documents are few to learn from; FAISS asks for %d", where, documents, FEWEST * CODES)
         if documents < FEWEST * self.cells:
             fewer = f"at most ivf{documents // FEWEST}" if documents >= FEWEST else "dense"
             raise RarityError(
@@ -109,7 +117,7 @@ class FaissIndex:
         try:
             documents, width, _ = write(blocks, path)
             kind.check(documents, width)
-            x_NK = np.load(path, mmap_mode="r")
+            x_NK = parsing.array(path, mapped=True)
             index = faiss.index_factory(width, kind.factory, faiss.METRIC_INNER_PRODUCT)
             _train(index, kind, x_NK)
             with _threads(1 if kind.links else 0):  # a graph that threads grow together depends on who comes first

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,11 +10,16 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.indexes.packing import BLOCK, Codes, packed
 from rarityir.types import Ints, RarityError
 
 _FACTS, _FORMAT = "index.json", 2
+
+
+def cores() -> int:
+    """Returns the cores that this process may use, which a container or taskset may make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Arrays(NamedTuple):
@@ -33,6 +37,10 @@ class Arrays(NamedTuple):
 
 
 NAMES = Arrays._fields
+_TYPES = {
+    name: np.dtype(kind)
+    for name, kind in zip(NAMES, ("i8", "u4", "u1", "f4", "u2", "u1", "u4", "u1", "f4"), strict=True)
+}  # fmt: skip
 
 
 def gathered(blocks: Iterable[Codes]) -> dict[str, Any]:
@@ -67,15 +75,15 @@ def save(found: dict[str, Any], folder: Path) -> Path:
 def load(folder: Path) -> dict[str, Any]:
     """Opens an index's arrays; raises `RarityError` where one is missing, cut short or of another format."""
     try:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = parsing.value(folder / _FACTS)
         if facts.get("format") != _FORMAT:
             raise RarityError(f"{folder} holds a sparse index in the format of another version; build it again")
-        found = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in NAMES}
-    except (OSError, ValueError, AttributeError) as error:
+        found = {name: parsing.array(folder / f"{name}.npy", mapped=True) for name in NAMES}
+    except parsing.BROKEN as error:
         raise RarityError(f"{folder} holds no whole sparse index ({error}); build it again") from None
     if {name: list(array.shape) for name, array in found.items()} != facts.get("shapes"):
         raise RarityError(f"{folder} holds no whole sparse index (its arrays are of other sizes); build it again")
-    if not _sound(found):  # the compiled loops read where these arrays point and do not look
+    if not (_formed(found) and _sound(found)):  # the compiled loops read where these arrays point and do not look
         raise RarityError(f"{folder} holds a damaged sparse index (its arrays point outside each other); build it again")
     return found
 
@@ -111,6 +119,18 @@ def compiled(found: dict[str, Any]) -> Arrays:
     return Arrays(*views)
 
 
+def _formed(found: dict[str, Any]) -> bool:
+    """Whether the arrays are of the types and sizes that `Arrays` says."""
+    if {name: array.dtype for name, array in found.items()} != _TYPES or not all(a.flags.c_contiguous for a in found.values()):
+        return False
+    if [found[name].ndim for name in NAMES] != [2, 2, 2, 1, 1, 1, 2, 1, 1] or not len(found["scales"]):
+        return False
+    count, size = -(-len(found["scales"]) // BLOCK), found["peaks"].shape[1]
+    wanted = {"starts": (count + 1, 2), "pointers": (count, size + 1), "peaks": (count, size), "steps": (count,)}
+    wanted |= {"impacts": found["rows"].shape, "heavy": (len(found["heavy"]), 2)}
+    return size > 0 and all(found[name].shape == shape for name, shape in wanted.items())
+
+
 def _sound(found: dict[str, Any]) -> bool:
     """Whether postings lie within their arrays and rows within the last block, which may be shorter than others."""
     starts, pointers = np.asarray(found["starts"]), np.asarray(found["pointers"])
@@ -118,6 +138,12 @@ def _sound(found: dict[str, Any]) -> bool:
     inside = (starts[0] == 0).all() and (starts[-1] == (len(found["rows"]), len(found["heavy"]))).all()
     rising = (pointers[:, 0] == 0).all() and (pointers[:, 1:] >= pointers[:, :-1]).all() and (pointers[:, -1] == light).all()
     documents = len(found["scales"]) - (len(light) - 1) * BLOCK
+    heavy = np.diff(starts[:, 1])
+    inside &= (
+        (light >= 0).all() and (heavy >= 0).all() and len(found["columns"]) == heavy[:-1].sum() * BLOCK + heavy[-1] * documents
+    )
+    if not inside:
+        return False
     rows, tokens = np.asarray(found["rows"][starts[-2, 0] :]), np.asarray(found["heavy"])[:, 0]
     return bool(inside and rising and (rows < documents).all() and (tokens < pointers.shape[1] - 1).all())
 

@@ -6,14 +6,13 @@ of axes of one space. What is cut is not scaled again; at p = K this is `dense`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rarityir import registry, store
+from rarityir import parsing, registry, store
 from rarityir.indexes.arrays import Growing
 from rarityir.indexes.topk import pad, topk
 from rarityir.types import Floats, Hits, Ints, Json, RarityError, Takes
@@ -100,11 +99,13 @@ class AxesIndex:
     def open(cls, arg: str, folder: Path) -> AxesIndex:
         """Opens a built index, memory-mapped."""
         try:
-            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            axes_NP, values_NP = (np.load(folder / name, mmap_mode="r") for name in (_AXES, _VALUES))
+            facts = parsing.value(folder / _FACTS)
+            axes_NP, values_NP = (parsing.array(folder / name, mapped=True) for name in (_AXES, _VALUES))
             sizes = [list(axes_NP.shape), list(values_NP.shape)]
             whole = sizes == facts["shapes"] and sizes[0] == sizes[1] and (not axes_NP.size or axes_NP.max() < facts["width"])
-        except (OSError, ValueError, KeyError, TypeError):
+            whole = whole and type(facts["width"]) is int and 0 < facts["width"] < 2**31
+            whole = whole and axes_NP.dtype.kind == "u" and axes_NP.ndim == 2 and values_NP.dtype == np.float32
+        except parsing.BROKEN:
             whole = False
         if not whole:
             raise RarityError(f"{folder} holds no whole index of axes; remove the folder: rm -r {folder}")

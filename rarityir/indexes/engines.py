@@ -6,7 +6,6 @@ rule. So what an engine loses is told from what it is given: impacts as bytes ti
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.indexes.approximate import EF, Kind
 from rarityir.indexes.offset import OFFSET, Offset, moved
 from rarityir.indexes.packing import named, quantised
@@ -131,7 +130,7 @@ class SparseEngine:
     def open(self, arg: str, folder: Path) -> SparseHeld:
         """Opens what was built."""
         documents = _facts(folder)["documents"]
-        return SparseHeld(self._engine, self._engine.open(folder, Form()), documents, np.load(folder / _FREQUENCIES))
+        return SparseHeld(self._engine, self._engine.open(folder, Form()), documents, parsing.array(folder / _FREQUENCIES))
 
 
 class SparseHeld:
@@ -310,8 +309,8 @@ def keep_name(folder: Path, collection: str) -> None:
 def kept_name(folder: Path) -> str:
     """Returns the collection that a folder stands for, or nothing."""
     try:
-        return str(json.loads((folder / _NAME).read_text(encoding="utf-8"))["collection"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(parsing.value(folder / _NAME)["collection"])
+    except parsing.BROKEN:
         return ""
 
 
@@ -354,7 +353,7 @@ def _bytes(folder: Path, sent: int, rows: int) -> float:
 
 def _facts(folder: Path) -> dict[str, int]:
     try:
-        found: dict[str, int] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        found: dict[str, int] = parsing.value(folder / _FACTS)
         return {name: int(found[name]) for name in ("documents", "width")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except parsing.BROKEN as error:
         raise RarityError(f"{folder} holds no whole index of an engine ({error}); build it again") from None

@@ -8,8 +8,6 @@ Algorithms, 3.1), and a query for which that is not far enough is searched again
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -18,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import store
-from rarityir.indexes.arrays import Growing
+from rarityir import parsing, store
+from rarityir.indexes.arrays import Growing, cores
 from rarityir.types import Floats, Hits, Ints, Json, RarityError
 
 VECTORS, _FACTS = "vectors.npy", "index.json"
@@ -47,11 +45,11 @@ class FlatIndex:
     def open(cls, folder: Path) -> FlatIndex:
         """Opens a built index, memory-mapped."""
         try:
-            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            x_NK = np.load(folder / VECTORS, mmap_mode="r")
-            whole = x_NK.shape == (facts["documents"], facts["width"]) and x_NK.dtype == np.float32
+            facts = parsing.value(folder / _FACTS)
+            x_NK = parsing.array(folder / VECTORS, mapped=True)
+            whole = x_NK.shape == (facts["documents"], facts["width"]) and x_NK.dtype == np.float32 and x_NK.flags.c_contiguous
             largest = float(facts["largest_norm"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except parsing.BROKEN:
             whole = False
         if not whole:
             raise RarityError(f"{folder / VECTORS} is no whole dense index; remove the folder: rm -r {folder}")
@@ -92,7 +90,7 @@ class FlatIndex:
 
         kept_QR, rows_QR = np.empty((len(q_QK), 2 * depth), np.float32), np.empty((len(q_QK), 2 * depth), np.int64)
         floors_Q, counts_Q = np.full(len(q_QK), -np.inf, np.float32), np.zeros(len(q_QK), np.int64)
-        workers = os.cpu_count() or 1
+        workers = cores()
         workers = workers if len(q_QK) >= _SHARED * workers else 1  # few queries: BLAS itself shares the documents out
         parts = zip(*(np.array_split(array, workers) for array in (q_QK, floors_Q, counts_Q, kept_QR, rows_QR)), strict=True)
         limit = threadpool_limits(1, "blas") if workers > 1 else nullcontext()

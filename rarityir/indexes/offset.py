@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import __version__, checkpoints, store
+from rarityir import __version__, checkpoints, parsing, store
 from rarityir.types import Floats, Json, RarityError, StaleArtefact
 
 WEIGHTS, CARD, FORM = "offset.safetensors", "offset.json", 1
@@ -76,9 +76,9 @@ class Offset:
         if (folder / WEIGHTS).exists() and not (folder / CARD).exists():
             raise RarityError(f"{folder} holds a {WEIGHTS} that is no offset's; choose another folder")
         arrays = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in ("vectors", "centroids")}
-        checkpoints.write_tensors(folder / WEIGHTS, arrays)
         card = {"form": FORM, "learned_on": self.learned_on, "sha256": self.digest, "rarityir": __version__}
-        store.write_json(folder / CARD, card)
+        store.write_json(folder / CARD, card)  # first: vectors without a card are someone else's
+        checkpoints.write_tensors(folder / WEIGHTS, arrays)
         return folder
 
     @classmethod
@@ -86,11 +86,17 @@ class Offset:
         """Reads a saved offset; what is not whole, or not what its card describes, is a `RarityError`."""
         folder = Path(folder)
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            card = parsing.value(folder / CARD)
             arrays = checkpoints.read_tensors(folder / WEIGHTS)
             found = cls(arrays["vectors"], arrays["centroids"], dict(card["learned_on"]))
+            shape = found.vectors.shape
+            for array in (found.vectors, found.centroids):
+                parsing.need(
+                    array.dtype == np.float32 and array.size and parsing.finite(array, *shape) and len(shape) == 2, "no rows"
+                )
+            parsing.need(isinstance(found.learned_on.get("vectors"), dict), "learned_on says no vectors")
             whole = card["form"] == FORM and found.digest == card["sha256"] and "vectors" in found.learned_on
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except parsing.BROKEN as error:
             told = f"{type(error).__name__}: {error}"
             raise RarityError(f"{folder} holds no whole offset ({told}); learn it with rarityir analogy offset") from None
         if not whole:

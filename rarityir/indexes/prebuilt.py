@@ -7,7 +7,6 @@ order in it, so hits are put in order by score, then row, as everywhere; at the 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -21,7 +20,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
-from rarityir import progress, store
+from rarityir import parsing, progress, store
 from rarityir.indexes import java
 from rarityir.types import Json, RarityError
 
@@ -57,7 +56,7 @@ def known(corpus: str) -> list[Prebuilt]:
     with zipfile.ZipFile(java.jar()) as jar:
         for path in jar.namelist() if names else ():
             if Path(path).match(_TABLES):
-                for row in json.loads(jar.read(path)):
+                for row in parsing.loads(jar.read(path)):
                     if row["name"] in names:
                         found[row["name"]] = Prebuilt(
                             row["name"], row["filename"], row["md5"], tuple(row["urls"]), int(row["documents"])
@@ -186,14 +185,12 @@ class PrebuiltIndex:
     def best(self, queries: Sequence[str], cutoff: int) -> list[list[tuple[int, float]]]:
         """Returns the best `cutoff` (row, score) of each query by score, then row."""
         found = []
-        for query, hits in zip(queries, java.batch(self._lucene.searcher, queries, cutoff + TIES), strict=True):
+        for query in queries:
             depth = cutoff + TIES
-            scores = self._lucene.scores(query, depth)
-            while len(hits) == depth and scores[-1] == scores[cutoff - 1]:  # more may equal the last that is wanted
+            hits = self._lucene.best(query, depth)
+            while len(hits) == depth and hits[-1][1] == hits[cutoff - 1][1]:  # more may equal the last that is wanted
                 depth *= 4
-                (hits,) = java.batch(self._lucene.searcher, [query], depth)
-                scores = self._lucene.scores(query, depth)
-            # Both lists fall by the same scores; Anserini rounds its own, and orders equal ones by the id as text.
-            ranked = sorted((-score, row) for (row, _), score in zip(hits, scores, strict=True))
+                hits = self._lucene.best(query, depth)
+            ranked = sorted((-score, row) for row, score in hits)
             found.append([(row, -score) for score, row in ranked[:cutoff]])
         return found

@@ -6,7 +6,6 @@ by chance: two builds of the same documents may find other documents. The exact 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import registry, store
+from rarityir import parsing, registry, store
+from rarityir.indexes.arrays import cores
 from rarityir.indexes.packing import as_impacts, blocks_of, named
 from rarityir.indexes.sparse import positive
 from rarityir.indexes.topk import pad
@@ -71,12 +71,12 @@ class SeismicIndex:
         """Reads a saved index into memory."""
         folder, seismic = Path(path), _seismic()
         try:
-            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            frequencies = np.load(folder / _FREQUENCIES)
+            facts = parsing.value(folder / _FACTS)
+            frequencies = parsing.array(folder / _FREQUENCIES)
             kind = seismic.SeismicIndexLV if len(frequencies) > _NARROW else seismic.SeismicIndex
             with _silence():
                 return cls(kind.load(str(folder / f"{_INDEX}{_SUFFIX}")), int(facts["documents"]), frequencies)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except parsing.BROKEN as error:
             raise RarityError(f"{folder} holds no whole Seismic index ({error}); build it again") from None
 
     def save(self, path: str | Path) -> Path:
@@ -130,7 +130,7 @@ class SeismicIndex:
             min(cutoff, self.documents),
             query_cut=query_cut,
             heap_factor=heap_factor,
-            num_threads=threads or os.cpu_count() or 1,
+            num_threads=threads or cores(),
         )
         # Rankings come in any order; each hit names its query, and a query that finds nothing is nowhere named.
         of_query = {int(hits[0][0]): hits for hits in found if hits}

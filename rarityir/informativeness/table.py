@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import checkpoints, store, weights
+from rarityir import checkpoints, parsing, store, weights
 from rarityir.informativeness import bins
 from rarityir.informativeness.comparing import Comparison, compare
 from rarityir.types import BadInput, Ints, Json, RarityError
@@ -172,17 +171,18 @@ class TokenInformation:
         """Reads a saved folder; `BadInput` for one that is none, `StaleArtefact` for files that have changed."""
         path = Path(folder)
         weights.TokenWeights.read(path)
-        manifest: dict[str, Any] = json.loads((path / store.MANIFEST).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = parsing.value(path / store.MANIFEST)
         identity, facts = dict(manifest["identity"]), manifest["facts"]
         found = checkpoints.read_tensors(path / weights.FILE)
         try:
+            parsing.need(all(isinstance(name, str | None) for name in facts["names"]), "names that are no text")
             rows = {row: found["measured" if row == "values" else row] for row in ROWS}
             kept = {key: value for key, value in identity.items() if key not in ("form", "correction", "sha256")}
             return cls(
                 **rows, support=int(facts["support"]), names=tuple(facts["names"]), method=str(facts["method"]),
                 correction=str(facts["correction"]), identity=kept, facts=facts["figures"],
             )  # fmt: skip
-        except (KeyError, TypeError) as error:
+        except parsing.BROKEN as error:
             raise BadInput(f"{path} holds no whole table of weights ({error}); write it again") from None
 
     def _corrected(self, values_V: Doubles, correction: str, how: Mapping[str, Json]) -> TokenInformation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rarityir import __version__, registry, store
+from rarityir import __version__, parsing, registry, store
 from rarityir.filters import EmbedFilter, Unembedding
 from rarityir.types import Encoder, Json, RarityError
 
@@ -95,7 +94,7 @@ def _ours(out: Path, kind: str) -> bool:
     if out.is_dir() and not any(out.iterdir()):
         return True
     try:
-        found: Any = json.loads((out / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found: Any = parsing.value(out / CARD)
+    except parsing.BROKEN:
         return False
     return isinstance(found, dict) and found.get("export") == kind

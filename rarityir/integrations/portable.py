@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rarityir import checkpoints, store
+from rarityir import checkpoints, parsing, store
 from rarityir.encoders.hf import HFEncoder
 from rarityir.encoders.prompts import POOLINGS
 from rarityir.encoders.sentence_transformers import SentenceTransformerEncoder
@@ -89,7 +89,7 @@ def copied(encoder: SentenceTransformerEncoder, folder: Path) -> list[Module]:
 
         source = Path(snapshot_download(encoder.model, ignore_patterns=[*_FOREIGN, "onnx/*", "openvino/*"]))
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=_not_needed)
-    modules: list[Module] = json.loads(listed.read_text(encoding="utf-8"))
+    modules: list[Module] = parsing.value(listed)
     while modules[-1]["type"].endswith(".Normalize"):
         shutil.rmtree(folder / modules.pop()["path"], ignore_errors=True)
     if encoder.max_length is not None:
@@ -183,7 +183,7 @@ def _not_needed(folder: str, names: Sequence[str]) -> set[str]:
 
 
 def _settings(path: Path) -> dict[str, Json]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    return parsing.mapping(path) if path.exists() else {}
 
 
 def _change(path: Path, changes: dict[str, Json]) -> None:

@@ -16,7 +16,7 @@ _RANX = (
     "hits", "hit_rate", "precision", "recall", "f1", "r-precision", "bpref", "rbp", "mrr", "map", "dcg", "dcg_burges",
     "ndcg", "ndcg_burges",
 )  # fmt: skip
-_NAME = re.compile(r"([A-Za-z_0-9]+?|r-precision)(?:\(rel=(\d+)\))?(?:([@.])(\d+))?(?:\(rel=(\d+)\)|-l(\d+))?")
+_NAME = re.compile(r"([A-Za-z_0-9]+?|r-precision)(?:\(rel=(\d{1,9})\))?(?:([@.])(\d{1,9}))?(?:\(rel=(\d{1,9})\)|-l(\d{1,9}))?")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.modelmap import prediction
 from rarityir.modelmap.agreement import Mismatch, mismatch, onto
 from rarityir.modelmap.distances import Matrix, centred, embedded, floor, matrix, per_unit, squared
@@ -137,16 +136,29 @@ class ModelMap:
         """Reads a map; one whose files do not belong together or were changed is a `StaleArtefact`."""
         path = Path(path)
         try:
-            facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            facts = parsing.value(path.with_suffix(".json"))
             wanted, low = facts.pop("map_sha256"), facts.pop("floor")
             if store.digest_file(path) != wanted:
                 raise StaleArtefact(f"{path} is not the map that its .json tells of (checksum differs); build it again")
-            with np.load(path, allow_pickle=False) as arrays:
-                values, factors = arrays["values"], arrays["factors"]
-            names = tuple(facts.pop("names"))
-            return cls(names=names, values=values, factors=factors, floor=-math.inf if low is None else low, **facts)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            arrays = parsing.arrays(path)
+            values, factors = matrix(arrays["values"]), np.asarray(arrays["factors"], np.float64)
+            names, low = tuple(map(str, facts.pop("names"))), -math.inf if low is None else float(low)
+            found = cls(names=names, values=values, factors=factors, floor=low, **facts)
+            _check(found)
+            return found
+        except parsing.BROKEN as error:
             raise StaleArtefact(f"{path} and its .json are not a stored map ({type(error).__name__}); build it again") from None
 
     def _centred(self) -> Matrix:
         return centred(self.values, None if len(self.factors) == self.texts else self.factors)
+
+
+def _check(found: ModelMap) -> None:
+    """Raises `ValueError` for names, factors or sizes that are not those of the values."""
+    models, columns = found.values.shape
+    parsing.need(len(found.names) == models and len(set(found.names)) == models, "names of other models")
+    parsing.need(parsing.finite(found.factors, columns) and (found.factors**2).sum() > 0, "factors of other columns")
+    parsing.need(type(found.reference) is int and 0 < found.reference <= models, "reference models that are not there")
+    parsing.need(type(found.texts) is int and columns <= found.texts, "fewer texts than columns")
+    parsing.need(0 < float(found.mean_bytes) < math.inf and found.floor < math.inf, "no length of texts, or no threshold")
+    parsing.need(0 <= float(found.clip) < 1 and isinstance(found.facts, dict), "no share that is clipped, or no facts")

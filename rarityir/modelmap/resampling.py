@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.modelmap.distances import Matrix, centred, floor, matrix, squared
 from rarityir.types import Ints, Json, RarityError, StaleArtefact, UnknownName
 
@@ -114,12 +114,17 @@ class ResamplePlan:
     def load(cls, path: str | Path) -> ResamplePlan:
         """Reads a plan; one that was changed or cut is a `StaleArtefact`."""
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = parsing.value(Path(path))
             wanted = found.pop("sha256")
             good = wanted == _digest(found)
             low = -math.inf if found["floor"] is None else float(found["floor"])
-            plan = cls(found["method"], np.array(found["probabilities"]), low, found["centre"], found["facts"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            shares = np.array(found["probabilities"], np.float64)
+            parsing.need(
+                parsing.finite(shares, None) and (shares >= 0).all() and abs(shares.sum() - 1) < 1e-8, "no probabilities"
+            )
+            parsing.need(not math.isnan(low) and low < math.inf, "no threshold")
+            plan = cls(str(found["method"]), shares, low, bool(found["centre"]), dict(found["facts"]))
+        except parsing.BROKEN as error:
             raise StaleArtefact(f"{path} is not a stored plan ({type(error).__name__}); fit it again") from None
         if not good:
             raise StaleArtefact(f"{path} is not as it was written (checksum differs); fit it again")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import checkpoints, store
+from rarityir import checkpoints, parsing, store
 from rarityir.modelmap.distances import Matrix
 from rarityir.modelmap.maps import ModelMap
 from rarityir.modelmap.texts import TextSet
@@ -162,19 +162,22 @@ def score(
 
 def read(place: str | Path) -> tuple[Matrix, dict[str, Json]]:
     """Returns a scored folder's log-likelihoods (N,) and its manifest; one that is not complete or was changed is refused."""
-    import json
 
     place = Path(place)
     if not (place / store.MANIFEST).is_file():
         raise StaleArtefact(f"{place} is not complete; the same rarityir modelmap score goes on where it was")
-    store.verify(place)
-    manifest = store.described(place)
-    blocks = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(place.glob("[0-9]*.json"))]
-    values = np.concatenate([block["values"] for block in blocks])
-    before = {block["before"] for block in blocks}
-    cut = [start * BLOCK + i for start, block in enumerate(blocks) for i in block["cut"]]
-    facts = {"tokens": int(sum(sum(block["scored"]) for block in blocks)), "cut": cut, "before": max(before)}
-    return values, {**manifest["identity"], **manifest["facts"], **facts}
+    try:
+        store.verify(place)
+        manifest = store.described(place)
+        blocks = [parsing.mapping(path) for path in sorted(place.glob("[0-9]*.json"))]
+        values = np.concatenate([np.array(block["values"], np.float64) for block in blocks])
+        parsing.need(parsing.finite(values, None), "values that are no numbers")
+        cut = [start * BLOCK + int(i) for start, block in enumerate(blocks) for i in block["cut"]]
+        before = max(int(block["before"]) for block in blocks)
+        facts = {"tokens": sum(int(n) for block in blocks for n in block["scored"]), "cut": cut, "before": before}
+        return values, {**manifest["identity"], **manifest["facts"], **facts}
+    except parsing.BROKEN as error:
+        raise StaleArtefact(f"{place} is no scored text set ({type(error).__name__}); remove it and score again") from None
 
 
 def read_map(places: Mapping[str, str | Path] | list[Path], clip: float = 0.02) -> ModelMap:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.types import BadInput, Ints, Json, RarityError, StaleArtefact
 
 
@@ -96,10 +95,10 @@ class TextSet:
     def load(cls, path: str | Path) -> TextSet:
         """Reads a set that was saved; one that was changed is a `StaleArtefact`."""
         try:
-            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = parsing.value(Path(path))
             texts, wanted = cls(tuple(found["texts"]), found["source"]), found["sha256"]
             good = texts.sha256 == wanted
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except parsing.BROKEN as error:
             raise StaleArtefact(
                 f"{path} is no stored text set ({type(error).__name__}); make one with: rarityir modelmap texts"
             ) from None
@@ -144,7 +143,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _text_of(line: str) -> str | None:
     try:
-        found = json.loads(line)
+        found = parsing.loads(line)
     except ValueError:
         return None
     text = found.get("text") if isinstance(found, dict) else None

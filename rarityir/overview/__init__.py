@@ -5,7 +5,6 @@ rarityir report evals/cranfield --html
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from itertools import combinations
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.measures.significance import holm, randomisation
 from rarityir.overview.rankings import Bounds, Ranked, bounded, ranked
 from rarityir.overview.spectra import read_spectrum, stored_spectrum
@@ -123,7 +122,7 @@ def _families(name: str) -> list[tuple[str, str]]:
 def provenance(folder: Path) -> dict[str, Json]:
     """Returns what `rarityir eval` wrote of an experiment's making, nothing where it did not."""
     try:
-        found = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        found = parsing.value(folder / "provenance.json")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rarityir import impacts, registry, store, subcollection
+from rarityir import impacts, parsing, registry, store, subcollection
 from rarityir.corpus import Corpus
 from rarityir.corpus import identify as identify_documents
 from rarityir.datasets.outline import outline
@@ -151,6 +151,8 @@ class _Planning:
         """The documents if they were read before: only then can anything made of them be there."""
         root = self.job.indexes / slug(self.job.dataset.corpus)
         found = store.manifest(root / "documents", identify_documents(self.job.dataset))
+        if found:
+            store.check(root / "documents")
         return Corpus(root, DocIds(root / "documents"), str(found["facts"]["sha256"])) if found else None
 
     @cached_property
@@ -193,6 +195,7 @@ class _Planning:
         of = {**self.job.dataset.identity, "digest": self._whole.digest}
         if not found or found["identity"].get("of") != json.loads(json.dumps(of)):
             return None
+        store.check(root / "documents")
         return Corpus(root, DocIds(root / "documents"), str(found["facts"]["sha256"]))
 
     def _complete(self, folder: Path, corpus: Corpus) -> bool:
@@ -368,7 +371,7 @@ class _Planning:
 def _read(folder: Path) -> dict[str, Any]:
     """A folder's manifest; empty where there is none."""
     try:
-        found: dict[str, Any] = json.loads((folder / store.MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found: dict[str, Any] = parsing.value(folder / store.MANIFEST)
+    except parsing.BROKEN:
         return {}
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -100,9 +99,10 @@ def spread_layers(model: str) -> list[int]:
     path = checkpoints.look(checkpoints.located(model), "config.json")
     if path is None:
         raise RarityError(f"{model} has no config.json, which says how many layers it has; leave the layers out")
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config = config.get("text_config", config)
-    count = next((int(config[key]) for key in ("num_hidden_layers", "n_layer", "num_layers") if key in config), 0)
+    config = checkpoints.config(model)
+    count = next((config[key] for key in ("num_hidden_layers", "n_layer", "num_layers") if key in config), 0)
+    if type(count) is not int or not 0 <= count < 10**6:
+        raise RarityError(f"{path} does not say how many layers {model} has; leave the layers out")
     return sorted({1 + round(i * (count - 1) / (_MOST_LAYERS - 1)) for i in range(_MOST_LAYERS)}) if count else []
 
 

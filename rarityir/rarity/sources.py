@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import checkpoints, store
+from rarityir import checkpoints, parsing, store
 from rarityir.counts import TokenCounts
 from rarityir.datasets import load_dataset
 from rarityir.rarity import idf, predictions
@@ -183,4 +183,4 @@ class Rarities:
                 with store.replacing(folder / "predicted.npy") as temporary, temporary.open("wb") as file:
                     np.save(file, found)
         store.check(folder)
-        return np.asarray(np.load(folder / "predicted.npy"))
+        return parsing.array(folder / "predicted.npy")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import checkpoints, notebook, registry, store
+from rarityir import checkpoints, notebook, parsing, registry, store
 from rarityir.counts import SMOOTHING, TokenCounts
 from rarityir.datasets import load_dataset
 from rarityir.rarity import words
@@ -263,7 +263,9 @@ class TokenStats:
             store.verify(path)
             tensors = checkpoints.read_tensors(path / FILE)
             rows = [tensors[row].astype(np.int64) for row in ROWS]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            parsing.need(0 <= documents < 2**53, "a number of documents that is none")
+            parsing.need(all(parsing.finite(tensors[row], len(rows[0]), kind="i") for row in ROWS), "counts that are no rows")
+        except parsing.BROKEN as error:
             raise BadInput(f"{path} holds no token statistics ({type(error).__name__}: {error}); {hint}") from None
         kept = {key: facts[key] for key in ("documents_sha256",) if key in facts}
         return cls._of(rows, documents, source, {**identity, **kept})

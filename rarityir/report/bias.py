@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from rarityir import parsing
 from rarityir.types import BadInput, Json, RarityError
 
 
@@ -24,13 +24,16 @@ class Order:
     def of(cls, here: dict[str, float], whole: dict[str, float]) -> Order:
         """Reads both as system → value. A tie on either side is no swap; tau is nan where one side ties throughout.
 
-        tau-b = Σ s t / √(Σ s² Σ t²) over pairs, s and t the signs of their differences (Kendall, Biometrika 33, 1945).
+        Kendall, Biometrika 33 (1945), as scipy computes it.
         """
+        from scipy.stats import kendalltau
+
         pairs = list(combinations(here, 2))
-        signs = [tuple((side[a] > side[b]) - (side[a] < side[b]) for side in (here, whole)) for a, b in pairs]
-        scale = math.sqrt(sum(s * s for s, _ in signs) * sum(t * t for _, t in signs))
-        tau = sum(s * t for s, t in signs) / scale if scale else math.nan
-        return cls(tau, len(pairs), tuple(pair for pair, (s, t) in zip(pairs, signs, strict=True) if s * t < 0))
+        up = [(here[a] > here[b], whole[a] > whole[b]) for a, b in pairs]
+        down = [(here[a] < here[b], whole[a] < whole[b]) for a, b in pairs]
+        swapped = tuple(pair for pair, (u, v), (x, y) in zip(pairs, up, down, strict=True) if (u and y) or (x and v))
+        tau = float(kendalltau(list(here.values()), [whole[name] for name in here]).statistic) if pairs else math.nan
+        return cls(tau, len(pairs), swapped)
 
 
 @dataclass(frozen=True)
@@ -138,9 +141,9 @@ def _report(folder: Path) -> Json:
     if not path.is_file():
         raise BadInput(f"{folder} holds no report.json; evaluate first: rarityir eval --out {folder}")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsing.value(path)
         found["dataset"], found["encoder"], found["topics"], found["measures"], found["notes"], found["systems"]
-    except (ValueError, KeyError, TypeError):
+    except parsing.BROKEN:
         raise BadInput(f"{path} is not a report; make it again: rarityir report {folder}") from None
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rarityir import progress, store
+from rarityir import parsing, progress, store
 from rarityir.doc_ids import ENDS, DocIds
 from rarityir.indexes.postings import SparseIndex
 from rarityir.settings import ImpactSettings
@@ -67,8 +67,11 @@ def opened(folder: str | Path) -> Collection:
             raise RarityError(f"{folder} holds no names of tokens; give --encoder, the encoder that rarityir built it with")
         raise RarityError(f"{folder} holds no sparse index; build one: rarityir sparse build VECTORS {folder}")
     _complete(folder)
-    doc_ids = (folder / DOC_IDS).read_text(encoding="utf-8").splitlines()
-    tokens = [json.loads(line) for line in (folder / TOKENS).read_text(encoding="utf-8").split("\n") if line]
+    try:
+        doc_ids = (folder / DOC_IDS).read_text(encoding="utf-8").splitlines()
+        tokens = [str(parsing.loads(line)) for line in (folder / TOKENS).read_text(encoding="utf-8").split("\n") if line]
+    except parsing.BROKEN:
+        raise RarityError(f"{folder} holds no whole names of documents and tokens; build it again") from None
     return _fitting(Collection(folder, SparseIndex.load(folder), doc_ids, tokens))
 
 

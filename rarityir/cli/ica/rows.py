@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir import store
+from rarityir import parsing, store
 from rarityir.cli.options import Command, given, retriever
 from rarityir.types import Json, RarityError, StaleArtefact
 
@@ -89,8 +89,8 @@ def array(path: Path) -> NDArray[Any]:
     import numpy as np
 
     try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError) as error:
+        return np.asarray(parsing.array(path, mapped=True))
+    except parsing.BROKEN as error:
         raise RarityError(
             f"{path} is no .npy file of rows ({type(error).__name__}); give one, or leave --embeddings out"
         ) from None
