@@ -48,6 +48,7 @@ CONTENTS = {
         "docs/daily": "Day to day",
         "docs/understanding": "Understanding a score",
         "docs/report": "The report",
+        "docs/daily": "Day to day",
         "docs/pooled": "Sub-collections",
         "docs/scale": "Plans and MS MARCO",
         "docs/cluster": "Clusters",
@@ -79,6 +80,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # the tests run the notebook; the site shows what is stored in it
+suppress_warnings = ["myst.header"]  # a page may begin with small headings
 highlight_language = "text"
 html_theme = "furo"
 html_title = f"rarityir {release}"
