@@ -2,7 +2,8 @@
 # make test     lint, types and all tests
 # make test-integrations   the tests of every stack a filter plugs into, its library installed
 # make docs     the documentation as a site, in build/site; no network needed once it is installed
-# make check    lint and types alone
+# make check    lint, types, and what the package depends on
+# make coverage   all tests, and how much of the package they run (90 % at least)
 # make bench    time the parts against named peers (AREAS="encode sparse", or the long ones: scale msmarco)
 # make clean    remove caches and everything in indexes/ that can be built again
 
@@ -13,7 +14,7 @@ READY := $(VENV)/.ready
 
 option = $(if $($(1)),$(2) "$($(1))")
 
-.PHONY: eval test test-integrations docs check bench setup clean
+.PHONY: eval test test-integrations docs check coverage bench setup clean
 .DEFAULT_GOAL := eval
 
 eval: $(READY)
@@ -27,6 +28,13 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m evals.audit
+
+coverage: $(READY)
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n 0
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered --sort cover --fail-under 90
 
 test-integrations: $(VENV)/.integrations
 	$(BIN)/python -m pytest tests/integrations

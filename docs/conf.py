@@ -48,7 +48,6 @@ CONTENTS = {
         "docs/daily": "Day to day",
         "docs/understanding": "Understanding a score",
         "docs/report": "The report",
-        "docs/daily": "Day to day",
         "docs/pooled": "Sub-collections",
         "docs/scale": "Plans and MS MARCO",
         "docs/cluster": "Clusters",

@@ -27,7 +27,10 @@ from fuzz.hostile import mutated
 from fuzz.parsers import PARSERS, placed, taken
 from fuzz.promise import kept
 
+from rarityir import store
+
 OUT = Path(__file__).parent / "reliability" / "fuzz.json"
+LEAST = 10_000  # inputs from which on a parser's row is kept
 VALID = 24  # valid inputs that a parser's hostile ones are made of
 PROMISE = "a result or one line that says what is wrong; within 1 s of a processor and 1 GiB of memory"
 
@@ -38,14 +41,26 @@ def main() -> None:
     options.add_argument("--only", default="", help="names of parsers that hold this")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--show", type=int, default=3, help="failures shown a parser")
+    options.add_argument("--part", default="0/1", help="0/2 and 1/2: two processes, half the parsers each")
     given = options.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    rows = [one(name, given) for name in PARSERS if given.only in name]
-    if not given.only:
-        OUT.parent.mkdir(exist_ok=True)
-        OUT.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part, parts = map(int, given.part.split("/"))
+    rows = []
+    for name in [name for name in PARSERS if given.only in name][part::parts]:
+        rows.append(one(name, given))
+        if given.inputs >= LEAST:
+            keep(rows[-1])
     sys.exit(any(row["lost"] for row in rows))
+
+
+def keep(row: dict[str, Any]) -> None:
+    """Writes a row of the table in place of an earlier one of the same parser."""
+    with store.locked(OUT.with_suffix(".lock"), 60):
+        rows = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else []
+        rows = [other for other in rows if other["fault"] != row["fault"]] + [row]
+        store.write_json(OUT, sorted(rows, key=lambda of: str(of["fault"])))
+    OUT.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def one(name: str, given: argparse.Namespace) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def test_what_is_opened_is_compared_once_and_again_when_it_changes(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "old, new", [('"documents": 3', '"documents": 7'), ('"bytes": 7', '"bytes": 8'), ('"build_seconds"', '"build_s"')]
+    ("old", "new"), [('"documents": 3', '"documents": 7'), ('"bytes": 7', '"bytes": 8'), ('"build_seconds"', '"build_s"')]
 )
 def test_a_manifest_knows_when_it_was_changed(old: str, new: str, tmp_path: Path) -> None:
     build(tmp_path / "a", documents=3)

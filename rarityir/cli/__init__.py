@@ -55,6 +55,7 @@ def cli(*, verbose: bool, quiet: bool) -> None:
         warnings.simplefilter("ignore")
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.ERROR, force=True)
+    logging.getLogger().handlers[0].setFormatter(_Shown())
     logging.getLogger("rarityir").setLevel(level)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -87,6 +88,15 @@ for command in (
 ):
     cli.add_command(command)
 completing.complete(cli)
+
+
+class _Shown(logging.Formatter):
+    """A log's lines, in which nothing that a file or a name holds acts on a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from rarityir.report.matching import lines_shown
+
+        return lines_shown(super().format(record))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

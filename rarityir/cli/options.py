@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -143,7 +142,10 @@ def screen() -> dict[str, Any]:
 
 def print_facts(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Prints facts as one JSON object, or the text that says the same."""
-    click.echo(json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) if as_json else text)
+    from rarityir.report.matching import as_json as told
+    from rarityir.report.matching import lines_shown
+
+    click.echo(told(facts) if as_json else lines_shown(text))
 
 
 def fitted(source: Source, name: str) -> EmbedFilter:

@@ -64,8 +64,10 @@ def stops(job: Callable[[], Job], *, dry_run: bool, force: bool, as_json: bool) 
     finally:
         logging.disable(before)
     if dry_run:
+        from rarityir.report.matching import json_shown, lines_shown
+
         found = plan(asked)
-        click.echo(found.dumps() if as_json else str(found))
+        click.echo(json_shown(found.dumps()) if as_json else lines_shown(str(found)))
         if not force and (lacking := found.lacking()):
             raise RarityError(lacking)
     elif line := begin(asked, force=force):

@@ -7,11 +7,14 @@ import logging
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rarityir import parsing
 from rarityir.types import BadInput, Json, Qrels, Topics
 
+LONGEST = 1 << 26  # bytes of a line
 log = logging.getLogger(__name__)
 
 
@@ -31,6 +34,8 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         raise BadInput(f"no file {path}")
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         for number, raw in enumerate(_unzipped(file, path), start=1):
+            if len(raw) >= LONGEST:
+                raise BadInput(f"{path}:{number}: a line of more than {LONGEST >> 20} MiB; is this file what its name says?")
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
@@ -41,9 +46,10 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def _unzipped(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
+def _unzipped(file: Any, path: Path) -> Iterator[bytes]:
+    """The lines of a file, none longer than is read: a small gzip file may hold one of any length."""
     try:
-        yield from file
+        yield from iter(partial(file.readline, LONGEST), b"")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BadInput(f"{path} is not a whole gzip file ({error}); compress or download it again") from None
 

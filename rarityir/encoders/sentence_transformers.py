@@ -106,7 +106,9 @@ class SentenceTransformerEncoder:
         except ImportError:
             raise MissingExtra(f"{self.name} needs sentence-transformers: pip install 'rarityir[st]'") from None
         try:
-            model = SentenceTransformer(self.model, device=None if self.device == "auto" else self.device)
+            model = SentenceTransformer(
+                self.model, device=None if self.device == "auto" else self.device, trust_remote_code=False
+            )
         except (OSError, ValueError, RuntimeError, AssertionError) as error:
             raise RarityError(f"{self.model} does not load as a sentence-transformer ({str(error).splitlines()[0]})") from None
         while type(model[-1]).__name__ == "Normalize":  # the filter comes first, then one normalisation

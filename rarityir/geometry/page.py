@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rarityir.geometry.cosines import isotropic
 from rarityir.geometry.pictures import picture
 from rarityir.geometry.tables import TESTS, fifths, percent, shown
+from rarityir.report.matching import visible
 
 if TYPE_CHECKING:
     from rarityir.geometry.study import Cell, Example, Study
@@ -36,15 +37,16 @@ def page(study: Study) -> str:
     """Returns the page: what was asked, fractions, picture, correlations, neighbours coloured by rarity."""
     body = "\n".join([_summary(study), _fractions(study), _figure(study), _correlations(study), _neighbours(study)])
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n{_HEAD}\n<title>{escape(study.name)}: geometry</title>\n'
+        f'<!doctype html>\n<html lang="en">\n<head>\n{_HEAD}\n<title>{escape(visible(study.name))}: geometry</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 
 def _summary(study: Study) -> str:
     plain = isotropic(study.tokens, study.width, study.k)
+    name = escape(visible(study.name))
     return (
-        f"<h1>Do the tokens nearest to a direction belong together?</h1>\n<p>{escape(study.name)}: {study.tokens} tokens, "
+        f"<h1>Do the tokens nearest to a direction belong together?</h1>\n<p>{name}: {study.tokens} tokens, "
         f"{study.width} wide, {study.k} nearest to each direction. Isotropic rows of this size would have cosines of standard "
         f"deviation {plain.sd:.4f}, the nearest at {plain.top:.4f}, and {plain.pairs:.4f} between two of the nearest.</p>"
     )

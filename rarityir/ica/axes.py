@@ -151,7 +151,9 @@ def _check(axes: Axes) -> None:
     parsing.need(all(isinstance(name, str) for names in axes.labels for name in names), "labels that are no text")
     for array in (said.skew, said.kurtosis, said.log_cosh, said.neg_exp, *([] if said.stability is None else [said.stability])):
         parsing.need(parsing.finite(array, count), "diagnostics of other axes")
-    parsing.need(int(said.fitted_rows) > 0 and int(said.n_iter) >= 0 and int(said.seeds) > 0, "diagnostics that are no numbers")
+    parsing.need(
+        0 < int(said.fitted_rows) < 2**53 and int(said.n_iter) >= 0 and int(said.seeds) > 0, "diagnostics that are no numbers"
+    )
 
 
 def unit(s_BK: Vectors) -> Vectors:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir.ica.structure import Structure
+from rarityir.report.matching import visible
 from rarityir.types import Json, RarityError
 
 Vectors = NDArray[np.float64]
@@ -48,7 +49,7 @@ class Tree:
 
     def named(self, node: int) -> str:
         """Returns a node's name: its axis's number and words."""
-        return f"{self.nodes[node]} {self.labels[node]}".strip() if self.labels else str(self.nodes[node])
+        return visible(f"{self.nodes[node]} {self.labels[node]}") if self.labels else str(self.nodes[node])
 
     def json(self, clusters: Sequence[int] | None = None) -> dict[str, Json]:
         """Returns nodes and edges as JSON values."""

@@ -187,6 +187,9 @@ class TokenInformation:
         found = checkpoints.read_tensors(path / weights.FILE)
         try:
             parsing.need(all(isinstance(name, str | None) for name in facts["names"]), "names that are no text")
+            for counts in (found["n"], found["draws"]):
+                whole = np.isfinite(counts).all() and (counts == np.rint(counts)).all()
+                parsing.need(whole and (counts >= 0).all(), "counts that are no whole numbers from 0 on")
             rows = {row: found["measured" if row == "values" else row] for row in ROWS}
             kept = {key: value for key, value in identity.items() if key not in ("form", "correction", "sha256")}
             return cls(

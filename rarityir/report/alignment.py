@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rarityir.report.render import words
 from rarityir.types import Json
 
 _LINES = ("own", "another's", "above it", "95% from", "to")
@@ -59,7 +60,11 @@ class AlignmentTable:
 
     def markdown(self) -> str:
         """Returns Markdown tables, a line for each filter: own / another's, what is above it [95% interval]."""
-        lines = [*self._caption(), "", "Each cell: own tokens / another text's tokens, the difference [its 95% interval]."]
+        lines = [
+            *map(words, self._caption()),
+            "",
+            "Each cell: own tokens / another text's tokens, the difference [its 95% interval].",
+        ]
         for title, heads, cells in self._tables():
             lines += ["", f"**{title}**", "", f"| filter | width | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
             for row, figures in zip(self.rows, cells, strict=True):
@@ -68,7 +73,7 @@ class AlignmentTable:
         return "\n".join(lines) + "\n"
 
     def _caption(self) -> list[str]:
-        raw, words = self.rows[0].published, self.rows[0].corrected
+        raw, own = self.rows[0].published, self.rows[0].corrected
         read, whose = "how far they are read is unknown", "whole texts"
         if self.read is not None:
             read, whose = f"read by their first {self.read} tokens ({self.longer} are longer)", "what was read"
@@ -76,7 +81,7 @@ class AlignmentTable:
             f"{self.dataset}, encoder {self.encoder}: {self.texts} {self.of}, {read}; seed {self.seed}.",
             f"Published: raw token ids, special tokens and repeats counted, {raw['tokens']:.0f} different ones a text, "
             f"lists cut at {self.cutoff}; {raw['skipped']} texts have none.",
-            f"Corrected: the words of {whose}, {words['tokens']:.0f} a text, lists as long; {words['skipped']} texts have none.",
+            f"Corrected: the words of {whose}, {own['tokens']:.0f} a text, lists as long; {own['skipped']} texts have none.",
             f"Stop words and bands are by relative frequency in {self.counts}.",
         ]
 

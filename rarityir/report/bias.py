@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from rarityir import parsing
+from rarityir.report.render import words
 from rarityir.types import BadInput, Json, RarityError
 
 
@@ -91,7 +92,7 @@ class Bias:
         heads, *rows = self._cells()
         table = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
         table += [f"| {' | '.join([f'`{name}`', *cells])} |" for name, *cells in rows]
-        return "\n".join([*table, "", *self._foot()])
+        return "\n".join([*table, "", *map(words, self._foot())])
 
     def __str__(self) -> str:
         """Returns the comparison as plain text."""

@@ -11,6 +11,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 from rarityir.types import Json, RarityError
@@ -75,7 +76,7 @@ class Cell:
     start: int
     pieces: tuple[Piece, ...]
 
-    @property
+    @cached_property
     def shown(self) -> Piece | None:
         """The token whose values are drawn: the rarest by the first row, since a glyph is as rare as its rarest piece."""
         best = max(self.pieces, key=lambda piece: [-math.inf if v is None else v for v in piece.values], default=None)
@@ -101,7 +102,7 @@ class HeatMap:
     rows: tuple[Row, ...]
     title: str = ""
 
-    @property
+    @cached_property
     def seen(self) -> bool:
         """Whether a fit saw any token that is drawn."""
         return any(cell.seen for cell in self.cells)

@@ -211,8 +211,17 @@ def escaped(line: str) -> str:
 
 def as_json(facts: Json) -> str:
     """Returns JSON in which characters that are not printed are escaped, so that it may be shown on a terminal."""
-    text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False)
+    return json_shown(json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def json_shown(text: str) -> str:
+    """Returns a JSON text in which characters that are not printed are JSON's escapes."""
     return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+def lines_shown(text: str) -> str:
+    """Returns lines in which characters that are not printed, but for tabs, are escapes."""
+    return "\n".join("\t".join(map(escaped, line.split("\t"))) for line in text.split("\n"))
 
 
 def _word(word: Word) -> Json:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from rarityir import notebook, registry
+from rarityir.report.matching import visible
 from rarityir.report.model import Report, Row
 from rarityir.types import UnknownName
 
@@ -93,19 +95,19 @@ def table(report: Report) -> Any:
     for row in report.rows:
         cells = [_value(report, row, m) for m in report.measures]
         shown = [f"[bold]{figure}[/bold]{mark or ' '}" if best else f"{figure}{mark or ' '}" for figure, mark, best in cells]
-        found.add_row(escape(row.name), *shown, *_rest(report, row))
+        found.add_row(escape(visible(row.name)), *shown, *_rest(report, row))
     return found
 
 
 def markdown(report: Report) -> str:
     """Returns a Markdown table with its caption below."""
-    heads = ["system", *_heads(report)]
+    heads = ["system", *map(words, _heads(report))]
     lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for row in report.rows:
         cells = [_value(report, row, m) for m in report.measures]
         shown = [(f"**{figure}**" if best else figure) + mark for figure, mark, best in cells]
-        lines.append(f"| {' | '.join([f'`{row.name}`', *shown, *_rest(report, row)])} |")
-    return "\n".join(lines) + f"\n\n{_foot(report)}"
+        lines.append(f"| {' | '.join([code(row.name), *shown, *_rest(report, row)])} |")
+    return "\n".join(lines) + f"\n\n{_foot(report, words)}"
 
 
 def latex(report: Report) -> str:
@@ -146,7 +148,7 @@ def as_csv(report: Report) -> str:
     for row in report.rows:
         cells = [c for m in report.measures for c in (row.measures[m], *(row.tests.get(m, {}).get(t, "") for t in tests))]
         share = (row.share or ("", "", "")) if report.share_of else ()
-        writer.writerow([row.name, *cells, *share, *(row.cost.get(c, "") for c in report.costs)])
+        writer.writerow([cell(row.name), *cells, *share, *(row.cost.get(c, "") for c in report.costs)])
     return out.getvalue()
 
 
@@ -164,8 +166,25 @@ RENDERERS: dict[str, Callable[[Report], str]] = {
 }
 
 
-def _foot(report: Report) -> str:
-    return "\n".join([caption(report), *report.notes]) + "\n"
+def _foot(report: Report, shown: Callable[[str], str] = visible) -> str:
+    return "\n".join(map(shown, [caption(report), *report.notes])) + "\n"
+
+
+def words(text: str) -> str:
+    """Returns words of Markdown that are neither HTML nor a link, a cell's end or code, whatever a folder's name holds."""
+    return re.sub(r"<(?=[\w/!?])|[`|\[\]]", lambda m: {"<": "&lt;"}.get(m[0], f"\\{m[0]}"), visible(text))
+
+
+def code(name: str) -> str:
+    """Returns a name as code in a cell of a Markdown table."""
+    marks = "`" * (1 + max(map(len, re.findall("`+", name)), default=0))
+    room = " " if "`" in name else ""
+    return f"{marks}{room}{visible(name).replace('|', chr(92) + '|')}{room}{marks}"
+
+
+def cell(text: str) -> str:
+    """Returns a text of a CSV cell that no spreadsheet takes for a formula: one that begins as such has an apostrophe before."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _tex(words: str) -> str:
@@ -178,4 +197,4 @@ def _tex(words: str) -> str:
         "<": "$<$",
         ">": "$>$",
     }
-    return "".join(special.get(letter, letter) for letter in words)
+    return "".join(special.get(letter, letter) for letter in visible(words))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rarityir.report.explanation import Explanation
+from rarityir.report.letters import drawable
 from rarityir.types import RarityError
 
 _INK, _CUT, _LINES = "#1b1b1b", "#d9d9d9", ("#0072b2", "#d55e00", "#009e73")  # Okabe and Ito's colours, told apart by all
@@ -70,7 +71,8 @@ def picture(found: Explanation, path: Path) -> Path:
                 if zone.kept <= 0.5:
                     for run in np.split(positions := np.array(zone.positions), np.flatnonzero(np.diff(positions) > 1) + 1):
                         axis.axvspan(run[0] + 0.5, run[-1] + 1.5, color=_CUT, linewidth=0)
-        axes[0].set_title(f"{found.model}{f', {found.filter}: dropped directions in grey' if found.filter else ''}", loc="left")
+        title = f"{found.model}{f', {found.filter}: dropped directions in grey' if found.filter else ''}"
+        axes[0].set_title(drawable(title), loc="left", parse_math=False)
         axes[-1].set_xlabel("direction, by falling singular value")
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None

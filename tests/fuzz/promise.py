@@ -59,11 +59,11 @@ def _place(error: BaseException) -> str:
 
 @contextmanager
 def _within() -> Iterator[None]:
-    """Little memory, and an end after twenty seconds."""
+    """Little memory, and an end after a minute."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     before = signal.signal(signal.SIGALRM, _ring)
-    left, again = signal.setitimer(signal.ITIMER_REAL, 20.0)  # pytest may count with the same clock
+    left, again = signal.setitimer(signal.ITIMER_REAL, 60.0)  # pytest may count with the same clock
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ROOM, hard))
     try:
         yield

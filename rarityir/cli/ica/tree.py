@@ -57,4 +57,6 @@ def tree(
     if out is not None:
         store.write_text(out, text)
     else:
-        click.echo(text, nl=False)
+        from rarityir.report.matching import json_shown
+
+        click.echo(json_shown(text), nl=False)

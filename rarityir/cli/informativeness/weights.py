@@ -158,7 +158,9 @@ def report(
             one["against"] = {"what": what, **with_other}
             lines.append(f"  against {what}: " + ", ".join(f"{key} {value:.4g}" for key, value in with_other.items()))
         facts.append(one)
-    click.echo(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+    from rarityir.report.matching import json_shown, lines_shown
+
+    click.echo(json_shown(json.dumps(facts, indent=1, ensure_ascii=False)) if as_json else lines_shown("\n".join(lines)))
 
 
 def _draw(found: TokenInformation, idf: Any, title: str, path: Path) -> None:

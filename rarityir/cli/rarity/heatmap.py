@@ -60,6 +60,7 @@ def heatmap(
     from rarityir.rarity.heat import heat_maps, spread_layers
     from rarityir.report import heatmap_terminal
     from rarityir.report.matching import as_json as shown
+    from rarityir.report.matching import lines_shown
 
     chosen = given_texts(texts)
     check_free(page)
@@ -74,7 +75,7 @@ def heatmap(
         return
     width, depth = _terminal(colours)
     maps = [heatmap_terminal.render(one, width=width, depth=depth, ascii=ascii) for one in found]
-    click.echo("\n".join([*notes, "", *maps]), nl=False, color=depth != "none")
+    click.echo("\n".join([*map(lines_shown, notes), "", *maps]), nl=False, color=depth != "none")
 
 
 def _counted(model: str, stats: Path | None, dataset: str | None, limit: int | None) -> TokenStats:

@@ -69,7 +69,9 @@ def idf(
     found = weigh([load_dataset(name) for name in _names(datasets)], encoder, asked, indexes)
     if out is not None:
         write(found, out)
-    click.echo(found.dumps() if as_json else found.markdown(), nl=False)
+    from rarityir.report.matching import json_shown, lines_shown
+
+    click.echo(json_shown(found.dumps()) if as_json else lines_shown(found.markdown()), nl=False)
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -1,0 +1,37 @@
+"""What the package depends on is pinned, and its licences go with this one's."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+SPEC = importlib.util.spec_from_file_location("audit", Path(__file__).parents[1] / "evals" / "audit.py")
+assert SPEC is not None
+assert SPEC.loader is not None
+audit = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(audit)
+
+
+def test_everything_named_is_pinned_to_a_version_that_is_allowed() -> None:
+    pinned = audit.pins((audit.ROOT / "constraints.txt").read_text())
+    assert len(audit.requirements()) > 25
+    assert audit.unpinned(audit.requirements(), pinned) == []
+
+
+def test_what_is_not_pinned_or_pinned_elsewhere_is_told() -> None:
+    wanted = [Requirement("one>=2"), Requirement("Two_x>=1"), Requirement("three")]
+    assert audit.unpinned(wanted, audit.pins("# no\none==1.9\ntwo-x==1.0\n")) == [
+        "one is pinned to 1.9, and pyproject.toml asks for >=2",
+        "three is named in pyproject.toml and not pinned in constraints.txt",
+    ]
+
+
+def test_every_licence_is_known_and_an_unknown_one_is_told(monkeypatch) -> None:
+    names = audit.brought()
+    assert {"numpy", "click", "safetensors", "tqdm"} <= names
+    assert audit.unlicensed(names) == []
+    monkeypatch.setattr(audit, "licence", lambda name: "AGPL-3.0" if name == "numpy" else "MIT")
+    (line,) = audit.unlicensed(names)
+    assert line.startswith("numpy: licence 'AGPL-3.0'")
