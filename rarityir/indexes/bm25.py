@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class BM25Index:
 
     def __init__(self, searcher: Any, prebuilt: PrebuiltIndex | None = None) -> None:
         self._searcher, self._prebuilt = searcher, prebuilt
+        # Java knows nothing of Python's references: files would stay open, and mapped, until the process ends.
+        weakref.finalize(self, searcher.close).atexit = False
 
     @classmethod
     def key(cls, arg: str) -> str:

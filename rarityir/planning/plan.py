@@ -279,10 +279,11 @@ class _Planning:
             return Step(f"+{name}", 0.0 if self.timed else None, 0, 0, "manifest", "all")
         parts = [Part.parse(part) for part in name.split("+")]
         kept, known = sizes.width(parts, width)
-        on = {"documents" if part.name in sizes.DOCUMENTS else "unembedding" for part in parts} - spectra
+        on = {"documents" if sizes.on_documents(part) else "unembedding" for part in parts} - spectra
         on -= {"unembedding"} if all(part.name in sizes.FREE for part in parts) else set()
         spectra |= on
-        work = sum(({"documents": self._count}.get(one, vocabulary)) * width**2 + 25 * width**3 for one in on)
+        work = float(sum(({"documents": self._count}.get(one, vocabulary)) * width**2 + 25 * width**3 for one in on))
+        work += sum(sizes.searching(p, self._count if sizes.on_documents(p) else vocabulary, width) for p in parts)
         told = (
             f"{'' if known else 'at most '}{kept} of {width} dimensions; spectrum of the {' and the '.join(sorted(on)) or 'same'}"
         )

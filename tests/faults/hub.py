@@ -1,4 +1,4 @@
-"""A hub that answers 404, 429, 500, half a file or not at all: one line, never half a model, and later the same command succeeds."""
+"""A hub that answers 404, 429, 500 or half a file: one line, never half a model, and later the same command succeeds."""
 
 from __future__ import annotations
 

@@ -43,10 +43,12 @@ class Row:
 
 
 def keep(area: str, rows: Sequence[Row]) -> Path:
-    """Writes an area's rows."""
+    """Writes an area's rows, each in place of an earlier one of the same fault."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{area}.json"
-    kept = [{key: value for key, value in asdict(row).items() if key != "failures"} for row in rows]
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    new = {row.fault: {key: value for key, value in asdict(row).items() if key != "failures"} for row in rows}
+    kept = [new.pop(row["fault"], row) for row in before] + list(new.values())
     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 

@@ -202,12 +202,13 @@ def versions(base: Base, place: Path) -> Row:
     row = Row("an index of another version's form", "one line that says so; nothing is removed", COMMAND)
     cases = {
         "index dense": ("dense", "dense"), "index sparse": ("sparse_16+edge_2", "sparse:16+edge:2"),
-        "index dense:hnsw": ("dense_hnsw,8", "dense:hnsw,8"), "index bm25": ("bm25", "bm25"), "index bm25-idf": ("bm25-idf", "bm25-idf"),
+        "index dense:hnsw": ("dense_hnsw,8", "dense:hnsw,8"), "index bm25": ("bm25", "bm25"),
+        "index bm25-idf": ("bm25-idf", "bm25-idf"),
     }  # fmt: skip
     for name, (made, system) in cases.items():
         shutil.rmtree(place, ignore_errors=True)
         folder = Path(shutil.copytree(base.result(STAGES[name]), place))
-        (path,) = [found for found in folder.glob(f"indexes/many*/**/{made}/manifest.json")]
+        (path,) = folder.glob(f"indexes/many*/**/{made}/manifest.json")
         found = json.loads(path.read_text())
         found["identity"]["form"] = "the form of a release to come"
         path.write_text(json.dumps(store.sealed({key: value for key, value in found.items() if key != "sha256"})))
