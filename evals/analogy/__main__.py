@@ -166,7 +166,7 @@ def offset(work: Path, name: str) -> None:
             "test": table(rows, MEASURES),
             "apart": apart(rows, train, test),
         }
-        if not filters:
+        if not filters and train.name != test.name:
             clusters, scale = chosen(grids["sharing topics"])
             where = work / "offsets" / f"{name}-gain"
             learn(judged, clusters=clusters, scale=scale).save(where)
@@ -177,7 +177,7 @@ def offset(work: Path, name: str) -> None:
 
 
 def gain(name: str, where: Path, dataset: str, work: Path) -> None:
-    """What the chosen clusters gain, one by one; of a collection that was halved, on all its topics."""
+    """What the chosen clusters gain on test topics, one by one."""
     words = ["analogy", "gain", str(where), "--dataset", dataset, "--indexes", str(work / "indexes"), "--json"]
     out = io.StringIO()
     with contextlib.redirect_stdout(out):

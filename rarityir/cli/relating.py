@@ -126,6 +126,8 @@ def years(
 def gain(offset: Path, measure: str, seed: int, picture: Path | None, *, as_json: bool, **options: Any) -> None:
     """Print what OFFSET changes on a dataset's topics, cluster by cluster, with 95% intervals by the bootstrap.
 
+    Where those are the topics it was learned on, the word in-sample stands beside it.
+
     \b
     rarityir analogy gain offsets/scifact --dataset scifact --picture gain.svg
     """
@@ -148,9 +150,10 @@ def gain(offset: Path, measure: str, seed: int, picture: Path | None, *, as_json
     at = {query_id: row for row, query_id in enumerate(source.dataset.topics)}
     q_QK = source.queries(plain)[[at[query_id] for query_id in before.query_ids]]
     gains = by_cluster(found, q_QK, before, after, measure, seed=seed)
-    whole = after.mean(measure) - before.mean(measure)
+    whole, own = after.mean(measure) - before.mean(measure), found.learned_on.get("dataset") == source.dataset.name
     facts: dict[str, Any] = {
         "offset": str(offset), "system": str(plain), "dataset": source.dataset.name, "measure": measure, "seed": seed,
+        "in_sample": own,
         "before": round(before.mean(measure), 4), "after": round(after.mean(measure), 4),
         "clusters": [one._asdict() for one in gains],
     }  # fmt: skip
@@ -159,6 +162,7 @@ def gain(offset: Path, measure: str, seed: int, picture: Path | None, *, as_json
     lines = [f"{'cluster':>7} {'topics':>7} {'change':>8}  95%"]
     lines += [f"{one.cluster:>7} {one.topics:>7} {one.mean:>8.4f}  {one.low:.4f} to {one.high:.4f}" for one in gains]
     lines.append(f"{plain}: {before.mean(measure):.4f} to {after.mean(measure):.4f} ({whole:+.4f}) on {source.dataset.name}")
+    lines += ["in-sample: these are the topics that it was learned on, which says nothing of new ones"] * own
     print_facts(facts, "\n".join(lines), as_json=as_json)
 
 

@@ -143,7 +143,14 @@ def test_an_offset_is_learned_planned_and_evaluated(beir: Path, stories: str, ca
     changed = sum(one["topics"] * one["mean"] for one in gained["clusters"]) / 3
     assert changed == pytest.approx(gained["after"] - gained["before"], abs=1e-4)
     assert Path("g.svg").exists()
-    assert "dense: " in said(["analogy", "gain", "off", *common, "--measure", "RR"], capsys)
+    assert gained["in_sample"]
+    text = said(["analogy", "gain", "off", *common, "--measure", "RR"], capsys)
+    assert "dense: " in text
+    assert "in-sample" in text
+    card = json.loads(Path("off/offset.json").read_text())
+    card["learned_on"]["dataset"] = "other topics"
+    Path("off/offset.json").write_text(json.dumps(card))
+    assert "in-sample" not in said(["analogy", "gain", "off", *common, "--measure", "RR"], capsys)
     said(["search", "dense:offset=off", *common, "--dry-run"], capsys)
     systems = ["--systems", "dense,dense:offset=off", "--measures", "RR", "--baseline", "dense"]
     found = json.loads(said(["eval", *common, *systems, "--json", "--out", "evals"], capsys))
