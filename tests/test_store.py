@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -290,3 +291,16 @@ def test_json_is_written_with_sorted_keys_and_real_letters(tmp_path: Path) -> No
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert text == '{\n "a": 1,\n "z": "é"\n}\n'
     assert json.loads(text) == {"a": 1, "z": "é"}
+
+
+def test_what_a_killed_process_left_goes_when_its_file_is_written_again(tmp_path: Path) -> None:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait(30)
+    here = f".table[1].md.{platform.node()}"
+    dead, live, foreign = (
+        tmp_path / name for name in (f"{here}-{done.pid}.tmp", f"{here}-{os.getppid()}.tmp", ".table[1].md.x-1.tmp")
+    )
+    for path in (dead, live, foreign):
+        path.touch()
+    store.write_text(tmp_path / "table[1].md", "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([foreign.name, live.name, "table[1].md"])
