@@ -1,6 +1,7 @@
 # make eval     compare systems on a judged collection (DATASET= ENCODER= SYSTEMS= MEASURES= BASELINE= ARGS=--dry-run)
 # make test     lint, types and all tests
 # make test-integrations   the tests of every stack a filter plugs into, its library installed
+# make docs     the documentation as a site, in build/site; no network needed once it is installed
 # make check    lint, types, and what the package depends on
 # make coverage   all tests, and how much of the package they run (90 % at least)
 # make bench    time the parts against named peers (AREAS="encode sparse", or the long ones: scale msmarco)
@@ -13,14 +14,14 @@ READY := $(VENV)/.ready
 
 option = $(if $($(1)),$(2) "$($(1))")
 
-.PHONY: eval test test-integrations check coverage bench setup clean
+.PHONY: eval test test-integrations docs check coverage bench setup clean
 .DEFAULT_GOAL := eval
 
 eval: $(READY)
 	$(BIN)/rarityir eval $(call option,DATASET,--dataset) $(call option,ENCODER,--encoder) $(call option,SYSTEMS,--systems) \
 	    $(call option,MEASURES,--measures) $(call option,BASELINE,--baseline) $(ARGS)
 
-test: check
+test: check $(VENV)/.docs
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(READY)
@@ -38,6 +39,10 @@ coverage: $(READY)
 test-integrations: $(VENV)/.integrations
 	$(BIN)/python -m pytest tests/integrations
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --builder html --conf-dir docs --doctree-dir build/doctrees --fail-on-warning --keep-going --quiet . build/site
+	@echo build/site/index.html
+
 bench: $(READY)
 	$(BIN)/python -m evals.bench $(AREAS)
 
@@ -52,6 +57,10 @@ $(READY): pyproject.toml constraints.txt
 
 $(VENV)/.integrations: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,integrations]"
+	touch $@
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,docs]"
 	touch $@
 
 clean:

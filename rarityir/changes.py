@@ -51,7 +51,7 @@ class Performed:
             names = [found["dataset"], found["encoder"], *found["measures"], *(row["name"] for row in found["systems"])]
             whole = [{*row["measures"]} >= {*found["measures"]} for row in found["systems"]]
             numbers = [found["topics"], found["cutoff"]]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except parsing.BROKEN:
             raise BadInput(f"{file} is not a report; make it again: rarityir report {file.parent}") from None
         if not (all(whole) and all(map(math.isfinite, figures)) and all(isinstance(name, str) for name in names)):
             raise BadInput(f"{file} is not a whole report; make it again: rarityir report {file.parent}")
@@ -81,7 +81,7 @@ class Performed:
         """Returns everything that made the figures, by dotted name; nothing where it was not kept."""
         try:
             found = parsing.value(self.folder / "provenance.json")
-        except (OSError, ValueError):
+        except parsing.BROKEN:
             return {}
         return {name: value for name, value in _flat(found) if name not in _KEPT_WHERE}
 
@@ -200,7 +200,7 @@ def _stored(side: Performed) -> Topics:
             for system, by_measure in found["systems"].items()
             for measure, values in by_measure.items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except parsing.BROKEN:
         return {}
 
 

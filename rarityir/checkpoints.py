@@ -53,6 +53,17 @@ class HeadNotFound(RarityError):
     """A whole checkpoint whose output head is not where it can be read without loading the model."""
 
 
+class HubFailed(RarityError):
+    """The hub did not say whether it has a file: it cannot be reached, or is busy, or broke off."""
+
+    def __init__(self, model: str, name: str, reason: str) -> None:
+        super().__init__(
+            f"{model}: the hub does not give {name} ({reason}); "
+            "give the command again later, or set HF_HUB_OFFLINE=1 to use what is kept here"
+        )
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Rows:
     """A (V, D) matrix of one safetensors file, read in blocks of float32 rows."""
@@ -188,27 +199,45 @@ def fingerprint(model: str) -> dict[str, str]:
 
 def _file(folder: str, name: str) -> Path:
     """A model's file, or one line that says why there is none."""
-    found = look(folder, name)
-    if found is not None:
-        return found
+    reason = ""
+    try:
+        found = look(folder, name)
+        if found is not None:
+            return found
+    except HubFailed as error:
+        if "/" in folder:
+            raise
+        reason = f": {error.reason}"
     if Path(folder).is_dir():
         raise RarityError(f"{folder} has no {name}; a Hugging Face model folder with safetensors weights is needed")
     hint = registry.unknown("encoder", folder, MODELS).rstrip("?")
-    raise RarityError(f"{hint}; or it is a folder or hub id that cannot be reached (no {name} here or on the hub)")
+    raise RarityError(f"{hint}; or it is a folder or hub id that cannot be reached (no {name} here or on the hub{reason})")
 
 
 def look(folder: str, name: str) -> Path | None:
-    """A model's file in a folder or on the hub, None where there is none."""
+    """A model's file in a folder or on the hub, None where there is none; `HubFailed` where the hub does not say."""
     if Path(folder).is_dir():
         path = Path(folder) / name
         return path if path.exists() else None
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
         return Path(hf_hub_download(folder, name))
-    except (EntryNotFoundError, LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError, ValueError):
-        return None
+    except Exception as error:  # what a network does comes as any error
+        local = isinstance(error, LocalEntryNotFoundError)  # nothing is kept here, and the hub did not answer
+        absent = isinstance(error, EntryNotFoundError | RepositoryNotFoundError | HFValidationError) and not local
+        if HF_HUB_OFFLINE or absent:
+            return None
+        raise HubFailed(folder, name, _cause(error)) from None
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what brought an error about."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from rarityir import corpus, parsing, registry, store
 from rarityir.systems import Part
-from rarityir.types import Busy, Json, RarityError, UnknownName
+from rarityir.types import Busy, Json, RarityError, StaleArtefact, UnknownName
 
 STATES = ("whole", "stale", "broken", "partial", "leftover", "in use")
 USELESS = ("stale", "broken", "partial", "leftover")
-_HELD = (store.MANIFEST, store.PARTIAL, store.LOCK)
+_HELD = (store.MANIFEST, store.PARTIAL, store.LOCK, store.PARTS)
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")  # as `store.replacing` names what is half written
 _QUIET = 3600.0  # seconds that a half-written file of another process must have lain still
 _RELEASES = {"encoder.torch": "torch", "encoder.transformers": "transformers"}
@@ -107,7 +107,8 @@ def free(built: Built) -> tuple[int, list[str]]:
         for path in own:
             path.unlink()
         left = sorted(path.relative_to(folder).as_posix() for path in _all(folder) if path.name not in _HELD)
-        (folder / store.PARTIAL).unlink(missing_ok=True)
+        for name in (store.PARTS, store.PARTIAL):
+            (folder / name).unlink(missing_ok=True)
         for inner, _ in sorted(_folders(folder), key=lambda pair: -len(pair[0].parts)):
             if inner != folder and not any(inner.iterdir()):
                 inner.rmdir()
@@ -129,16 +130,16 @@ def _condition(folder: Path) -> tuple[str, str]:
     """The state of a folder that nobody is building."""
     if not (folder / store.MANIFEST).exists():
         return "partial", "begun and not finished"
-    found = _read(folder / store.MANIFEST)
-    identity, files = found.get("identity"), found.get("files")
-    if not isinstance(identity, dict) or not isinstance(files, dict):
-        return "broken", "its manifest cannot be read"
-    for name, facts in files.items():
+    try:
+        found = store.described(folder)
+    except StaleArtefact:
+        return "broken", "its manifest is not whole, or was changed"
+    for name, facts in found["files"].items():
         path = folder / name
         size = path.stat().st_size if path.exists() else None
-        if not isinstance(facts, dict) or size != facts.get("bytes"):
+        if size != facts["bytes"]:
             return "broken", f"{name} {'is missing' if size is None else 'has another size than it was built with'}"
-    why = _stale(folder, identity)
+    why = _stale(folder, found["identity"])
     return ("stale", why) if why else ("whole", "")
 
 
@@ -149,9 +150,9 @@ def _stale(folder: Path, identity: dict[str, Json]) -> str:
         if identity.get(key) is not None and now is not None and identity[key] != now:
             return f"made with {package} {identity[key]}, now {now}"
     if folder.name == "documents" and "text" in identity and identity.get("form") != corpus.FORM:
-        return f"form {identity.get('form')} of documents, now {corpus.FORM}"
-    documents = _documents(folder)
-    if documents is not None and identity.get("documents") not in (None, documents):
+        return f"form {identity.get('form', 1)} of documents, now {corpus.FORM}"
+    digest, documents = identity.get("documents"), _documents(folder)  # of what is no corpus it may be a count
+    if isinstance(digest, str) and documents is not None and digest != documents:
         return "its documents are other ones now"
     if isinstance(identity.get("index"), str):
         form = _form(identity["index"])
@@ -245,7 +246,7 @@ def _abandoned(path: Path) -> bool:
 def _read(path: Path) -> dict[str, Json]:
     try:
         found = parsing.value(path)
-    except (OSError, ValueError):
+    except parsing.BROKEN:
         return {}
     return found if isinstance(found, dict) else {}
 

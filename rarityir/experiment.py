@@ -231,16 +231,10 @@ def rebuild(
     costs = {run.name: facts.get("cost", {}) for run, facts in found}
     cutoff = first.get("cutoff", max(len(run.rows) // max(1, len(run)) for run, _ in found))
     report = tabulate(
-        scores,
-        costs,
-        source,
-        first.get("encoder", "unknown"),
-        base,
-        wanted,
-        cutoff,
-        first.get("seed", 0) if seed is None else seed,
-        shared if (shared := first.get("share_of", "")) in names else "",
-    )
+        scores, costs, source, first.get("encoder", "unknown"), base, wanted, cutoff,
+        first.get("seed", 0) if seed is None else seed, shared if (shared := first.get("share_of", "")) in names else "",
+    )  # fmt: skip
+    report = dataclasses.replace(report, notes=[*report.notes, *(facts["changed"] for _, facts in found if "changed" in facts)])
     home = runs.parent if runs.name == "runs" else folder
     write(report, scores, home)
     if page is None and not (home / overview.PAGE).exists():
@@ -287,22 +281,10 @@ def tabulate(
             notes.append(f"{name} searched Pyserini's prebuilt index {found['name']} (MD5 {found['md5']}).")
         if cost.get("in_domain"):
             notes.append(f"{name} is in-domain: the source of its IDF holds documents of this corpus.")
-    shown, topics = tuple(measures), len(dataset.topics)
     return Report(
-        dataset.name,
-        encoder,
-        baseline,
-        shown,
-        topics,
-        cutoff,
-        seed,
-        ALPHA,
-        tuple(rows),
-        notes,
-        share_of,
-        dataset.subset,
-        by_topic=tuple(scores),
-    )
+        dataset.name, encoder, baseline, tuple(measures), len(dataset.topics), cutoff, seed, ALPHA, tuple(rows), notes, share_of,
+        dataset.subset, by_topic=tuple(scores),
+    )  # fmt: skip
 
 
 def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:
@@ -377,7 +359,8 @@ def _facts(run: Path) -> dict[str, Json]:
     if not path.exists():
         return {}
     try:
-        facts: dict[str, Json] = {"subset": {}, "measures": [], "cost": {}, "seed": 0, **parsing.mapping(path)}
+        stored = parsing.mapping(path)
+        facts: dict[str, Json] = {"subset": {}, "measures": [], "cost": {}, "seed": 0, **stored}
         for key, kind in _SIDECAR.items():
             parsing.need(key not in facts or isinstance(facts[key], kind), f"{key} is no {kind.__name__}")
         parsing.need(all(isinstance(name, str) for name in facts["measures"]), "measures are no names")
@@ -387,10 +370,14 @@ def _facts(run: Path) -> dict[str, Json]:
             parsing.need(isinstance(facts["subset"]["tag"], str) and subcollection.note(facts["subset"]), "no sub-collection")
         if prebuilt := facts["cost"].get("prebuilt"):
             parsing.need(prebuilt["name"] and prebuilt["md5"], "no prebuilt index")
+        whole = store.unbroken(stored)
     except parsing.BROKEN as error:
         raise BadInput(f"{path} is no run's provenance ({error}); remove it, and give --dataset and --baseline") from None
+    if not whole:
+        raise BadInput(f"{path} was changed after it was written; remove it, and give --dataset and --baseline")
     if facts.get("run_sha256") != store.digest_file(run):
         log.warning("%s was changed after it was written: its costs are kept, its scores are those of the file", run)
+        facts["changed"] = f"{run.name} was changed after it was written."
     return facts
 
 

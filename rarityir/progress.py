@@ -1,7 +1,8 @@
-"""Progress on standard error: a bar with rate and time left on a terminal, silence elsewhere."""
+"""Progress on standard error: a bar with rate and time left on a terminal, silence elsewhere and where only errors are wanted."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ def bar(what: str, total: int | None, done: int = 0, said: Callable[[], str] = s
 
     What `said` returns stands in the place of the rate, unless it is nothing.
     """
-    if not sys.stderr.isatty():
+    quiet = not logging.getLogger("rarityir").isEnabledFor(logging.WARNING)
+    if quiet or not sys.stderr.isatty():
         yield lambda step: None
         return
     from rich.console import Console

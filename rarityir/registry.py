@@ -6,12 +6,15 @@ same shape, in the groups `rarityir.filters`, `rarityir.indexes`, `rarityir.fusi
 
 from __future__ import annotations
 
+import ast
 import difflib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from rarityir.types import RarityError, UnknownName
@@ -76,6 +79,23 @@ def table(kind: str) -> dict[str, str]:
     return {**{point.name: point.value for point in entry_points(group=f"rarityir.{kind}")}, **TABLES[kind]}
 
 
+def described(kind: str) -> dict[str, str]:
+    """Returns name → the first line of what its source says of every part of a kind; nothing is imported but packages."""
+    return {name: _first_line(place) for name, place in sorted(table(kind).items())}
+
+
+def _first_line(place: str) -> str:
+    module, _, attribute = place.partition(":")
+    try:
+        found = find_spec(module)
+        tree = ast.parse(Path(found.origin).read_text(encoding="utf-8")) if found and found.origin else None
+    except (ImportError, OSError, SyntaxError, ValueError):
+        return ""
+    parts = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)) if tree else iter(())
+    said = next((ast.get_docstring(node) for node in parts if node.name == attribute), None)
+    return (said or "").partition("\n")[0]
+
+
 def resolve(kind: str, name: str) -> Any:
     """Returns the part; an unknown name is an `UnknownName` that lists what is known."""
     known = table(kind)
@@ -114,7 +134,7 @@ def near(name: str, known: Iterable[str]) -> list[str]:
     spelt: dict[str, list[str]] = {}
     for each in sorted(known):
         spelt.setdefault(each.lower(), []).append(each)
-    return [each for close in difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.5) for each in spelt[close]][:3]
+    return [each for close in difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.6) for each in spelt[close]][:3]
 
 
 def options(text: str, known: Mapping[str, Callable[[str], Any]], where: str) -> dict[str, Any]:

@@ -17,10 +17,10 @@ import numpy as np
 from rarityir import filters, impacts, registry, store
 from rarityir.corpus import Corpus, prepare
 from rarityir.counts import TokenCounts
-from rarityir.doc_ids import rows_of
 from rarityir.embeddings import Embeddings, embed, identify
 from rarityir.filters import EmbedFilter, Source, Unembedding
 from rarityir.indexes.subword import counted
+from rarityir.indexes.topk import without_own
 from rarityir.rarity import idf
 from rarityir.rarity.sources import Rarities
 from rarityir.runs import Run
@@ -259,6 +259,8 @@ class Retriever:
         elif kind.takes != "text":
             home = self._home
             identity |= {**identify(self.corpus, self.encoder), "filter": filter.digest if filter else None}
+            if hasattr(kind, "refuse"):
+                kind.refuse(system.index.arg, len(self.corpus.doc_ids), len(filter.basis) if filter else self.encoder.dim)
             if kind.takes == "embeddings" or self._settings(system).style != "lightretriever":
                 _ = self.embeddings  # encoded before the index's own clock starts
         folder, facts = home / slug(name), {"documents": len(self.corpus.doc_ids)}
@@ -386,14 +388,3 @@ def recall(found_QK: Ints, exact_QK: Ints) -> float:
         wanted += int((exact >= 0).sum())
         both += len(np.intersect1d(found, exact[exact >= 0]))
     return both / wanted if wanted else 1.0
-
-
-def without_own(hits: Hits, query_ids: Sequence[str], doc_ids: Sequence[str], cutoff: int) -> Hits:
-    """Returns hits without each query's own document, the gap closed, and no more than `cutoff` of them."""
-    row_of = rows_of(doc_ids, query_ids)
-    rows = np.full((len(hits.rows), min(cutoff, hits.rows.shape[1])), -1, np.int64)
-    scores = np.zeros(rows.shape, np.float32)
-    for i, query_id in enumerate(query_ids):
-        kept = np.flatnonzero((hits.rows[i] >= 0) & (hits.rows[i] != row_of.get(query_id, -1)))[:cutoff]
-        rows[i, : len(kept)], scores[i, : len(kept)] = hits.rows[i][kept], hits.scores[i][kept]
-    return Hits(rows, scores)

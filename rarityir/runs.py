@@ -91,13 +91,15 @@ class Run:
                 for rank, at in enumerate(range(self.indptr[i], self.indptr[i + 1]), start=1):
                     file.write(f"{query_id} Q0 {self.doc_ids[self.rows[at]]} {rank} {float(self.scores[at]):.9g} {tag}\n")
         if provenance is not None:
-            store.write_json(path.with_suffix(".json"), {**provenance, "run_sha256": store.digest_file(path)})
+            store.write_json(path.with_suffix(".json"), store.sealed({**provenance, "run_sha256": store.digest_file(path)}))
         return path
 
 
 def check_place(path: str | Path) -> None:
     """Raises `RarityError` unless a run and its provenance (the same name with `.json`) can be written over what is there."""
     path = Path(path)
+    if str(path) == "-":
+        raise RarityError("a run is written to a file, with its provenance beside it; name one instead of -, such as run.trec")
     side = path.with_suffix(".json")
     if side == path:
         raise RarityError(f"{path} is the name of a run's provenance; name the run itself, such as {path.with_suffix('.trec')}")

@@ -8,10 +8,12 @@ SHA-256 in the manifest, which has its own: what is read is compared with it, on
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -50,7 +52,11 @@ def write_json(path: Path, value: Json) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; when the block ends well, it is synced and takes the name, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    begin = f".{path.name}.{platform.node()}-"
+    temporary = path.with_name(f"{begin}{os.getpid()}.tmp")
+    for left in path.parent.glob(f"{glob.escape(begin)}*.tmp"):  # of processes here that were killed
+        if not _alive(left.name.removeprefix(begin).removesuffix(".tmp")):
+            left.unlink(missing_ok=True)
     try:
         yield temporary
         sync(temporary)
@@ -91,15 +97,15 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def sealed(value: Mapping[str, Json]) -> dict[str, Json]:
-    """Returns an object with its own SHA-256 under the key `sha256`, by which `unbroken` knows a change."""
+def sealed(value: Mapping[str, Json], key: str = "sha256") -> dict[str, Json]:
+    """Returns an object with its own SHA-256 under a key, by which `unbroken` knows a change."""
     plain: dict[str, Json] = json.loads(json.dumps(value))
-    return {**plain, "sha256": _sum(plain)}
+    return {**plain, key: _sum(plain)}
 
 
-def unbroken(value: Mapping[str, Json]) -> bool:
+def unbroken(value: Mapping[str, Json], key: str = "sha256") -> bool:
     """Returns whether an object that was read is as it was `sealed`; one without the key, of an earlier release, is trusted."""
-    return "sha256" not in value or value["sha256"] == _sum({key: of for key, of in value.items() if key != "sha256"})
+    return key not in value or value[key] == _sum({name: of for name, of in value.items() if name != key})
 
 
 def manifest(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json] | None:
@@ -307,6 +313,16 @@ def _noted(folder: Path) -> dict[str, str]:
 
 def _sum(value: Mapping[str, Json]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _unnamed(path: Path) -> bool:

@@ -55,6 +55,10 @@ class System:
     @classmethod
     def _read(cls, text: str, deep: int) -> System:
         text = text.strip()
+        if "{" in text or "}" in text:
+            raise RarityError(
+                f"{text!r} is several systems where one is wanted, such as {expand(text)[0]}; rarityir eval takes several"
+            )
         if not deep:
             raise RarityError(f"fusions within fusions are read {_DEPTH} deep; write fewer")
         match = re.fullmatch(r"([^()]+)\((.*)\)", text, flags=re.DOTALL)

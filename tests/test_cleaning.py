@@ -45,6 +45,7 @@ def state(folder: Path) -> str:
 def edit(folder: Path, **values: object) -> None:
     path = folder / store.MANIFEST
     found = json.loads(path.read_text())
+    found.pop("sha256", None)
     found["identity"] |= values
     path.write_text(json.dumps(found))
 
@@ -97,8 +98,9 @@ def test_what_commands_build_is_shown_by_kind_and_freed_only_when_asked(
 
 def test_what_is_begun_stale_or_broken_is_chosen_and_what_is_of_use_is_not() -> None:
     home = INDEXES / "c"
-    build(home / "documents", {"ids": b"1"}, {"text": "rule", "form": cleaning.corpus.FORM})
+    build(home / "documents", {"ids": b"1"}, {"text": "rule", "form": cleaning.corpus.FORM, "documents": 1})
     manifest = json.loads((home / "documents" / store.MANIFEST).read_text())
+    del manifest["sha256"]  # as earlier releases wrote it: with it, a change is seen
     (home / "documents" / store.MANIFEST).write_text(json.dumps({**manifest, "facts": {"sha256": "new"}}))
     whole = build(home / "m" / "dense", {"v": b"123"}, {"index": "dense", "documents": "new", "form": dense_form()})
     stale = build(home / "m" / "dense+edge_2", {"v": b"123"}, {"index": "dense", "documents": "old", "form": dense_form()})
@@ -123,7 +125,8 @@ def test_what_is_begun_stale_or_broken_is_chosen_and_what_is_of_use_is_not() -> 
     assert state(whole) == "broken"
     (whole / "v").unlink()
     assert state(whole) == "broken"
-    for text in ("{", "[]", '{"identity": 3}'):
+    changed = json.dumps(json.loads((stale / store.MANIFEST).read_text()) | {"facts": {"documents": 9}})
+    for text in ("{", "[]", '{"identity": 3}', changed):
         (whole / store.MANIFEST).write_text(text)
         assert state(whole) == "broken"
     edit(home / "documents", form=1)

@@ -264,11 +264,27 @@ def test_half_precision_halves_the_embeddings(tmp_path: Path) -> None:
         ("edge:2", 32, True), ("tail:4", 16, True), ("random:1.03", 62, True), ("band:8-24", 16, True), ("offset:9,20", 20, True),
         ("cut:8,6", 50, True), ("truncate:24", 24, True), ("pca:12", 12, True), ("whiten:k=7", 7, True), ("abtt:3", 61, True),
         ("randproj:seed=1,k=9", 9, True), ("center", 64, True), ("logfreq", 63, True), ("pca:99", 64, True), ("auto", 64, False),
+        ("ica-drop:rarity", 32, True), ("ica-drop:random,tau=4,draw=1", 16, True), ("ica-drop:rarity,keep=9", 9, True),
+        ("ica-drop:rarity,tau=1.142,on=documents", 56, True), ("ica:12", 12, True),
         ("edge:2+pca:5", 5, True), ("edge:2+auto", 32, False),
     ],
 )  # fmt: skip
 def test_the_width_a_filter_leaves_is_known_before_it_is_fitted(name: str, kept: int, known: bool) -> None:
     assert sizes.width([Part.parse(part) for part in name.split("+")], 64) == (kept, known)
+
+
+@pytest.mark.parametrize(
+    ("name", "on"), [("ica-drop:rarity", False), ("ica-drop:rarity,tau=2,on=documents", True), ("pca:3", True), ("edge:2", False)]
+)
+def test_what_a_filter_is_fitted_on_is_known(name: str, on: bool) -> None:
+    assert sizes.on_documents(Part.parse(name)) is on
+
+
+def test_a_search_for_axes_is_counted_by_its_iterations_rows_and_axes() -> None:
+    assert sizes.searching(Part.parse("edge:2"), 1000, 64) == 0
+    assert sizes.searching(Part.parse("ica:8,iterations=1,sample=100"), 1000, 64) == 2 * 100 * 64**2 + 10 * 64**3
+    assert sizes.searching(Part.parse("ica-drop:rarity,iterations=3,sample=0,components=5"), 1000, 64) == 3 * (50_000 + 1250)
+    assert sizes.searching(Part.parse("ica:8"), 10**6, 64) == 500 * (2 * 20_000 * 64**2 + 10 * 64**3)
 
 
 def test_a_filtered_index_is_as_wide_as_its_filter(tmp_path: Path) -> None:

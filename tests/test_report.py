@@ -168,7 +168,7 @@ def test_a_row_is_found_by_its_name() -> None:
 
 
 def test_an_unknown_form_lists_the_forms() -> None:
-    with pytest.raises(UnknownName, match="text, markdown, latex, csv, json"):
+    with pytest.raises(UnknownName, match="csv, json, latex, markdown, text"):
         render(REPORT, "html")
     assert {*RENDERERS} == {"text", "markdown", "latex", "csv", "json"}
 
@@ -275,7 +275,7 @@ def test_a_folder_without_runs_or_with_a_broken_sidecar_is_one_line(performed: t
         experiment.rebuild(tmp_path)
     shutil.copytree(performed[1] / "runs", tmp_path / "runs")
     (tmp_path / "runs" / "bm25.json").write_text("{")
-    with pytest.raises(BadInput, match=r"bm25\.json is not JSON"):
+    with pytest.raises(BadInput, match=r"bm25\.json is no run's provenance"):
         experiment.rebuild(tmp_path)
 
 

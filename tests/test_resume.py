@@ -235,6 +235,26 @@ def test_what_was_read_of_a_window_is_kept_when_reading_stops(
     assert not list(folder.glob("*.npz"))
 
 
+@pytest.mark.parametrize("part", ["000000.npy", "000008.unfinished.npz"])
+def test_a_part_of_a_stopped_build_that_was_damaged_since_is_made_again(
+    part: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(embeddings, "BLOCK", 64)
+    data = load_dataset(str(dataset))
+    corpus = prepare(data, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        embeddings.embed(data, corpus, Interrupted(11))
+    damaged = tmp_path / corpus.folder.name / "counted" / "embeddings" / part
+    held = bytearray(damaged.read_bytes())
+    held[len(held) // 2] ^= 1
+    damaged.write_bytes(held)
+    again = Interrupted(None)
+    found = np.concatenate(list(embeddings.embed(data, corpus, again)))
+    assert again.read == BLOCKS - 11 + (3 if part.endswith("npz") else 1)
+    assert f"{part} is damaged" in caplog.text
+    assert found[:, 0].tolist() == [len(doc.text) for doc in data.docs()]
+
+
 def test_what_was_kept_of_a_window_that_is_whole_goes(dataset: Path, tmp_path: Path) -> None:
     data = load_dataset(str(dataset))
     corpus = prepare(data, tmp_path)

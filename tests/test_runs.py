@@ -135,7 +135,7 @@ def test_a_sidecar_says_which_bytes_it_belongs_to(tmp_path: Path) -> None:
     run = Run.from_hits("a", ["q1"], DOC_IDS, hits([(0, 1.0)]))
     path = run.save(tmp_path / "sparse_64+edge_2.trec", {"cutoff": 10})
     facts = json.loads((tmp_path / "sparse_64+edge_2.json").read_text())
-    assert facts == {"cutoff": 10, "run_sha256": store.digest_file(path)}
+    assert facts == store.sealed({"cutoff": 10, "run_sha256": store.digest_file(path)})
 
 
 def test_a_foreign_run_is_ordered_by_score_then_rank_wherever_its_lines_stand(tmp_path: Path) -> None:
@@ -217,3 +217,13 @@ def test_saving_a_run_writes_over_runs_and_their_provenance_alone(tmp_path):
             run.save(tmp_path / name, {})
     assert (tmp_path / "topics.json").read_text() == '{"q": "the user\'s"}'
     assert not (tmp_path / "topics.trec").exists()
+
+
+def test_a_run_is_not_written_to_a_file_called_minus(elsewhere):
+    from rarityir.cli import main
+    from rarityir.runs import check_place
+
+    with pytest.raises(RarityError, match=r"name one instead of -, such as run\.trec"):
+        check_place("-")
+    assert main(["sparse", "search", "nowhere", "topics.tsv", "--out", "-"]) == 1
+    assert not Path("-").exists()

@@ -125,6 +125,77 @@ def test_verify_finds_one_flipped_bit_that_no_size_shows(tmp_path: Path) -> None
         store.verify(tmp_path / "a")
 
 
+def test_what_is_opened_is_compared_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path / "a")
+    hashed: list[str] = []
+    digest = store.digest_file
+    monkeypatch.setattr(store, "digest_file", lambda path: hashed.append(path.name) or digest(path))
+    store._seen.clear()
+    store.opened(tmp_path / "a", IDENTITY)
+    store.opened(tmp_path / "a", IDENTITY)
+    assert sorted(hashed) == ["data.txt", "more.txt"]
+    (tmp_path / "a" / "data.txt").write_text("c0ntent")
+    store.check(tmp_path / "a", "parts/more.txt")
+    with pytest.raises(StaleArtefact, match=r"^[^\n]*data\.txt is corrupt \(checksum differs\); remove the folder: rm -r \S+$"):
+        store.opened(tmp_path / "a", IDENTITY)
+    monkeypatch.setenv("RARITYIR_TRUST", "1")
+    store.opened(tmp_path / "a", IDENTITY)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"documents": 3', '"documents": 7'), ('"bytes": 7', '"bytes": 8'), ('"build_seconds"', '"build_s"')]
+)
+def test_a_manifest_knows_when_it_was_changed(old: str, new: str, tmp_path: Path) -> None:
+    build(tmp_path / "a", documents=3)
+    path = tmp_path / "a" / store.MANIFEST
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(StaleArtefact, match=r"manifest\.json is not a manifest, or was changed; remove the folder"):
+        store.manifest(tmp_path / "a", IDENTITY)
+
+
+def test_a_manifest_of_an_earlier_release_has_no_checksum_of_its_own(tmp_path: Path) -> None:
+    build(tmp_path / "a")
+    path = tmp_path / "a" / store.MANIFEST
+    found = json.loads(path.read_text())
+    del found["sha256"]
+    path.write_text(json.dumps(found))
+    assert store.opened(tmp_path / "a", IDENTITY)["identity"] == IDENTITY
+
+
+def test_a_part_is_known_again_by_its_checksum_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b", "c"):
+        with store.keeping(tmp_path / name) as temporary:
+            temporary.write_text(name)
+    (tmp_path / "b").write_text("B")
+    (tmp_path / "d").write_text("never noted")
+    with (tmp_path / store.PARTS).open("a") as file:
+        file.write("0000")  # as a kill cuts a line off
+    assert [store.kept(tmp_path / name) for name in ("a", "b", "c", "d", "e")] == [True, False, True, False, False]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [store.PARTS, "a", "c"]
+    assert "b is damaged, or not by this build; it is made again" in caplog.text
+
+
+def test_the_manifest_holds_the_checksum_of_a_part_as_it_was_written(tmp_path: Path) -> None:
+    with store.building(tmp_path / "a", IDENTITY, {}):
+        with store.keeping(tmp_path / "a" / "part") as temporary:
+            temporary.write_text("right")
+        (tmp_path / "a" / "part").write_text("wrong")
+    assert not (tmp_path / "a" / store.PARTS).exists()
+    with pytest.raises(StaleArtefact, match="part is corrupt"):
+        store.opened(tmp_path / "a", IDENTITY)
+
+
+def test_a_kill_before_anything_was_begun_is_no_folder_of_others(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".partial.json.77.tmp").write_text('{"encoder":')
+    assert build(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / store.PARTIAL).write_text('{"encoder":')
+    with pytest.raises(StaleArtefact, match=r"partial\.json is damaged; remove the folder"):
+        build(tmp_path / "b")
+
+
 def test_a_partial_folder_of_the_same_identity_is_kept_for_resuming(tmp_path: Path) -> None:
     with suppress(KeyboardInterrupt), store.building(tmp_path / "a", IDENTITY, {}) as needed:
         assert needed

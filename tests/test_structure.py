@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ LAYERS = (
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},
     {"cleaning", "embeddings", "explain", "ica", "impacts", "modelmap", "rarity", "vectors"},
     {"geometry", "informativeness", "reading", "retrieval"},
-    {"alignment", "analogy", "cluster", "integrations", "matching", "overview", "published"}
+    {"alignment", "analogy", "cluster", "integrations", "matching", "overview", "powers", "published"}
     | {"selection", "subcollection", "weighing"},
     {"experiment"},
     {"changes", "planning"},
@@ -48,8 +48,9 @@ OWNERS = {
     "llvmlite": {"indexes.instructions"},
     "matplotlib": {
         "geometry.pictures",
+        "report.analogy",
         "report.heatmap_picture",
-        "report.informativeness",
+        "report.drawing",
         "report.letters",
         "report.modelmap",
         "report.rarity_picture",
@@ -87,6 +88,7 @@ OWNERS = {
         "rarity.repair",
         "rarity.ridge",
         "rarity.scores",
+        "report.bias",
         "report.modelmap",
     },
     "seismic": {"indexes.seismic"},
@@ -253,13 +255,15 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 
 
 def test_help_comes_at_once() -> None:
+    """In half a second of a processor: what others do on the machine is no part of it."""
     seconds = []
     for _ in range(3):
-        started = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-m", "rarityir", "--help"], capture_output=True, text=True, check=True)
-        seconds.append(time.monotonic() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert "eval" in done.stdout
-    assert min(seconds) < 0.5
+    assert 0 < min(seconds) < 0.5
 
 
 def test_the_public_names_are_sorted_and_resolve() -> None:

@@ -171,3 +171,10 @@ def test_an_experiment_takes_braces():
 
     found = Experiment(systems=("dense{,+edge:2}", "dense", "bm25"), baseline="dense").check()
     assert [str(system) for system in found] == ["dense", "dense+edge:2", "bm25"]
+
+
+def test_braces_where_one_system_is_wanted_are_an_error_that_names_one():
+    with pytest.raises(RarityError, match="several systems where one is wanted, such as sparse:16;"):
+        System.parse("sparse:{16,64}")
+    with pytest.raises(RarityError, match="unbalanced braces"):
+        System.parse("sparse:16}")

@@ -11,7 +11,9 @@ WORK holds what may be thrown away.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import re
 import sys
@@ -164,9 +166,26 @@ def offset(work: Path, name: str) -> None:
             "test": table(rows, MEASURES),
             "apart": apart(rows, train, test),
         }
+        if not filters:
+            clusters, scale = chosen(grids["sharing topics"])
+            where = work / "offsets" / f"{name}-gain"
+            learn(judged, clusters=clusters, scale=scale).save(where)
+            gain(name, where, test.name, work)
         for row in rows:
             print(f"  {row.system:50}", *(f"{row.mean(m):.4f}" for m in MEASURES), flush=True)
         write(f"offset-{name}.json", {**result, "systems": systems})
+
+
+def gain(name: str, where: Path, dataset: str, work: Path) -> None:
+    """What the chosen clusters gain, one by one; of a collection that was halved, on all its topics."""
+    words = ["analogy", "gain", str(where), "--dataset", dataset, "--indexes", str(work / "indexes"), "--json"]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        status = rarityir([*words, "--picture", str(HERE / f"gain-{name}.svg")])
+    if status:
+        raise SystemExit(status)
+    found = json.loads(out.getvalue())
+    write(f"gain-{name}.json", {key: value for key, value in found.items() if key not in ("offset", "picture")})
 
 
 def named(work: Path, questions: Path, drugs: Path) -> None:
@@ -195,7 +214,8 @@ def named(work: Path, questions: Path, drugs: Path) -> None:
         tag = vectors.replace("tokens:", "-")
         for setting in ("G", "P1"):
             grouped = group if setting == "P1" else []
-            draw = ["--pictures", str(HERE / f"google{tag}-{setting}")] if not vectors or setting == "P1" else []
+            drawn = setting == "P1" and vectors != "tokens:output"
+            draw = ["--pictures", str(HERE / f"google{tag}-{setting}")] if drawn else []
             say(*google, *grouped, *how, *draw, "--setting", setting, "--out", HERE / f"google{tag}-{setting}.json")
     for name, reverse in (("drug-gene", []), ("gene-drug", ["--reverse"])):
         pairs = ["--pairs", work / "drug-gene.tsv", "--vectors", "random:300", *reverse]

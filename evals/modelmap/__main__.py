@@ -57,7 +57,8 @@ def models(work: Path, given: list[str]) -> None:
     say("modelmap", "texts", "--dataset", "cranfield", "--n", 300, *LENGTH, "--out", work / "texts.json")
     say("modelmap", "score", work / "texts.json", "--bos", "always", *chosen, "--out", work / "scores")
     scores = [work / "scores" / name for name in named]
-    say("modelmap", "sample", *chosen, "--each", 20, *LENGTH, "--out", work / "own.json")
+    if not (work / "own.json").exists():
+        say("modelmap", "sample", *chosen, "--each", 20, *LENGTH, "--out", work / "own.json")
     say("modelmap", "score", work / "own.json", "--bos", "always", *chosen, "--out", work / "own")
     owned = [word for name in named for word in ("--own", work / "own" / name)]
     facts = say("modelmap", "kl", *scores, *owned, "--out", work / "map.npz")

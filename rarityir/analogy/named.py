@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rarityir import parsing
-from rarityir.types import BadInput, Encoder, Floats
+from rarityir.types import BadInput, Encoder, Floats, RarityError
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,22 @@ class Named:
         """Returns the names read as texts by an encoder; what stands for a space in a name, `_`, is read as one."""
         names = tuple(names)
         return cls(names, np.asarray(encoder.encode_document([name.replace("_", " ") for name in names]), np.float32))
+
+    @classmethod
+    def of_tokens(cls, names: Iterable[str], encoder: Encoder, matrix: str) -> Named:
+        """Returns the mean row of each name's tokens in a model's `input` or `output` matrix; no text is encoded.
+
+        A name without tokens is a `RarityError`.
+        """
+        from rarityir.rarity.rows import rows
+
+        names = tuple(names)
+        table_VD = rows(encoder.model, matrix).array()
+        tokens = encoder.tokenize([name.replace("_", " ") for name in names])
+        empty = next((name for name, ids in zip(names, tokens, strict=True) if not ids), None)
+        if empty is not None:
+            raise RarityError(f"the tokenizer of {encoder.name} makes no token of {empty!r}; leave its pairs out")
+        return cls(names, np.array([table_VD[ids].mean(axis=0) for ids in tokens], np.float32))
 
     @classmethod
     def drawn(cls, names: Iterable[str], width: int, seed: int) -> Named:

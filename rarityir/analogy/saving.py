@@ -34,8 +34,8 @@ def save(relation: Relation, folder: str | Path) -> Path:
         "answers": list(relation.answer_ids),
         "groups": list(relation.groups),
     }
-    checkpoints.write_tensors(folder / WEIGHTS, arrays)
     store.write_json(folder / CARD, {**card, "sha256": _digest(card, arrays), "rarityir": __version__})
+    checkpoints.write_tensors(folder / WEIGHTS, arrays)  # after its card: arrays without one are someone else's
     return folder
 
 

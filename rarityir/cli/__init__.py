@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -15,15 +16,18 @@ from rarityir.cli import (
     analogy,
     cleaning,
     comparing,
+    completing,
     evaluation,
     exporting,
     filtering,
     geometry,
     inspection,
+    listing,
     modelmap,
     reading,
     sparse,
     steps,
+    stopping,
     variation,
 )
 from rarityir.cli.ica import ica
@@ -45,6 +49,10 @@ def cli(*, verbose: bool, quiet: bool) -> None:
 
     Results go to standard output, progress and warnings to standard error.
     """
+    if verbose and quiet:
+        raise click.UsageError("-v says more and -q says nothing; give one of them")
+    if quiet:
+        warnings.simplefilter("ignore")
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.ERROR, force=True)
     logging.getLogger().handlers[0].setFormatter(_Shown())
@@ -74,10 +82,12 @@ for command in (
     sparse.sparse,
     modelmap.modelmap,
     cleaning.clean,
-    inspection.list_,
+    listing.list_,
     inspection.doctor,
+    completing.completion,
 ):
     cli.add_command(command)
+completing.complete(cli)
 
 
 class _Shown(logging.Formatter):
@@ -92,7 +102,8 @@ class _Shown(logging.Formatter):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit status: 0, 1 for an error a user can put right, 2 for wrong usage."""
     try:
-        status = cli.main(args=None if argv is None else list(argv), prog_name="rarityir", standalone_mode=False)
+        with stopping.terminable():
+            status = cli.main(args=None if argv is None else list(argv), prog_name="rarityir", standalone_mode=False)
     except RarityError as error:
         return _fail(f"rarityir: {error}", 1)
     except click.UsageError as error:
@@ -102,8 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.exit_code
     except click.ClickException as error:
         return _fail(f"rarityir: {error.format_message()}", 1)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("rarityir: stopped; the same command goes on where this one was", 130)
+    except (click.Abort, KeyboardInterrupt) as end:
+        return _fail("rarityir: stopped; the same command goes on where this one was", stopping.status(end))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

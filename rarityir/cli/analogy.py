@@ -2,59 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from rarityir.cli.options import (
-    Choice,
-    dataset_option,
-    encoder_options,
-    given,
-    indexes_option,
-    json_option,
-    print_facts,
-    retriever,
-)
-
-if TYPE_CHECKING:
-    from rarityir.analogy.named import Named
-    from rarityir.analogy.pairs import Pair
-
-PATH = click.Path(path_type=Path)
-PAIRS = (
-    click.option(
-        "--pairs", type=PATH, required=True, help="Table with a heading, tabs between: query, answer, and more columns."
-    ),
-    click.option("--group-col", default="", metavar="C", help="The column of groups, such as pathway."),
-    click.option("--time-col", default="", metavar="C", help="The column of times, such as year."),
-    click.option("--reverse", is_flag=True, help="Ask for queries by answers."),
-    click.option(
-        "--vectors", metavar="V", help="Vectors: .npz, GloVe's or word2vec's text, or random:D.  [default: encode names]"
-    ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of all that is drawn."),
-)
-HOW = (
-    click.option("--scheme", type=Choice(["pair-mean", "type-mean"]), default="pair-mean", show_default=True),
-    click.option("--no-centre", is_flag=True, help="Leave the candidates' mean on both sides."),
-    click.option("--cut", type=float, metavar="Y", help="Fit on pairs of Y or before alone; needs --time-col."),
-)
-LEAVE_OUT = click.option(
-    "--leave-out", type=click.Choice(["query", "shared"]), default="query", show_default=True,
-    help="A query's own pairs, or also those of all that share an answer with it.",
-)  # fmt: skip
-K = click.option("--k", type=click.IntRange(1), default=1000, show_default=True, help="Answers ranked for a query.")
-
-
-def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
-    def add(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+from rarityir.cli import relating
+from rarityir.cli.options import Choice, dataset_option, encoder_options, indexes_option, json_option, print_facts, retriever
+from rarityir.cli.relating import HOW, LEAVE_OUT, PAIRS, PATH, K, drawn, numbers, read, with_options
 
 
 @click.group("analogy")
@@ -66,8 +21,8 @@ def analogy() -> None:
 
 
 @analogy.command()
-@_with(PAIRS)
-@_with(HOW)
+@with_options(PAIRS)
+@with_options(HOW)
 @click.option("--out", type=PATH, required=True, help="Folder to write.")
 @encoder_options
 @json_option
@@ -81,7 +36,7 @@ def fit(scheme: str, cut: float | None, seed: int, out: Path, *, no_centre: bool
     from rarityir.analogy.relation import Relation
     from rarityir.analogy.saving import save
 
-    pairs, queries, answers = _read(options, seed)
+    pairs, queries, answers = read(options, seed)
     if cut is not None:
         pairs, _ = split(pairs, cut)
     groups = [pair.group for pair in pairs] if options["group_col"] else None
@@ -100,7 +55,7 @@ def fit(scheme: str, cut: float | None, seed: int, out: Path, *, no_centre: bool
 @analogy.command()
 @click.argument("relation", type=PATH)
 @click.argument("queries", nargs=-1, required=True)
-@_with(PAIRS)
+@with_options(PAIRS)
 @click.option("--group", help="Ask in this group of the relation.")
 @click.option("--known", is_flag=True, help="Let answers that are in the relation be found too.")
 @click.option("--out", type=PATH, help="The run file.  [default: print the answers]")
@@ -131,7 +86,7 @@ def search(
         check_place(out)
     found = load(relation)
     ids = tuple("_".join(name.split()) for name in queries)
-    _, asked, answers = _read(options, seed, more=ids)
+    _, asked, answers = read(options, seed, more=ids)
     groups = [group] * len(ids) if group is not None else None
     run = found.search(asked, answers, asked=ids, groups=groups, k=k, exclude=None if known else found.known)
     sources = dict(zip(run, found.moves(ids, groups).source, strict=True))
@@ -143,8 +98,8 @@ def search(
 
 
 @analogy.command("eval")
-@_with(PAIRS)
-@_with(HOW)
+@with_options(PAIRS)
+@with_options(HOW)
 @click.option("--years", type=Choice(["Y1", "Y2"]), default="Y2", show_default=True, help="With --cut: before it, or after.")
 @click.option("--setting", type=Choice(["G", "P1", "P2"]), help="[default: P1 with --group-col, else G]")
 @LEAVE_OUT
@@ -152,6 +107,7 @@ def search(
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Draws of the baselines that are drawn.")
 @K
 @click.option("--out", type=PATH, help="Also write the figures as JSON.")
+@click.option("--pictures", type=PATH, help="Also draw arrows.svg and, of groups, groups.svg into this folder.")
 @encoder_options
 @json_option
 def eval_(
@@ -163,6 +119,7 @@ def eval_(
     repeats: int,
     k: int,
     out: Path | None,
+    pictures: Path | None,
     seed: int,
     *,
     no_centre: bool,
@@ -182,7 +139,7 @@ def eval_(
 
     if cut is not None and not options["time_col"]:
         raise click.UsageError("--cut needs --time-col")
-    pairs, queries, answers = _read(options, seed)
+    pairs, queries, answers = read(options, seed)
     task = Task.of(
         queries,
         answers,
@@ -198,6 +155,8 @@ def eval_(
     found = evaluate(task, seed=seed, repeats=repeats)
     if out is not None:
         store.write_json(out, found.json())
+    if pictures is not None:
+        drawn(pictures, found)
     print_facts(found.json(), str(found), as_json=as_json)
 
 
@@ -237,7 +196,7 @@ def offset(
     from rarityir.measures import Measure
     from rarityir.systems import System
 
-    scales, parsed = _numbers(scale), System.parse(system)
+    scales, parsed = numbers(scale), System.parse(system)
     Measure.parse(measure)
     source = retriever(options)
     judged = Judged.of(source, parsed)
@@ -259,39 +218,5 @@ def offset(
     print_facts(facts, "\n".join(lines), as_json=as_json)
 
 
-def _numbers(text: str) -> list[float]:
-    try:
-        found = [float(one) for one in text.split(",")]
-    except ValueError:
-        found = []
-    if not found or not all(abs(one) < float("inf") for one in found):
-        raise click.UsageError(f"--scale {text!r} is no number, or several with commas between, such as 0,0.5,1")
-    return found
-
-
-def _read(options: dict[str, Any], seed: int, more: tuple[str, ...] = ()) -> tuple[list[Pair], Named, Named]:
-    """The pairs of the options, and the vectors of their queries (and some more names) and of their answers."""
-    from rarityir.analogy.pairs import read_pairs
-
-    values = given(options)
-    path, vectors = values.pop("pairs"), values.pop("vectors", None)
-    columns = {"group": values.pop("group_col"), "time": values.pop("time_col"), "reverse": values.pop("reverse")}
-    pairs = read_pairs(path, **columns)
-    queries = tuple(dict.fromkeys((*(pair.query for pair in pairs), *more)))
-    answers = tuple(dict.fromkeys(pair.answer for pair in pairs))
-    found = _vectors(vectors, tuple(dict.fromkeys((*queries, *answers))), seed, values)
-    return pairs, found.of(queries), found.of(answers)
-
-
-def _vectors(vectors: str | None, names: tuple[str, ...], seed: int, values: dict[str, Any]) -> Named:
-    from rarityir.analogy.named import Named
-    from rarityir.encoders import load_encoder
-
-    if vectors is None:
-        return Named.encoded(names, load_encoder(values.pop("encoder", "demo"), **values))
-    if not vectors.startswith("random:"):
-        return Named.read(vectors)
-    width = vectors.removeprefix("random:")
-    if not width.isdigit() or int(width) < 1:
-        raise click.UsageError(f"--vectors {vectors}: random: needs a width, such as random:300")
-    return Named.drawn(names, int(width), seed)
+for command in (relating.years, relating.gain):
+    analogy.add_command(command)

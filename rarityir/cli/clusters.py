@@ -35,9 +35,10 @@ def encode_on_cluster(
     """Encodes on a Ray cluster and prints what was written."""
     from dataclasses import replace
 
-    from rarityir.cluster.on_ray import encode
+    from rarityir.cluster.on_ray import check, encode
     from rarityir.settings import ImpactSettings
 
+    check()  # before the documents are read
     # Without documents: a filter that is fitted on them would have this machine encode them all.
     chosen = fitted(replace(source.source, documents=None), filter_name) if filter_name else None
     settings = ImpactSettings.parse(sparse) if sparse else None
@@ -50,6 +51,8 @@ def encode_on_cluster(
 def search_on_cluster(source: Retriever, system: System, folder: Path, cutoff: int, cluster: str) -> Run:
     """Returns the run of a dense system over the embeddings that a cluster wrote into a folder."""
     from rarityir.cluster.answers import answer
+    from rarityir.cluster.on_ray import check
     from rarityir.cluster.shards import Encoded
 
+    check()
     return answer(source, system, Encoded.open(folder), cutoff, cluster)

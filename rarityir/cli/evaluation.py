@@ -20,6 +20,7 @@ from rarityir.cli.options import (
     names,
     planning_options,
     print_facts,
+    screen,
     subset_options,
 )
 from rarityir.cli.planning import stops
@@ -145,7 +146,7 @@ def report(
     page = None if html is None else Path(html) if html else (folder.parent if folder.name == "runs" else folder) / PAGE
     found = rebuild(folder, dataset or "", baseline or "", wanted, seed, page=page, bounds=Bounds(depth, size))
     if page is not None:
-        click.echo(f"wrote {page}", err=True)
+        log.warning("wrote %s", page)
     if as_json or form == "text":
         show(found, as_json=as_json)
     else:
@@ -192,19 +193,19 @@ def open_page(page: Path) -> None:
     address = page.resolve().as_uri()
     display = sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
     if not (display and webbrowser.open(address)):
-        click.echo(f"no browser to open it in; the page is {address}", err=True)
+        log.warning("no browser to open it in; the page is %s", address)
 
 
 def show(report: Report, *, as_json: bool) -> None:
     """Prints a report: JSON, a rich table on a terminal, plain text elsewhere."""
     if as_json:
         click.echo(report.json(), nl=False)
-    elif sys.stdout.isatty():
+    elif "width" in (where := screen()) or where["colour"]:
         from rich.console import Console
 
         from rarityir.report.render import caption, table
 
-        console = Console()
+        console = Console(force_terminal=where["colour"], width=where.get("width", 10_000))
         console.print(table(report))
         console.print(caption(report), highlight=False)
     else:

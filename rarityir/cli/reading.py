@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import encoder_options, fitted, indexes_option, json_option, reader, retriever
+from rarityir.cli.options import encoder_options, fitted, indexes_option, json_option, reader, retriever, screen
 from rarityir.types import RarityError
 
 if TYPE_CHECKING:
@@ -163,14 +161,6 @@ def whole(text: str) -> str:
     except UnicodeEncodeError:
         raise RarityError(f"{text[:60]!r} is not UTF-8; convert it first") from None
     return text
-
-
-def screen() -> dict[str, Any]:
-    """How wide to print, and whether in colour: as wide as it gets where nobody looks."""
-    if not sys.stdout.isatty():
-        return {"colour": False}
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    return {"width": shutil.get_terminal_size().columns, "colour": not plain}
 
 
 def check_free(path: Path | None) -> None:

@@ -7,8 +7,8 @@ from rarityir.cluster.on_ray import connected, search
 from rarityir.cluster.recipe import ENCODED
 from rarityir.cluster.shards import Encoded
 from rarityir.indexes.offset import moved
-from rarityir.indexes.topk import pad
-from rarityir.retrieval import Retriever, tagged, without_own
+from rarityir.indexes.topk import pad, without_own
+from rarityir.retrieval import Retriever, tagged
 from rarityir.runs import Run
 from rarityir.systems import System
 from rarityir.types import RarityError, StaleArtefact

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,13 +112,18 @@ def _joined(group: dict[str, Any], cutoff: int) -> dict[str, Any]:
     return {name: values[kept] for name, values in group.items()}
 
 
+def check() -> None:
+    """Raises `MissingExtra` where Ray is not installed."""
+    if find_spec("ray") is None:
+        raise MissingExtra("a cluster needs Ray: pip install 'rarityir[cluster]'")
+
+
 @contextmanager
 def connected(cluster: str) -> Iterator[None]:
     """Connects to a cluster, starting one on this machine for `local`; keeps a connection that there already is."""
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra("a cluster needs Ray: pip install 'rarityir[cluster]'") from None
+    check()
+    import ray
+
     if ray.is_initialized():
         yield
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -193,8 +193,17 @@ class HFEncoder:
 
         try:
             return AutoTokenizer.from_pretrained(self.model, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # of a file or of a network, and any
             raise RarityError(f"no tokenizer for {self.model} ({_first_line(error)})") from None
+
+    @cached_property
+    def _config(self) -> Any:
+        from transformers import AutoConfig
+
+        try:
+            return AutoConfig.from_pretrained(self.model, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise RarityError(f"no configuration for {self.model} ({_first_line(error)})") from None
 
     @cached_property
     def _spaced(self) -> str:
@@ -212,7 +221,7 @@ class HFEncoder:
     @cached_property
     def _length(self) -> int:
         """The tokens of a text that are read: `max_length`, or fewer where its positions end before that."""
-        places = getattr(self._lm.config.get_text_config(), "max_position_embeddings", None)
+        places = getattr(self._config.get_text_config(), "max_position_embeddings", None)
         if not places:
             return self.max_length
         layout = self._layout
@@ -242,7 +251,7 @@ class HFEncoder:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:  # ImportError: no such attention here
+        except Exception as error:  # of a file, a network, or attention that is not here, and any
             raise RarityError(f"{self.model} does not load as a causal language model ({_first_line(error)})") from None
         try:
             model.to(self.torch_device).eval()
@@ -273,20 +282,32 @@ class HFEncoder:
 
     def reading(self, documents: int) -> AbstractContextManager[workers.Read]:
         """Gives what reads windows of so many documents, by as many workers as `execution` says."""
-        _ = self.dim, self._base, self._weight_of  # loaded once: a CPU's workers share it
+        _ = self.dim
+        if self.torch_device != "cuda" or workers.worker_count(self, documents) == 1:
+            _ = self._base, self._weight_of  # loaded once: a CPU's workers share it; each of several GPUs loads its own
         return workers.reading(self, documents)
 
     def operations(self) -> int:
         """Returns the floating-point operations that the layers' matrices cost a token: two a parameter."""
-        read = self._lm.get_input_embeddings().weight.numel()  # looked up, not multiplied
-        return 2 * int(sum(p.numel() for p in self._lm.base_model.parameters()) - read)
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        if "_loaded" in self.__dict__:
+            model = self._lm
+        else:
+            with torch.device("meta"):  # shapes alone, as the weights may be wanted elsewhere
+                model = AutoModelForCausalLM.from_config(self._config)
+        read = model.get_input_embeddings().weight.numel()  # looked up, not multiplied
+        return 2 * int(sum(p.numel() for p in model.base_model.parameters()) - read)
 
     def launch(self, sequences: Sequence[Templated]) -> list[Any]:
         """Returns the pooled (B, D) tensors of a batch's parts, in order, still under way where the device is a GPU."""
         weighted, weight_V = self._layout.states == "weighted-mean", self._weight_of
-        return self._fitting(
-            sequences, lambda part: forward.pooled(forward.states(self._base, part), part, weight_V, weighted=weighted)
-        )
+
+        def read(part: Sequence[Templated]) -> Any:
+            return forward.pooled(forward.states(self._base, part), part, weight_V, weighted=weighted)
+
+        return forward.fitting(sequences, read, self.name)
 
     def fetch(self, part: Any) -> Floats:
         """Returns one of the tensors as an array, after checking that it is finite."""
@@ -303,7 +324,7 @@ class HFEncoder:
 
         for rows, sequences in self._batches(texts):
             places += rows
-            found += [x_TD for part in self._fitting(sequences, read) for x_TD in part]
+            found += [x_TD for part in forward.fitting(sequences, read, self.name) for x_TD in part]
         return [found[i] for i in np.argsort(places, kind="stable")]
 
     @property
@@ -329,7 +350,7 @@ class HFEncoder:
 
         found: dict[int, Floats] = {}
         for rows in batches([len(s.ids) for s in sequences], self.budget):
-            parts = self._fitting([sequences[i] for i in rows], read)
+            parts = forward.fitting([sequences[i] for i in rows], read, self.name)
             found.update(zip(rows, (x_TD for part in parts for x_TD in part), strict=True))
         return [found[i] for i in range(len(sequences))]
 
@@ -338,9 +359,6 @@ class HFEncoder:
         for rows, sequences in self._batches(texts):
             out[rows] = np.concatenate([self.fetch(part) for part in self.launch(sequences)])
         return out
-
-    def _fitting(self, sequences: Sequence[Templated], read: Callable[[Sequence[Templated]], forward.R]) -> list[forward.R]:
-        return forward.fitting(sequences, read, self.name)
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Templated]]]:
         """Batches of a few texts, which all of torch's threads read together, so that large ones serve better."""
@@ -351,8 +369,7 @@ class HFEncoder:
 
     def lay_out(self, texts: Sequence[str]) -> list[Templated]:
         """Returns each text's tokens, cut and within the template, with the span that is pooled."""
-        layout = self._layout
-        tokenizer = self._tokenizer
+        layout, tokenizer = self._layout, self._tokenizer
         bos, eos = self._ends
         if layout.joint:
             before, after = layout.template
@@ -361,9 +378,8 @@ class HFEncoder:
             return [Templated([bos, *ids], len(ids), len(ids) + 1) for ids in joined]
         parts = [tokenizer(part, add_special_tokens=False)["input_ids"] if part else [] for part in layout.template]
         spaced = [self._spaced + text for text in texts]
-        bodies = (
-            tokenizer(spaced, add_special_tokens=False, truncation=True, max_length=self._length)["input_ids"] if spaced else []
-        )
+        cut = {"truncation": True, "max_length": self._length}
+        bodies = tokenizer(spaced, add_special_tokens=False, **cut)["input_ids"] if spaced else []
         sequences = [lay_out(parts, body, bos, eos) for body in bodies]
         if layout.states == "last":
             return [Templated(s.ids, len(s.ids) - 1, len(s.ids)) for s in sequences]

@@ -22,6 +22,7 @@ from rarityir.systems import Part
 from rarityir.types import Floats, Json, RarityError
 
 WEIGHTS, CARD, _README = "model.safetensors", "filter.json", "README.md"
+SEAL = "card_sha256"  # over all else that the card says
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +143,10 @@ class EmbedFilter:
         if any((folder / name).exists() for name in (WEIGHTS, _README)) and not (folder / CARD).exists():
             raise RarityError(f"{folder} holds a {WEIGHTS} or {_README} that is no filter's; choose another folder")
         tensors = {"basis": self.basis} if self.mean is None else {"basis": self.basis, "mean": self.mean}
-        checkpoints.write_tensors(folder / WEIGHTS, tensors)
         card = {"name": self.name, "kept": self.basis.shape[0], "width": self.basis.shape[1], "fitted_on": self.fitted_on}
-        store.write_json(folder / CARD, {**card, "sha256": self.digest, "rarityir": __version__})
+        card |= {"sha256": self.digest, "rarityir": __version__}
+        store.write_json(folder / CARD, store.sealed(card, SEAL))  # first: weights without a card are someone else's
+        checkpoints.write_tensors(folder / WEIGHTS, tensors)
         store.write_text(folder / _README, readme(self))
         return folder
 
@@ -161,6 +163,8 @@ class EmbedFilter:
             raise RarityError(
                 f"{folder} holds no whole filter ({type(error).__name__}: {error}); fit and save it again"
             ) from None
+        if not store.unbroken(card, SEAL):
+            raise RarityError(f"{folder / CARD} was changed after it was written; fit and save the filter again")
         if loaded.digest != card.get("sha256"):
             raise RarityError(f"{folder / WEIGHTS} is not the filter its card describes; fit and save it again")
         return loaded

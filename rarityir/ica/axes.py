@@ -116,9 +116,9 @@ class Axes:
         if (folder / WEIGHTS).exists() and not (folder / CARD).exists():
             raise RarityError(f"{folder} holds {WEIGHTS} that is not of axes; choose another folder")
         tensors = {"mean": self.mean, "reading": self.reading, "writing": self.writing}
-        checkpoints.write_tensors(folder / WEIGHTS, tensors)
         card = {"sha256": self.digest, "diagnostics": self.diagnostics.json(), "fitted_on": self.fitted_on}
         store.write_json(folder / CARD, {**card, "labels": [list(names) for names in self.labels]})
+        checkpoints.write_tensors(folder / WEIGHTS, tensors)  # after its card: weights without one are someone else's
         return folder
 
     @classmethod

@@ -43,10 +43,16 @@ class Diagnostics:
     stability: Vectors | None = field(default=None, repr=False)
 
     @property
+    def reach(self) -> tuple[float, float]:
+        """How far skewness and excess kurtosis of Gaussian rows come where axes are searched for."""
+        one = (SIGMAS + np.sqrt(len(self.skew))) / np.sqrt(self.fitted_rows)
+        return float(one * np.sqrt(6)), float(one * np.sqrt(24))
+
+    @property
     def gaussian(self) -> NDArray[np.bool_]:
         """Which axes (K,) are, by skewness and kurtosis, no further from a Gaussian than a search takes Gaussian rows."""
-        reach = (SIGMAS + np.sqrt(len(self.skew))) / np.sqrt(self.fitted_rows)
-        return np.asarray((np.abs(self.skew) < reach * np.sqrt(6)) & (np.abs(self.kurtosis) < reach * np.sqrt(24)))
+        skew, kurtosis = self.reach
+        return np.asarray((np.abs(self.skew) < skew) & (np.abs(self.kurtosis) < kurtosis))
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ METHODS = ("greedy", "hungarian")
 class Match(NamedTuple):
     """Pairs of axes (M, 2) by falling correlation (M,), all correlations (Ka, Kb), and the same of shuffled pairs, matched alike.
 
-    `chance` (M,) is the control: correlations that matching finds where no row of one belongs to the row of the other.
+    `chance` (P, M) is the control: correlations that matching finds in P shuffles, where no row of one belongs to the row of the
+    other. `p` (M,) is how often the best pair of a shuffle is as good as this one: right for all pairs together.
     """
 
     pairs: NDArray[np.int64]
@@ -31,8 +32,18 @@ class Match(NamedTuple):
 
     def json(self) -> dict[str, Json]:
         """Returns pairs, correlations and the control as JSON values."""
-        rows = [{"a": int(a), "b": int(b), "r": float(r)} for (a, b), r in zip(self.pairs, self.r, strict=True)]
-        return {"pairs": rows, "chance_max": float(self.chance.max()), "chance_mean": float(self.chance.mean())}
+        rows = [
+            {"a": int(a), "b": int(b), "r": float(r), "p": float(p)}
+            for (a, b), r, p in zip(self.pairs, self.r, self.p, strict=True)
+        ]
+        control = {"chance_max": float(self.chance.max()), "chance_mean": float(self.chance.mean())}
+        return {"pairs": rows, "permutations": len(self.chance), **control}
+
+    @property
+    def p(self) -> Vectors:
+        """Each pair's p-value (M,) against the best pair of every shuffle."""
+        best = self.chance.max(axis=1)
+        return np.asarray((1 + (best[None] >= self.r[:, None]).sum(axis=1)) / (1 + len(best)))
 
 
 def match(
@@ -42,8 +53,9 @@ def match(
     method: str = "greedy",
     weights: Any = None,
     seed: int = 0,
+    permutations: int = 1,
 ) -> Match:
-    """Returns which axes correspond over paired rows (N, Da) and (N, Db), weighted or not."""
+    """Returns which axes correspond over paired rows (N, Da) and (N, Db), weighted or not; rows are shuffled so many times."""
     xa, xb = paired_X
     if method not in METHODS:
         raise RarityError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
@@ -52,12 +64,14 @@ def match(
     w = np.full(len(xa), 1 / len(xa)) if weights is None else np.asarray(weights, np.float64)
     if w.shape != (len(xa),) or (w < 0).any() or not w.sum() > 0:
         raise RarityError(f"weights are one number from 0 on for each of the {len(xa)} pairs")
-    sa, sb = (_standard(axes.transform(x), w / w.sum()) for axes, x in ((a, xa), (b, xb)))
-    table = sa.T @ sb
+    if permutations < 1:
+        raise RarityError("a match needs a shuffle or more beside it; give permutations of at least 1")
+    rng, share, moved = np.random.default_rng(seed), w / w.sum(), b.transform(np.asarray(xb))
+    sa = _standard(a.transform(xa), share)
+    table = sa.T @ _standard(moved, share)
     pairs, r = _paired(table, method)
-    shuffled = np.random.default_rng(seed).permutation(len(xa))
-    b_moved = _standard(b.transform(np.asarray(xb)[shuffled]), w / w.sum())
-    return Match(pairs, r, table, _paired(sa.T @ b_moved, method)[1])
+    shuffles = (_standard(moved[rng.permutation(len(xa))], share) for _ in range(permutations))
+    return Match(pairs, r, table, np.stack([_paired(sa.T @ other, method)[1] for other in shuffles]))
 
 
 def _standard(s_NK: Vectors, share_N: Vectors) -> Vectors:

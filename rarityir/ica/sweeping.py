@@ -26,7 +26,10 @@ REPLICATES, DIRECTIONS, CUTOFF = 2000, 20, 100
 
 
 class Effect(NamedTuple):
-    """What taking out some axes does: mean Δ over topics, its 95 % interval, p and p by Holm; as many other axes, their Δ."""
+    """What taking out some axes does: mean Δ over topics, its 95 % interval, p and p by Holm; as many other axes, their Δ.
+
+    `drawn` are Δ of further groups of like variance, `p_control` how often |Δ| of such a group is as large; None of none drawn.
+    """
 
     axes: tuple[int, ...]
     difference: float
@@ -36,6 +39,8 @@ class Effect(NamedTuple):
     p_holm: float
     controls: tuple[int, ...]
     control_difference: float
+    drawn: tuple[float, ...] = ()
+    p_control: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Sweep:
 
     def json(self) -> dict[str, Json]:
         """Returns everything as JSON values."""
-        effects = [{**effect._asdict(), "axes": list(effect.axes), "controls": list(effect.controls)} for effect in self.effects]
+        effects = [{key: list(v) if isinstance(v, tuple) else v for key, v in e._asdict().items()} for e in self.effects]
         return {
             "measure": self.measure,
             "full": self.full,
@@ -97,6 +102,7 @@ def sweep(
     *,
     seed: int = 0,
     directions: int = DIRECTIONS,
+    draws: int = 0,
     advance: Callable[[int], None] | None = None,
 ) -> Sweep:
     """Returns what each axis, or each group of axes, is worth to a judged collection.
@@ -105,9 +111,10 @@ def sweep(
         groups: axes taken out together; each axis by itself where it is None.
         seed: of bootstrap, tests, control axes and directions.
         directions: random directions taken out, one at a time.
+        draws: more groups of other axes drawn for each, that its Δ is held against.
         advance: told how many groups are done.
     """
-    rng, full_QN = np.random.default_rng(seed), judged.scores()
+    rng, again, full_QN = np.random.default_rng(seed), np.random.default_rng([seed, 1]), judged.scores()
     base = judged.values(full_QN)
     width = judged.documents.shape[1]
     wanted = [tuple(group) for group in (groups if groups is not None else ([i] for i in range(width)))]
@@ -126,7 +133,9 @@ def sweep(
         low, high = np.quantile(d[picks].mean(axis=1), [0.025, 0.975])
         controls = _controls(variances, group, rng)
         other = float(moved(controls).mean()) if controls else 0.0
-        found.append(Effect(group, float(d.mean()), float(low), float(high), randomisation(d, seed=seed), 1.0, controls, other))
+        effect = Effect(group, float(d.mean()), float(low), float(high), randomisation(d, seed=seed), 1.0, controls, other)
+        others = [_controls(variances, group, again) for _ in range(draws)]
+        found.append(_held(effect, tuple(float(moved(drawn).mean()) for drawn in others if drawn)))
         if advance is not None:
             advance(done)
     corrected = holm([effect.p for effect in found])
@@ -137,6 +146,14 @@ def sweep(
         v /= float(np.linalg.norm(v))
         drawn.append(float((judged.values(full_QN - np.outer(judged.queries @ v, judged.documents @ v)) - base).mean()))
     return Sweep(judged.measure, float(base.mean()), len(base), effects, tuple(drawn))
+
+
+def _held(effect: Effect, drawn: tuple[float, ...]) -> Effect:
+    """The effect with those of other groups; equal ones, to rounding, count as as large."""
+    if not drawn:
+        return effect
+    as_large = sum(abs(value) >= abs(effect.difference) - 1e-12 for value in drawn)
+    return effect._replace(drawn=drawn, p_control=(1 + as_large) / (1 + len(drawn)))
 
 
 def _controls(variances_K: Vectors, group: Sequence[int], rng: np.random.Generator) -> tuple[int, ...]:

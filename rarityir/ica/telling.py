@@ -33,14 +33,15 @@ def effects(found: Sweep, axes: Axes, first: int) -> str:
     """Returns what taking out axes does, the largest effects first, and its controls."""
     ordered = sorted(found.effects, key=lambda effect: -abs(effect.difference))
     lines = [f"{found.measure} {found.full:.4f} over {found.topics} topics with all axes; taken out:"]
-    lines.append(f"{'axes':>12} {'change':>8} {'95 %':>18} {'p Holm':>7} {'others':>8}")
+    held = any(effect.p_control is not None for effect in ordered)
+    lines.append(f"{'axes':>12} {'change':>8} {'95 %':>18} {'p Holm':>7} {'others':>8}" + (f" {'p others':>8}" if held else ""))
     for effect in ordered[:first]:
         name = ",".join(map(str, effect.axes[:3])) + (f" +{len(effect.axes) - 3}" if len(effect.axes) > 3 else "")
         span = f"{effect.low:+.4f} … {effect.high:+.4f}"
         words = axes.label(effect.axes[0], 6) if effect.axes else ""
-        lines.append(
-            f"{name:>12} {effect.difference:>+8.4f} {span:>18} {effect.p_holm:>7.3f} {effect.control_difference:>+8.4f}  {words}"
-        )
+        rank = f" {'–' if effect.p_control is None else f'{effect.p_control:.3f}':>8}" if held else ""
+        others = f"{effect.control_difference:>+8.4f}{rank}"
+        lines.append(f"{name:>12} {effect.difference:>+8.4f} {span:>18} {effect.p_holm:>7.3f} {others}  {words}")
     if found.directions:
         lines.append(f"{len(found.directions)} random directions: {min(found.directions):+.4f} … {max(found.directions):+.4f}")
     return "\n".join(line.rstrip() for line in lines)

@@ -82,6 +82,12 @@ class Kind:
         return f"IVF{self.cells},{code}" if self.cells else code
 
     def check(self, documents: int, width: int) -> None:
+        """Raises where this many documents of this width are too few or do not fit, and warns where they are few."""
+        self.refuse(documents, width)
+        if self.bytes and documents < FEWEST * CODES:
+            log.warning("dense:%s: %d documents are few to learn from; FAISS asks for %d", self.stored, documents, FEWEST * CODES)
+
+    def refuse(self, documents: int, width: int) -> None:
         """Raises where this many documents of this width are too few or do not fit."""
         where = f"dense:{self.stored}"
         if self.bytes and width % self.bytes:
@@ -89,8 +95,6 @@ class Kind:
             raise RarityError(f"{where}: {self.bytes} bytes do not divide {width} coordinates; choose one of: {fitting}")
         if self.bytes and documents < CODES:
             raise RarityError(f"{where}: a product quantizer learns from {CODES} documents at least, not {documents}; use dense")
-        if self.bytes and documents < FEWEST * CODES:
-            log.warning("%s: %d documents are few to learn from; FAISS asks for %d", where, documents, FEWEST * CODES)
         if documents < FEWEST * self.cells:
             fewer = f"at most ivf{documents // FEWEST}" if documents >= FEWEST else "dense"
             raise RarityError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rarityir.types import Hits, Json, RarityError, Takes
 
 _THREADS = 1  # documents in row order, so that equal scores rank the earlier row first
 _QUERIES = 128
+_BLANK = "".join(map(chr, range(33)))  # what Java trims: a text of nothing else is no document to Anserini
 
 
 class BM25Index:
@@ -26,6 +28,8 @@ class BM25Index:
 
     def __init__(self, searcher: Any, prebuilt: PrebuiltIndex | None = None) -> None:
         self._searcher, self._prebuilt = searcher, prebuilt
+        # Java knows nothing of Python's references: files would stay open, and mapped, until the process ends.
+        weakref.finalize(self, searcher.close).atexit = False
 
     @classmethod
     def key(cls, arg: str) -> str:
@@ -48,14 +52,15 @@ class BM25Index:
     @classmethod
     def build(cls, arg: str, blocks: Iterable[Sequence[str]], folder: Path) -> dict[str, Json]:
         """Writes the Lucene index of blocks of texts and returns its facts."""
-        source, count = folder / "source", 0
+        source, count, filled = folder / "source", 0, 0
         source.mkdir(exist_ok=True)
         with (source / "documents.jsonl").open("w", encoding="utf-8") as file:
             for block in blocks:
                 for text in block:
                     file.write(json.dumps({"id": f"{count:010d}", "contents": text}) + "\n")
                     count += 1
-        java.index(source, folder / "lucene", _THREADS)
+                    filled += bool(text.strip(_BLANK))
+        java.index(source, folder / "lucene", _THREADS, filled)
         (source / "documents.jsonl").unlink()
         source.rmdir()
         size = sum(path.stat().st_size for path in (folder / "lucene").iterdir())

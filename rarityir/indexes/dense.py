@@ -48,6 +48,13 @@ class DenseIndex:
         return f"dense:{OFFSET}{offset}" if offset else "dense"
 
     @classmethod
+    def refuse(cls, arg: str, documents: int, width: int) -> None:
+        """Raises what `build` would raise of so many documents of this width, before they are encoded."""
+        kind, _ = moved(arg)
+        if kind not in EXACT:
+            Kind.parse(kind).refuse(documents, width)
+
+    @classmethod
     def build(cls, arg: str, blocks: Iterable[Floats], folder: Path) -> dict[str, Json]:
         """Writes the index of (n, K) blocks and returns its facts."""
         kind, _ = moved(arg)

@@ -8,7 +8,6 @@ Algorithms, 3.1), and a query for which that is not far enough is searched again
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import parsing, store
-from rarityir.indexes.arrays import Growing
+from rarityir.indexes.arrays import Growing, cores
 from rarityir.types import Floats, Hits, Ints, Json, RarityError
 
 VECTORS, _FACTS = "vectors.npy", "index.json"
@@ -91,7 +90,7 @@ class FlatIndex:
 
         kept_QR, rows_QR = np.empty((len(q_QK), 2 * depth), np.float32), np.empty((len(q_QK), 2 * depth), np.int64)
         floors_Q, counts_Q = np.full(len(q_QK), -np.inf, np.float32), np.zeros(len(q_QK), np.int64)
-        workers = os.cpu_count() or 1
+        workers = cores()
         workers = workers if len(q_QK) >= _SHARED * workers else 1  # few queries: BLAS itself shares the documents out
         parts = zip(*(np.array_split(array, workers) for array in (q_QK, floors_Q, counts_Q, kept_QR, rows_QR)), strict=True)
         limit = threadpool_limits(1, "blas") if workers > 1 else nullcontext()

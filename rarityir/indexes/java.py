@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rarityir.indexes.arrays import cores
 from rarityir.types import RarityError
 
 OLDEST = 21  # what Anserini's classes are compiled for
@@ -74,8 +76,12 @@ def classes() -> Any:
     return autoclass
 
 
-def index(source: Path, target: Path, threads: int) -> None:
-    """Indexes a folder of JSON lines (id, contents) with Anserini's `IndexCollection`, overwriting a partial index."""
+def index(source: Path, target: Path, threads: int, documents: int) -> None:
+    """Indexes a folder of JSON lines (id, contents) with Anserini's `IndexCollection`, overwriting a partial index.
+
+    Anserini only logs what stops it, such as a full disk: so the index must hold as many documents as are not empty, or
+    `RarityError` is raised.
+    """
     autoclass = classes()
     from jnius import JavaException
 
@@ -91,6 +97,18 @@ def index(source: Path, target: Path, threads: int) -> None:
         autoclass("io.anserini.index.IndexCollection").main([*argv, "-quiet"])
     except JavaException as error:
         raise RarityError(f"Lucene could not index {source}: {first(error)}") from None
+    try:
+        reader = autoclass("io.anserini.index.IndexReaderUtils").getReader(str(target.absolute()))
+        held = int(reader.numDocs())
+        reader.close()
+    except JavaException:
+        held = 0
+    if held != documents:
+        free = shutil.disk_usage(target.parent).free / 2**20
+        raise RarityError(
+            f"Lucene has written {held} of {documents} documents to {target}; is the disk full ({free:,.1f} MiB are free)? "
+            "with room, give the command again"
+        )
 
 
 def searcher(folder: Path, k1: float, b: float) -> Any:
@@ -147,11 +165,12 @@ class Lucene:
             total += times * math.log(1 + (count - frequency + 0.5) / (frequency + 0.5)) * times / (times + norm)
         return total
 
-    def scores(self, query: str, cutoff: int) -> list[float]:
-        """Returns the best scores of a query, neither rounded nor set apart."""
+    def best(self, query: str, cutoff: int) -> list[tuple[int, float]]:
+        """Returns (row, score) of a query's best, by falling score; scores are neither rounded nor set apart."""
         words = classes()("io.anserini.search.query.BagOfWordsQueryGenerator")()
         found = self._plain.search(words.buildQuery("contents", self._analyser, query), cutoff)
-        return [float(hit.score) for hit in found.scoreDocs]
+        stored = self._plain.storedFields()
+        return [(int(stored.document(hit.doc).get("id")), float(hit.score)) for hit in found.scoreDocs]
 
 
 def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple[int, float]]]:
@@ -164,7 +183,7 @@ def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple
     from jnius import JavaException
 
     try:
-        hits = searcher.batch_search(texts, names, cutoff, os.cpu_count() or 1)
+        hits = searcher.batch_search(texts, names, cutoff, cores())
     except JavaException as error:
         raise RarityError(f"Lucene could not search: {first(error)}") from None
     return [[(int(hit.docid), float(hit.score)) for hit in hits.get(str(i)) or ()] for i in range(len(queries))]

@@ -76,9 +76,9 @@ class Offset:
         if (folder / WEIGHTS).exists() and not (folder / CARD).exists():
             raise RarityError(f"{folder} holds a {WEIGHTS} that is no offset's; choose another folder")
         arrays = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in ("vectors", "centroids")}
-        checkpoints.write_tensors(folder / WEIGHTS, arrays)
         card = {"form": FORM, "learned_on": self.learned_on, "sha256": self.digest, "rarityir": __version__}
-        store.write_json(folder / CARD, card)
+        store.write_json(folder / CARD, card)  # first: vectors without a card are someone else's
+        checkpoints.write_tensors(folder / WEIGHTS, arrays)
         return folder
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rarityir.indexes import arrays
+from rarityir.indexes.arrays import cores
 from rarityir.indexes.packing import BLOCK, Codes, as_impacts, blocks_of, coded, joined, named
 from rarityir.types import Floats, Hits, Impacts, Ints, Json, RarityError
 
@@ -152,7 +152,7 @@ class SparseIndex:
         total = len(asked.indptr) - 1
         hits = Hits(np.full((total, count), -1, np.int64), np.zeros((total, count), np.float32))
         worth = 1 + self.documents * (total + len(asked.token_ids)) // _WORTH
-        workers = max(1, min(threads or os.cpu_count() or 1, total, worth))
+        workers = max(1, min(threads or cores(), total, worth))
         room = max(2 * count, count + 256) + WIDTH
         # Queries that search a block one after another find it in the cache; but threads should end together.
         step = max(1, min(_AT_ONCE, _ROOM // room, -(-total // (1 if workers == 1 else 2 * workers))))

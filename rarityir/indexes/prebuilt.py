@@ -185,14 +185,12 @@ class PrebuiltIndex:
     def best(self, queries: Sequence[str], cutoff: int) -> list[list[tuple[int, float]]]:
         """Returns the best `cutoff` (row, score) of each query by score, then row."""
         found = []
-        for query, hits in zip(queries, java.batch(self._lucene.searcher, queries, cutoff + TIES), strict=True):
+        for query in queries:
             depth = cutoff + TIES
-            scores = self._lucene.scores(query, depth)
-            while len(hits) == depth and scores[-1] == scores[cutoff - 1]:  # more may equal the last that is wanted
+            hits = self._lucene.best(query, depth)
+            while len(hits) == depth and hits[-1][1] == hits[cutoff - 1][1]:  # more may equal the last that is wanted
                 depth *= 4
-                (hits,) = java.batch(self._lucene.searcher, [query], depth)
-                scores = self._lucene.scores(query, depth)
-            # Both lists fall by the same scores; Anserini rounds its own, and orders equal ones by the id as text.
-            ranked = sorted((-score, row) for (row, _), score in zip(hits, scores, strict=True))
+                hits = self._lucene.best(query, depth)
+            ranked = sorted((-score, row) for row, score in hits)
             found.append([(row, -score) for score, row in ranked[:cutoff]])
         return found

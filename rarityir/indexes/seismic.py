@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import parsing, registry, store
+from rarityir.indexes.arrays import cores
 from rarityir.indexes.packing import as_impacts, blocks_of, named
 from rarityir.indexes.sparse import positive
 from rarityir.indexes.topk import pad
@@ -129,7 +130,7 @@ class SeismicIndex:
             min(cutoff, self.documents),
             query_cut=query_cut,
             heap_factor=heap_factor,
-            num_threads=threads or os.cpu_count() or 1,
+            num_threads=threads or cores(),
         )
         # Rankings come in any order; each hit names its query, and a query that finds nothing is nowhere named.
         of_query = {int(hits[0][0]): hits for hits in found if hits}

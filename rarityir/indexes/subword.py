@@ -6,7 +6,6 @@ What is stored, how often each token occurs in each document, depends on no IDF,
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from rarityir import parsing
 from rarityir.indexes import arrays
+from rarityir.indexes.arrays import cores
 from rarityir.indexes.packing import BLOCK, LARGEST, Codes, named
 from rarityir.indexes.topk import pad, topk
 from rarityir.settings import IdfSettings
@@ -149,7 +149,7 @@ class SubwordIndex:
         """
         terms = self._terms(queries)
         worth = 1 + self.documents * sum(len(tokens) for tokens, *_ in terms) // _WORTH
-        workers = max(1, min(threads or os.cpu_count() or 1, len(terms), worth))
+        workers = max(1, min(threads or cores(), len(terms), worth))
         step = max(1, min(_AT_ONCE, -(-len(terms) // workers)))
         parts = [terms[start : start + step] for start in range(0, len(terms), step)]
         with ThreadPoolExecutor(workers) as pool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.doc_ids import rows_of
 from rarityir.types import Floats, Hits, Ints
 
 
@@ -33,3 +34,14 @@ def pad(found: Sequence[tuple[Ints, Floats]], cutoff: int) -> Hits:
     for i, (rows, scores) in enumerate(found):
         hits.rows[i, : len(rows)], hits.scores[i, : len(rows)] = rows, scores
     return hits
+
+
+def without_own(hits: Hits, query_ids: Sequence[str], doc_ids: Sequence[str], cutoff: int) -> Hits:
+    """Returns hits without each query's own document, the gap closed, and no more than `cutoff` of them."""
+    row_of = rows_of(doc_ids, query_ids)
+    rows = np.full((len(hits.rows), min(cutoff, hits.rows.shape[1])), -1, np.int64)
+    scores = np.zeros(rows.shape, np.float32)
+    for i, query_id in enumerate(query_ids):
+        kept = np.flatnonzero((hits.rows[i] >= 0) & (hits.rows[i] != row_of.get(query_id, -1)))[:cutoff]
+        rows[i, : len(kept)], scores[i, : len(kept)] = hits.rows[i][kept], hits.scores[i][kept]
+    return Hits(rows, scores)

@@ -17,6 +17,8 @@ _HOMES: dict[str, str] = {
     "compare": "comparing",
     "from_corpus": "corpus",
     "from_model": "model",
+    "overlaps": "angles",
+    "regress": "regressing",
 }
 
 __all__ = sorted(_HOMES)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rarityir import checkpoints, progress
 from rarityir.datasets import load_dataset
-from rarityir.informativeness.joint import Block, Divergence, Documents, Windows, check_room, most_frequent
+from rarityir.informativeness.joint import Block, Divergence, Documents, Windows, check_room, most_frequent, quantised
 from rarityir.informativeness.table import CORRECTIONS, TokenInformation
 from rarityir.rarity.forms import Forms
 from rarityir.rarity.tokenizing import Encode, Tokenizing
@@ -103,7 +103,7 @@ def from_corpus(
         tokenizer: an encoder, a model's name or folder, a tokenizer object, or a function from texts to lists of ids.
         context: `document`, or `window:H`; windows do not reach into the next document.
         correct: `none`; `shuffle`: less the mean over `runs` permutations of the corpus's tokens, documents keeping their
-            lengths; `quantile` or `analytic`, as `TokenInformation.correct` says.
+            lengths; `round`: less what whole counts make of expected ones; others as `TokenInformation.correct` says.
         runs: permutations; each takes as long as the counting itself. One permutation is held in memory, 4 bytes a token.
         seed: of the permutations.
         contexts: of windows, how many of the most frequent tokens are contexts of their own; all others are one together, which
@@ -122,17 +122,15 @@ def from_corpus(
     reader = _Reader.of(tokenizer)
     with tempfile.TemporaryFile(prefix="rarityir-tokens-") as file:
         tokens = _read(dataset, reader, vocabulary or reader.vocabulary, limit, file)
-        found = _counted(tokens, tokens.ids, kind, contexts)
+        found, usual_C = _counted(tokens, tokens.ids, kind, contexts)
         raw = _table(found, tokens, dataset, reader, kind, {"limit": limit, "context": context, "contexts": contexts})
+        if correct == "round":
+            return replace(raw, values=raw.raw - quantised(raw.draws, usual_C), correction="round")
         if correct != "shuffle":
             return raw.correct(correct)
         usual = _shuffled(tokens, kind, contexts, runs, seed)
-    return replace(
-        raw,
-        values=raw.raw - usual,
-        correction="shuffle",
-        identity={**raw.identity, "correction.runs": runs, "correction.seed": seed},
-    )
+    identity = {**raw.identity, "correction.runs": runs, "correction.seed": seed}
+    return replace(raw, values=raw.raw - usual, correction="shuffle", identity=identity)
 
 
 def _table(
@@ -185,7 +183,8 @@ def _ids(encode: Encode, texts: Sequence[str], size: int) -> Iterator[Ints]:
         yield ids[ids < size] if size else ids
 
 
-def _counted(tokens: _Tokens, ids: NDArray[np.int32], kind: Context, contexts: int) -> Divergence:
+def _counted(tokens: _Tokens, ids: NDArray[np.int32], kind: Context, contexts: int) -> tuple[Divergence, NDArray[np.float64]]:
+    """The divergences, and p(c) of each context."""
     if not kind.half:
         table: Documents | Windows = Documents(len(tokens.counts))
     else:
@@ -193,7 +192,8 @@ def _counted(tokens: _Tokens, ids: NDArray[np.int32], kind: Context, contexts: i
         table = Windows(*most_frequent(tokens.counts, contexts), kind.half)
     for block in tokens.blocks(ids):
         table.take(*block)
-    return table.divergence()
+    usual_C = tokens.lengths / tokens.lengths.sum() if isinstance(table, Documents) else table.usual()
+    return table.divergence(), usual_C
 
 
 def _shuffled(tokens: _Tokens, kind: Context, contexts: int, runs: int, seed: int) -> NDArray[np.float64]:
@@ -203,7 +203,7 @@ def _shuffled(tokens: _Tokens, kind: Context, contexts: int, runs: int, seed: in
         for _ in range(runs):
             ids = np.array(tokens.ids)
             rng.shuffle(ids)
-            kl = _counted(tokens, ids, kind, contexts).kl
+            kl = _counted(tokens, ids, kind, contexts)[0].kl
             sums += np.nan_to_num(kl)
             times += np.isfinite(kl)
             advance(1)

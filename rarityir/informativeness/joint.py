@@ -88,6 +88,11 @@ class Windows:
         """Returns what the table says; both margins are those of the table itself."""
         return of_table(self.counts)
 
+    def usual(self) -> Doubles:
+        """Returns p(c) of each context (C + 1,)."""
+        total = self.counts.sum(axis=0, dtype=np.int64)
+        return np.asarray(total / max(1, total.sum()))
+
 
 def of_table(counts_VC: NDArray[np.integer]) -> Divergence:
     """Returns the divergence of each row of a table of counts (V, C) from the sum of all rows."""
@@ -105,6 +110,22 @@ def of_table(counts_VC: NDArray[np.integer]) -> Divergence:
             kl[first : first + step] = -entropy[first : first + step] - part @ log_usual / n
     kl[draws == 0] = entropy[draws == 0] = np.nan
     return Divergence(kl, entropy, draws, int((usual > 0).sum()))
+
+
+def quantised(draws_V: Ints, usual_C: Doubles) -> Doubles:
+    """Returns what a divergence is of expected counts that are rounded to whole ones, and nothing else: (V,), NaN of no draws.
+
+    n p(c) draws are expected of context c; with r = round(n p) it is Σ (r / n) ln(r / (n p)), which may be below 0. Of draws too
+    few for any context to expect half of one it is 0.
+    """
+    falling = np.sort(np.asarray(usual_C, np.float64))[::-1]
+    found = np.full(len(draws_V), np.nan)
+    for n in np.unique(draws_V[draws_V > 0]):
+        expected = n * falling[: int(np.searchsorted(-falling, -0.5 / n, side="right"))]
+        whole = np.rint(expected)
+        kept = whole > 0
+        found[draws_V == n] = float((whole[kept] * np.log(whole[kept] / expected[kept])).sum() / n)
+    return found
 
 
 def check_room(most: int, half: int) -> None:

@@ -30,7 +30,7 @@ _TEXTS = 128
 
 
 @dataclass
-class _States:
+class States:
     """States (S, D) in a file that is mapped, and the token (S,) that each stands at."""
 
     states: NDArray[np.float32] = field(repr=False)
@@ -66,15 +66,15 @@ def from_model(
         raise RarityError(f"reference=unigram is no state's prediction, which {kind} needs; take mean or argmin")
     with tempfile.TemporaryFile(prefix="rarityir-states-") as file:
         digest = hashlib.sha256()
-        read = _read(encoder, texts, file, digest)
+        read = read_states(encoder, texts, file, digest)
         told = {"kind": kind, "reference": reference, "checked": checked, "seed": seed, "texts_sha256": digest.hexdigest()}
         return _weighed(encoder, read, kind, reference, told)
 
 
-def _weighed(encoder: Encoder, read: _States, kind: str, reference: str, told: dict[str, Json]) -> TokenInformation:
+def _weighed(encoder: Encoder, read: States, kind: str, reference: str, told: dict[str, Json]) -> TokenInformation:
     rows, forms = encoder.unembedding(), tuple(encoder.tokens())
     head = Head(rows, encoder.unembedding_bias(), str(getattr(encoder, "torch_device", "cpu")))
-    log_p0, centre = _reference(head, read, reference)
+    log_p0, centre = reference_of(head, read, reference)
     n_V = np.bincount(read.ids, minlength=len(rows)).astype(np.int64)
     identity = {**{f"encoder.{key}": value for key, value in encoder.identity().items()}, **told}
     none_V, nothing = np.full(len(rows), np.nan), np.zeros(len(rows), np.int64)
@@ -97,7 +97,8 @@ def _said(kind: str, reference: str, model: str) -> str:
     return f"{form} of {model}'s next-token prediction from {usual[reference]}, mean over a token's positions, nats"
 
 
-def _read(encoder: Encoder, texts: Iterable[str], file: Any, digest: Any) -> _States:
+def read_states(encoder: Encoder, texts: Iterable[str], file: Any, digest: Any = None) -> States:
+    """Returns every state that texts have, written to a file that stays open; a digest is told the texts."""
     states, lay_out = getattr(encoder, "document_states", None), getattr(encoder, "lay_out", None)
     if states is None or lay_out is None:
         raise RarityError(f"{encoder.name} gives no states of single tokens; take a causal language model")
@@ -105,7 +106,8 @@ def _read(encoder: Encoder, texts: Iterable[str], file: Any, digest: Any) -> _St
     with progress.bar(f"reading every state of {encoder.name}", None) as advance:
         given = iter(texts)
         while some := list(islice(given, _TEXTS)):
-            digest.update("".join(f"{text}\n" for text in some).encode())
+            if digest is not None:
+                digest.update("".join(f"{text}\n" for text in some).encode())
             kept = [text for text in some if text.strip()]  # of a blank text only the opening token would be read
             for sequence, x_TD in zip(lay_out(kept), states(kept), strict=True):
                 ids += sequence.ids[sequence.start : sequence.stop]
@@ -115,11 +117,11 @@ def _read(encoder: Encoder, texts: Iterable[str], file: Any, digest: Any) -> _St
         raise RarityError("the texts have no tokens, so no state tells anything")
     file.flush()
     mapped = np.memmap(file, np.dtype("<f4"), mode="r").reshape(len(ids), -1)
-    return _States(mapped, np.array(ids, np.int64))
+    return States(mapped, np.array(ids, np.int64))
 
 
-def _reference(head: Head, read: _States, reference: str) -> tuple[Doubles, NDArray[Any]]:
-    """ln p₀ (V,) and the state h₀ (D,) that the quadratic form is around."""
+def reference_of(head: Head, read: States, reference: str) -> tuple[Doubles, NDArray[Any]]:
+    """Returns ln p₀ (V,) and the state h₀ (D,) that the quadratic form is around."""
     mean_D = np.asarray(read.states.mean(axis=0, dtype=np.float64), np.float32)
     if reference == "unigram":
         return TokenCounts.of([read.ids.tolist()], len(head.rows), "the texts").log_probability(), mean_D
@@ -131,7 +133,21 @@ def _reference(head: Head, read: _States, reference: str) -> tuple[Doubles, NDAr
     return head.log_probability(nearest), nearest
 
 
-def _exact(base: TokenInformation, head: Head, read: _States, log_p0_V: Doubles) -> TokenInformation:
+def some_of(count: int, checked: int, seed: int) -> Ints:
+    """Returns the places of the states that are checked, in rising order; all of them where that is 0."""
+    if not 0 < checked < count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, checked, replace=False))
+
+
+def mean_prediction(encoder: Encoder, texts: Iterable[str]) -> Doubles:
+    """Returns the mean (V,) of a causal language model's next-token predictions over all states of some texts."""
+    head = Head(encoder.unembedding(), encoder.unembedding_bias(), str(getattr(encoder, "torch_device", "cpu")))
+    with tempfile.TemporaryFile(prefix="rarityir-states-") as file:
+        return head.mean_prediction(read_states(encoder, texts, file).states)
+
+
+def _exact(base: TokenInformation, head: Head, read: States, log_p0_V: Doubles) -> TokenInformation:
     found: Exact = head.divergence(read.states, log_p0_V)
     value_V, entropy_V = (_mean(read.ids, row, len(base.names)) for row in found)
     usual = float(-(np.exp(log_p0_V) @ log_p0_V))
@@ -142,7 +158,7 @@ def _exact(base: TokenInformation, head: Head, read: _States, log_p0_V: Doubles)
     return replace(base, values=value_V, raw=value_V, entropy=entropy_V, facts=facts)
 
 
-def _approximate(rows_VD: NDArray[Any], read: _States, kind: str, n_V: Ints, centre_D: NDArray[Any], p_V: Doubles) -> Doubles:
+def _approximate(rows_VD: NDArray[Any], read: States, kind: str, n_V: Ints, centre_D: NDArray[Any], p_V: Doubles) -> Doubles:
     if kind == "quadratic":
         return quadratic(read.states, centre_D, covariance(rows_VD, p_V))
     mean_D = np.asarray(n_V / n_V.sum() @ rows_VD, np.float64)
@@ -150,14 +166,12 @@ def _approximate(rows_VD: NDArray[Any], read: _States, kind: str, n_V: Ints, cen
 
 
 def _fit(
-    head: Head, read: _States, log_p0_V: Doubles, found: Doubles, centre_D: NDArray[Any], checked: int, seed: int,
+    head: Head, read: States, log_p0_V: Doubles, found: Doubles, centre_D: NDArray[Any], checked: int, seed: int,
     *, of_tokens: bool,
 ) -> dict[str, Json]:  # fmt: skip
     """Slope and R² of the approximation on the exact divergence, over some states, or over their tokens; of the norm of h too."""
     count = len(read.ids)
-    some = np.arange(count)
-    if 0 < checked < count:
-        some = np.sort(np.random.default_rng(seed).choice(count, checked, replace=False))
+    some = some_of(count, checked, seed)
     x = head.divergence(read.states[some], log_p0_V).kl
     away = np.asarray(read.states[some], np.float64) - centre_D
     facts: dict[str, Json] = {"states": count, "checked": len(some), "mean_kl": float(x.mean())}

@@ -17,7 +17,7 @@ from rarityir.informativeness.comparing import Comparison, compare
 from rarityir.types import BadInput, Ints, Json, RarityError
 
 Doubles = NDArray[np.float64]
-CORRECTIONS = ("none", "shuffle", "quantile", "analytic")
+CORRECTIONS = ("none", "shuffle", "quantile", "analytic", "round")
 ROWS = ("values", "raw", "n", "draws", "entropy")
 
 
@@ -78,7 +78,7 @@ class TokenInformation:
 
         `quantile` takes off the q quantile of the raw values of tokens about as frequent, whatever they measure. `analytic`
         takes off (contexts − 1) / (2 draws), the bias of a divergence counted in that many draws to first order: near the truth
-        from 4 draws a context on, too much below. `shuffle` needs the corpus: `from_corpus(…, correct="shuffle")`.
+        from 4 draws a context on, too much below. `shuffle` and `round` need the corpus: `from_corpus(…, correct="shuffle")`.
         """
         if method == "none":
             return self._corrected(self.raw, "none", {})
@@ -91,7 +91,9 @@ class TokenInformation:
                 raise RarityError(f"{self.method} was not counted in draws, so no bias follows from them; correct by quantile")
             with np.errstate(divide="ignore", invalid="ignore"):
                 return self._corrected(self.raw - (self.support - 1) / (2 * self.draws), "analytic", {})
-        raise RarityError(f"correction {method!r}: one of none, quantile, analytic; shuffle is made from the corpus itself")
+        raise RarityError(
+            f"correction {method!r}: one of none, quantile, analytic; shuffle and round are made from the corpus itself"
+        )
 
     def permuted(self, seed: int) -> TokenInformation:
         """Returns the control: values dealt anew among tokens about as frequent."""
@@ -102,6 +104,15 @@ class TokenInformation:
             method=f"{self.method}, permuted within bins of frequency",
             identity={**self.identity, "permuted": seed},
         )
+
+    def powered(self, gamma: float) -> TokenInformation:
+        """Returns the values to a power γ, those below 0 as 0: for poolings, whose names have no `gamma=`."""
+        if not gamma > 0:
+            raise RarityError(f"a power of {gamma} leaves nothing of the weights; give one above 0")
+        with np.errstate(invalid="ignore"):
+            values = np.maximum(self.values, 0.0) ** gamma
+        method, identity = f"{self.method}, to the power {gamma:g}", {**self.identity, "power": gamma}
+        return replace(self, values=values, method=method, identity=identity)
 
     def replaced(self, values_V: Doubles, method: str) -> TokenInformation:
         """Returns other values (V,) of the same tokens, such as an IDF: finite, or NaN for none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -45,25 +46,45 @@ def stored_spectrum(report: Report, folder: Path) -> tuple[Spectrum | None, str]
     if not names:
         return None, ""
     try:
-        found = parsing.value(folder / FILE)
-        cuts = [cut for cut in found["cuts"] if cut["filter"] in names]
-        places = [i for i, cut in enumerate(found["cuts"]) if cut["filter"] in names]
-        shown = Spectrum(
-            found["model"],
-            found["vocabulary"],
-            tuple(found["values"]),
-            tuple(Cut(c["filter"], tuple(c["kept"]), tuple((*z[:3], tuple(z[3])) for z in c["zones"])) for c in cuts),
-            tuple(
-                Written(w["query_id"], w["text"], tuple(w["raw"]), tuple(tuple(w["filtered"][i]) for i in places))
-                for w in found["written"]
-            ),
-            len(names),
-        )
+        shown = _read(parsing.value(folder / FILE), names)
     except FileNotFoundError:
         return None, f"The model's spectrum is not shown: {FILE} is not in the folder; rarityir eval writes it."
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
         return None, f"The model's spectrum is not shown: {FILE} cannot be read; remove it, and rarityir eval writes it again."
-    return (shown, "") if cuts else (None, f"The model's spectrum is not shown: {FILE} is of other filters.")
+    return (shown, "") if shown.cuts else (None, f"The model's spectrum is not shown: {FILE} is of other filters.")
+
+
+def _read(found: Json, names: Sequence[str]) -> Spectrum:
+    """A spectrum as it was stored, of some filters; anything that is not one is a `ValueError` or its like."""
+    places = [i for i, cut in enumerate(found["cuts"]) if cut["filter"] in names]
+    cuts = [found["cuts"][i] for i in places]
+    values = tuple(map(float, found["values"]))
+    shown = Spectrum(
+        str(found["model"]),
+        int(found["vocabulary"]),
+        values,
+        tuple(Cut(str(c["filter"]), tuple(map(float, c["kept"])), tuple(map(_zone, c["zones"]))) for c in cuts),
+        tuple(
+            Written(str(w["query_id"]), str(w["text"]), _words(w["raw"]), tuple(_words(w["filtered"][i]) for i in places))
+            for w in found["written"]
+        ),
+        len(names),
+    )
+    shares = [share for cut in shown.cuts for share in cut.kept]
+    if cuts and not (max(values) > 0 and all(map(math.isfinite, values)) and all(0 <= share <= 1.001 for share in shares)):
+        raise ValueError("values that no spectrum has")
+    if any(len(cut.kept) != len(values) for cut in shown.cuts):
+        raise ValueError("a filter of another width")
+    return shown
+
+
+def _zone(found: Json) -> tuple[str, float, float, tuple[str, ...]]:
+    ranks, kept, energy, written = found
+    return str(ranks), float(kept), float(energy), _words(written)
+
+
+def _words(found: Json) -> tuple[str, ...]:
+    return tuple(map(str, found))
 
 
 def _write(retriever: Retriever, chosen: Sequence[tuple[Part, ...]], folder: Path) -> None:

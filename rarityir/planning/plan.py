@@ -151,6 +151,8 @@ class _Planning:
         """The documents if they were read before: only then can anything made of them be there."""
         root = self.job.indexes / slug(self.job.dataset.corpus)
         found = store.manifest(root / "documents", identify_documents(self.job.dataset))
+        if found:
+            store.check(root / "documents")
         return Corpus(root, DocIds(root / "documents"), str(found["facts"]["sha256"])) if found else None
 
     @cached_property
@@ -193,6 +195,7 @@ class _Planning:
         of = {**self.job.dataset.identity, "digest": self._whole.digest}
         if not found or found["identity"].get("of") != json.loads(json.dumps(of)):
             return None
+        store.check(root / "documents")
         return Corpus(root, DocIds(root / "documents"), str(found["facts"]["sha256"]))
 
     def _complete(self, folder: Path, corpus: Corpus) -> bool:
@@ -276,10 +279,11 @@ class _Planning:
             return Step(f"+{name}", 0.0 if self.timed else None, 0, 0, "manifest", "all")
         parts = [Part.parse(part) for part in name.split("+")]
         kept, known = sizes.width(parts, width)
-        on = {"documents" if part.name in sizes.DOCUMENTS else "unembedding" for part in parts} - spectra
+        on = {"documents" if sizes.on_documents(part) else "unembedding" for part in parts} - spectra
         on -= {"unembedding"} if all(part.name in sizes.FREE for part in parts) else set()
         spectra |= on
-        work = sum(({"documents": self._count}.get(one, vocabulary)) * width**2 + 25 * width**3 for one in on)
+        work = float(sum(({"documents": self._count}.get(one, vocabulary)) * width**2 + 25 * width**3 for one in on))
+        work += sum(sizes.searching(p, self._count if sizes.on_documents(p) else vocabulary, width) for p in parts)
         told = (
             f"{'' if known else 'at most '}{kept} of {width} dimensions; spectrum of the {' and the '.join(sorted(on)) or 'same'}"
         )

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rarityir import registry
-from rarityir.filters.band import Band
+from rarityir.filters.band import Band, kept_width
+from rarityir.ica.dropping import ITERATIONS as STEPS
+from rarityir.ica.dropping import SAMPLE
 from rarityir.indexes.approximate import CODES, MOST, Kind
 from rarityir.settings import ImpactSettings
 from rarityir.systems import Part
@@ -25,6 +27,7 @@ ITERATIONS = 25  # of k-means, as FAISS does them
 _KEEPS = ("frequent", "ica", "pca", "randproj", "spectroscopy", "truncate", "whiten")  # the k of name:k
 DOCUMENTS = ("abtt", "center", "ica", "pca", "whiten")  # fitted on the documents' embeddings
 FREE = ("center", "randproj", "saved", "truncate")  # that need no eigenvectors
+_AXES = "ica-drop"
 _DROPS = {"abtt": None, "logfreq": 1}  # so many directions; None: the d of name:d
 
 
@@ -49,11 +52,32 @@ def width(parts: Sequence[Part], dim: int) -> tuple[int, bool]:
             dim = len(fit.positions(dim))
         elif part.name in _KEEPS:
             dim = min(dim, int(number))
+        elif part.name == _AXES:
+            given = dict(item.partition("=")[::2] for item in items)
+            dim = min(dim, int(given["keep"])) if "keep" in given else kept_width(_AXES, given.get("tau", "2"), dim)
         elif part.name in _DROPS:
             dim -= _DROPS[part.name] or int(number)
         else:
             known = known and part.name == "center"
     return max(1, dim), known
+
+
+def on_documents(part: Part) -> bool:
+    """Whether a filter is fitted on the documents' embeddings."""
+    return part.name in DOCUMENTS or (part.name == _AXES and "on=documents" in part.arg.split(","))
+
+
+def searching(part: Part, rows: int, dim: int) -> float:
+    """Returns the multiply-adds of a search for independent axes, all its iterations counted; 0 for other filters.
+
+    An iteration multiplies the rows it is made on twice by all axes, and turns these until they are orthogonal (about 10 D³).
+    """
+    if part.name not in (_AXES, "ica"):
+        return 0.0
+    given = dict(item.partition("=")[::2] for item in part.arg.split(","))
+    axes = min(dim, int(given.get("components", dim)))
+    sample = int(given.get("sample", SAMPLE)) or rows
+    return int(given.get("iterations", STEPS)) * (2.0 * min(rows, sample) * axes**2 + 10.0 * axes**3)
 
 
 def exact(count: int, dim: int, topics: int, cutoff: int) -> Size:

@@ -25,13 +25,16 @@ class Order:
     def of(cls, here: dict[str, float], whole: dict[str, float]) -> Order:
         """Reads both as system → value. A tie on either side is no swap; tau is nan where one side ties throughout.
 
-        tau-b = Σ s t / √(Σ s² Σ t²) over pairs, s and t the signs of their differences (Kendall, Biometrika 33, 1945).
+        Kendall, Biometrika 33 (1945), as scipy computes it.
         """
+        from scipy.stats import kendalltau
+
         pairs = list(combinations(here, 2))
-        signs = [tuple((side[a] > side[b]) - (side[a] < side[b]) for side in (here, whole)) for a, b in pairs]
-        scale = math.sqrt(sum(s * s for s, _ in signs) * sum(t * t for _, t in signs))
-        tau = sum(s * t for s, t in signs) / scale if scale else math.nan
-        return cls(tau, len(pairs), tuple(pair for pair, (s, t) in zip(pairs, signs, strict=True) if s * t < 0))
+        up = [(here[a] > here[b], whole[a] > whole[b]) for a, b in pairs]
+        down = [(here[a] < here[b], whole[a] < whole[b]) for a, b in pairs]
+        swapped = tuple(pair for pair, (u, v), (x, y) in zip(pairs, up, down, strict=True) if (u and y) or (x and v))
+        tau = float(kendalltau(list(here.values()), [whole[name] for name in here]).statistic) if pairs else math.nan
+        return cls(tau, len(pairs), swapped)
 
 
 @dataclass(frozen=True)

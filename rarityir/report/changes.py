@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rarityir.report.matching import visible
+from rarityir.report.matching import escaped, visible
 from rarityir.report.model import COSTS
 from rarityir.report.render import HEADS, cost
 from rarityir.types import Json
@@ -97,7 +97,7 @@ class Changes:
         """Returns the changes in Markdown."""
         parts = [visible(f"A is `{self.a.path}`, B is `{self.b.path}`.")]
         for title, rows in self._tables():
-            head, *lines = [[visible(cell).replace("|", "\\|") for cell in row] for row in rows]
+            head, *lines = [[escaped(cell).strip().replace("|", "\\|") for cell in row] for row in rows]
             table = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
             table += [f"| {' | '.join([f'`{name}`', *cells])} |" for name, *cells in lines]
             parts.append("\n".join([f"### {title}", "", *table]))
@@ -107,7 +107,7 @@ class Changes:
         """Returns the changes as plain text."""
         parts = [f"A  {visible(_side(self.a))}\nB  {visible(_side(self.b))}"]
         for title, found in self._tables():
-            rows = [list(map(visible, row)) for row in found]
+            rows = [list(map(escaped, row)) for row in found]
             widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
             lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
             parts.append("\n".join([title, *lines]))

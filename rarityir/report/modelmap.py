@@ -65,15 +65,32 @@ def places(
             for family, xy_R2 in zip(families, np.moveaxis(jitter_RK2, 1, 0), strict=True):
                 axis.add_patch(_ellipse(xy_R2, colours[family]))
         axis.scatter(xy_K2[:, 0], xy_K2[:, 1], c=[colours[family] for family in families], s=22)
-        for name, (x, y) in zip(names, xy_K2, strict=True):
-            axis.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7, color=_INK)
         axis.set_xlabel(held)
         axis.set_aspect("equal", adjustable="datalim")
         if bar is not None:
             _bar(axis, xy_K2, bar, unit)
         if apart_KK is not None:
             _ruler(below, apart_KK[np.triu_indices(len(names), 1)], references or {}, unit)
+        _named(axis, names, xy_K2)
     return path
+
+
+def _named(axis: Any, names: Sequence[str], xy_K2: NDArray[np.float64]) -> None:
+    """Writes names beside their points, each where the first of a few places is free of the names before it."""
+    axis.figure.canvas.draw()  # which places the axes
+    points = axis.transData.transform(xy_K2) * 72 / axis.figure.dpi
+    taken: list[tuple[float, float, float]] = []  # left, right and middle of what is written, in points
+    for name, at, (x, y) in zip(names, xy_K2, points, strict=True):
+        width = 3.9 * len(name)
+        spots = [(4, 3), (4, -9), (-4 - width, 3), (-4 - width, -9), (4, 11), (4, -17), (-4 - width, 11), (-4 - width, -17)]
+        free = [
+            (dx, dy)
+            for dx, dy in spots
+            if all(x + dx > right or x + dx + width < left or abs(y + dy - middle) > 8 for left, right, middle in taken)
+        ]
+        dx, dy = (free or spots)[0]
+        taken.append((x + dx, x + dx + width, y + dy))
+        axis.annotate(name, at, xytext=(dx, dy), textcoords="offset points", fontsize=7, color=_INK)
 
 
 def _ellipse(xy_R2: NDArray[np.float64], colour: str) -> Any:

@@ -85,6 +85,32 @@
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
   document.addEventListener("focusout", hide);
 
+  // Of many marks or cells one is reached by the tab key, and the others from there by arrows.
+  const roving = (links, next) => {
+    links.forEach((link, i) => link.setAttribute("tabindex", i ? -1 : 0));
+    links.forEach((link) => link.addEventListener("keydown", (event) => {
+      const to = event.key.startsWith("Arrow") && next(link, event.key);
+      if (!to) return;
+      links.forEach((other) => other.setAttribute("tabindex", other === to ? 0 : -1));
+      to.focus();
+      event.preventDefault();
+    }));
+  };
+  const ahead = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+  for (const table of document.querySelectorAll(".matrix")) {
+    roving([...table.querySelectorAll("td a")], (link, key) => {
+      const [down, right] = ahead[key], from = link.closest("td");
+      let row = from.parentNode.rowIndex, column = from.cellIndex, to = null;
+      while (!to && table.rows[(row += down)]?.cells[(column += right)]) to = table.rows[row].cells[column].querySelector("a");
+      return to;
+    });
+  }
+  for (const picture of document.querySelectorAll("svg.cost")) {
+    const left = (mark) => mark.getBBox().x;
+    const marks = [...picture.querySelectorAll(".mark")].sort((one, other) => left(one) - left(other));
+    roving(marks, (mark, key) => marks[marks.indexOf(mark) + ahead[key][0] + ahead[key][1]]);
+  }
+
   // Two systems, topic by topic.
   if (!byId("a")) return;
   const ranked = new Map(data.ranked.map((topic, place) => [topic, place]));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -107,4 +108,4 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 def priced(report: Report, cost: str) -> list[Row]:
     """Returns the systems whose cost of a kind is known and above zero, so that it stands on a logarithmic axis."""
-    return [row for row in report.rows if isinstance(row.cost.get(cost), int | float) and row.cost[cost] > 0]
+    return [row for row in report.rows if isinstance(row.cost.get(cost), int | float) and 0 < row.cost[cost] < math.inf]

@@ -103,7 +103,8 @@ def _topics(found: Overview) -> str:
         '<p id="tally" aria-live="polite"></p>\n<div id="bars"></div>\n'
         '<details id="all"><summary>Every topic as a table</summary><div id="all-topics"></div></details>\n'
         '<div class="tools"><label>Topic <select id="topic"></select></label></div>\n'
-        f'<div id="rankings"></div>\n{notes}</div>'
+        '<div id="rankings"></div>\n<p class="quiet">“B: rank 4” says where the other system has a document.</p>\n'
+        f"{notes}</div>"
     )
 
 
@@ -114,7 +115,8 @@ def _pairs(found: Overview) -> str:
     some = len(found.compared) < len(report.rows)
     which = f"The {len(found.compared)} best systems, the baseline among them" if some else "Systems"
     note = (
-        f"{which}, by {report.measures[0]}. + and − differ significantly: paired randomisation test, Holm-corrected over all"
+        f"{which}, by {report.measures[0]}: the row's mean minus the column's. + and − differ significantly: paired"
+        " randomisation test, Holm-corrected over all"
         f" {len(found.pairs):,} pairs, p < {report.alpha:g}; a stricter test than the one against the baseline alone."
         " Each cell leads to the two systems, topic by topic."
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from html import escape
-from itertools import pairwise
+from itertools import pairwise, product
 
 from rarityir.report.matching import visible
 from rarityir.report.model import Report, Row
@@ -22,12 +22,13 @@ Point = tuple[float, float]
 At = Callable[[float], float]
 Ticks = list[tuple[float, str]]
 _MOST_BINS = 256  # of a spectrum's width
-SHAPES = {"dense": "circle", "sparse": "triangle", "fused": "diamond", "other": "square"}
+SHAPES = {"dense": "circle", "sparse": "triangle", "bm25": "square", "fused": "diamond", "other": "cross"}
 
 
 def kind(name: str) -> str:
-    """Returns what a system is drawn as, by what its name begins with."""
-    return "fused" if name.endswith(")") else next((k for k in ("dense", "sparse") if name.startswith(k)), "other")
+    """Returns what a system is drawn as, by its name: an engine's, as `milvus:sparse:64`, by what it holds."""
+    index = name.partition("+")[0]
+    return "fused" if name.endswith(")") else next((k for k in ("dense", "sparse", "bm25") if k in index), "other")
 
 
 def costs(report: Report, name: str, title: str, *, more: bool = False) -> str:
@@ -44,8 +45,8 @@ def costs(report: Report, name: str, title: str, *, more: bool = False) -> str:
     drawn = " ".join(f"{_n(x)},{_n(y)}" for x, y in stairs)
     marks = [_mark(report, row, points[i], name, on=i in best) for i, row in enumerate(rows)]
     order = sorted(range(len(rows)), key=lambda i: (i not in best, -ys[i]))
-    labels = _labels([(points[i], rows[i].name) for i in order], points, stairs)
-    axes = _axes(x_ticks, y_ticks, title, measure)
+    labels = _labels([(points[i], rows[i].name, i in best) for i in order], points, stairs)
+    axes = _axes(x_ticks, y_ticks, title)
     told = f"{measure} over {title}: {len(rows)} systems, {len(best)} of them on the Pareto front"
     return _svg("cost", WIDE, HIGH, told, [axes, f'<polyline class="front" points="{drawn}"/>', *marks, labels])
 
@@ -57,7 +58,7 @@ def sweep(report: Report, family: Sweep, top: float, widths: tuple[float, float]
     y_at, y_ticks = _linear(top, high - _BOTTOM, _TOP)
     rows = [(report[name], width) for name, width in family.points]
     points = [(x_at(width), y_at(row.measures[measure])) for row, width in rows]
-    parts = [_axes(x_ticks, y_ticks, "width", measure, wide, high)]
+    parts = [_axes(x_ticks, y_ticks, "width", wide, high)]
     if family.reference:
         value = report[family.reference].measures[measure]
         y = _n(y_at(value))
@@ -84,7 +85,7 @@ def spectrum(found: Spectrum, cut: Cut) -> str:
     edges = [round(i * count / min(count, _MOST_BINS)) for i in range(min(count, _MOST_BINS) + 1)]
     line = " ".join(f"{_n(x_at(i + 0.5))},{_n(y_at(max(found.values[i], low)))}" for i in sorted({*edges[:-1], count - 1}))
     x_ticks = [(x_at(rank), f"{rank:,}") for rank in (0, count // 4, count // 2, 3 * count // 4, count)]
-    parts = [_axes(x_ticks, y_ticks, "direction, by falling singular value", "singular value", wide, high)]
+    parts = [_axes(x_ticks, y_ticks, "direction, by falling singular value", wide, high)]
     path = _shaded(cut.kept, edges, x_at, high)
     parts += [f'<path class="cut" d="{path}"/>'] if path else []
     parts.append(f'<polyline class="line" points="{line}"/>')
@@ -137,6 +138,7 @@ def _shape(shape: str, at: Point) -> str:
     if shape == "circle":
         return f'<circle cx="{_n(x)}" cy="{_n(y)}" r="4.5"/>'
     paths = {"square": "M-4-4h8v8h-8z", "diamond": "M0-5.8 5.8 0 0 5.8-5.8 0z", "triangle": "M0-5.4 5.2 3.8h-10.4z"}
+    paths["cross"] = "M-4-4 4 4M4-4-4 4"
     return f'<path d="{paths[shape]}" transform="translate({_n(x)} {_n(y)})"/>'
 
 
@@ -145,21 +147,21 @@ def _stairs(front: Sequence[Point]) -> list[Point]:
     return [front[0], *(at for (_, y), (x, up) in pairwise(front) for at in ((x, y), (x, up)))]
 
 
-def _labels(wanted: Sequence[tuple[Point, str]], points: Sequence[Point], line: Sequence[Point]) -> str:
-    """Names beside their marks, the first ones first, each where it meets no other name, mark or line; else it has none."""
-    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
-    taken += [(min(x, to) - 1, min(y, down) - 1, max(x, to) + 1, max(y, down) + 1) for (x, y), (to, down) in pairwise(line)]
+def _labels(wanted: Sequence[tuple[Point, str, bool]], points: Sequence[Point], line: Sequence[Point]) -> str:
+    """Names beside their marks, the first ones first, where they meet no other; some may stand further off or cross the line."""
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in points]
+    edges = [(min(x, to) - 1, min(y, down) - 1, max(x, to) + 1, max(y, down) + 1) for (x, y), (to, down) in pairwise(line)]
     found = []
-    for (x, y), name in wanted:
+    for (x, y), name, far in wanted:
         shown = visible(name)
         wide = len(shown) * _LETTER
-        places = [(x + 8, y + 4, "start"), (x - 8, y + 4, "end"), (x, y - 9, "middle"), (x, y + 17, "middle")]
-        places += [(x + 5, y - 8, "start"), (x - 5, y - 8, "end"), (x + 5, y + 16, "start"), (x - 5, y + 16, "end")]
-        for left, base, anchor in places:
+        places = [(x + 9, y + 4, "start"), (x - 9, y + 4, "end"), (x, y - 11, "middle"), (x, y + 17, "middle")]
+        places += [(x + side, y + by, at) for by in (-11, 17, *(-22, 28) * far) for side, at in ((4, "start"), (-4, "end"))]
+        for crossing, (left, base, anchor) in product((False, True)[: 1 + far], places):
             start = left - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
             box = (start, base - 9, start + wide, base + 3)
             inside = box[0] > _LEFT and box[2] < WIDE and box[1] > 0 and box[3] < HIGH - _BOTTOM
-            if inside and not any(_meet(box, other) for other in taken):
+            if inside and not any(_meet(box, other) for other in (taken if crossing else [*taken, *edges])):
                 taken.append(box)
                 found.append(_label((left, base), name, anchor, "name"))
                 break
@@ -178,7 +180,6 @@ def _axes(
     x_ticks: Sequence[tuple[float, str]],
     y_ticks: Sequence[tuple[float, str]],
     below: str,
-    above: str,
     wide: int = WIDE,
     high: int = HIGH,
 ) -> str:

@@ -63,7 +63,8 @@ def matrix(found: Overview) -> str:
     label = f"{report.measures[0]}: the row's mean minus the column's"
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="All pairs">\n<table class="matrix">\n'
-        f"<caption>{text(label)}</caption>\n<thead><tr><td></td>{columns}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+        f'<caption class="said">{text(label)}</caption>\n<thead><tr><td></td>{columns}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
 
 

@@ -13,7 +13,7 @@ from rarityir.cluster.answers import answer
 from rarityir.cluster.recipe import ENCODED
 from rarityir.embeddings import identify
 from rarityir.systems import System
-from rarityir.types import StaleArtefact
+from rarityir.types import RarityError, StaleArtefact
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,22 @@ def test_embeddings_that_one_machine_would_not_have_are_refused(one: Any, other:
     found: Any = SimpleNamespace(folder=Path("out"), identity={**identity, **other})
     with pytest.raises(StaleArtefact, match=f"out was made of something else: {told}"):
         answer(one.source, System.parse("dense"), found, 10)
+
+
+def test_an_offset_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(RarityError, match="a cluster moves no queries by an offset; search it on one machine"):
+        answer(Any, System.parse("dense:offset=offsets/x"), Any, 10)
+
+
+def test_without_ray_nothing_is_read_before_it_is_said(
+    elsewhere: None, beir: Path, stories: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rarityir.cli import main
+
+    monkeypatch.setattr("rarityir.cluster.on_ray.find_spec", lambda _: None)
+    common = ["--dataset", str(beir), "--encoder", stories, "--cluster", "local"]
+    (beir / "corpus.jsonl").write_text("no document\n")
+    for argv in (["encode", *common, "--out", "out"], ["search", "dense", *common, "--encoded", "out"]):
+        assert main(argv) == 1
+        assert "a cluster needs Ray: pip install" in capsys.readouterr().err
+    assert not Path("out").exists()

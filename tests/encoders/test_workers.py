@@ -266,3 +266,18 @@ def test_items_are_made_ready_ahead_in_order_and_an_error_comes_in_its_place():
     with pytest.raises(ValueError, match="the fifth"):
         next(found)
     assert list(ahead([])) == []
+
+
+def test_several_gpus_load_the_model_in_their_own_processes_alone(stories, monkeypatch) -> None:
+    plain = load_encoder(stories)
+    wanted, laid_out = plain.operations(), plain.lay_out(["A red ball."])
+    assert "_loaded" not in plain.__dict__  # texts are laid out and operations counted without the weights
+    plain.encode_document(["A red ball."])
+    assert (plain.operations(), plain.lay_out(["A red ball."])) == (wanted, laid_out)
+    for count in (2, 1):
+        encoder = load_encoder(stories)
+        monkeypatch.setattr(workers, "worker_count", lambda *_, count=count: count)
+        monkeypatch.setattr(workers, "reading", lambda *_: "read")
+        monkeypatch.setitem(encoder.__dict__, "torch_device", "cuda" if count > 1 else "cpu")
+        assert encoder.reading(10_000) == "read"
+        assert ("_loaded" in encoder.__dict__) == (count == 1)

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from rarityir.ica import ICA, Axes, ideal
 from rarityir.ica.cosine import ideal_row, products, tail
-from rarityir.ica.sweeping import Judged, sweep
+from rarityir.ica.sweeping import Judged, _controls, sweep
 from rarityir.types import RarityError
 
 SEED = int(np.random.SeedSequence().entropy % 2**32)
@@ -150,6 +150,37 @@ def test_the_sweep_scores_what_brute_force_scores() -> None:
         ndcg.append((gains / np.log2(np.arange(2, 12))).sum() / (1 / np.log2(np.arange(2, 12))).sum())
     assert found.effects[0].difference == pytest.approx(np.mean(ndcg) - found.full, abs=1e-6)
     assert found.directions == ()
+
+
+def test_an_effect_is_held_against_as_many_other_axes_drawn_again_and_again() -> None:
+    given = judged()
+    plain, found = (sweep(given, seed=SEED % 1000, directions=2, draws=draws) for draws in (0, 19))
+    single = {effect.axes[0]: effect.difference for effect in plain.effects}
+    for effect in found.effects:
+        assert len(effect.drawn) == 19
+        others = [value for axis, value in single.items() if axis != effect.axes[0]]
+        assert all(min(abs(drawn - value) for value in others) < 1e-12 for drawn in effect.drawn)
+        as_large = sum(abs(drawn) >= abs(effect.difference) - 1e-12 for drawn in effect.drawn)
+        assert effect.p_control == (1 + as_large) / 20
+    assert found.effects[0].p_control == 1 / 20  # no other axis ranks
+    assert any(len({round(drawn, 9) for drawn in effect.drawn}) > 1 for effect in found.effects[1:])
+    assert [effect._replace(drawn=(), p_control=None) for effect in found.effects] == list(plain.effects)
+    assert found.directions == plain.directions
+    assert plain.effects[0].p_control is None
+    assert found.json()["effects"][0]["drawn"] == list(found.effects[0].drawn)
+
+
+def test_groups_of_like_axes_are_as_large_as_the_group_and_apart_from_it() -> None:
+    rng = np.random.default_rng(SEED)
+    for size in (1, 3, 5):
+        group = rng.choice(10, size, replace=False).tolist()
+        drawn = _controls(rng.random(10), group, rng)
+        assert len(drawn) == size
+        assert not set(drawn) & set(group)
+    assert len(_controls(rng.random(10), list(range(8)), rng)) == 2
+    assert _controls(rng.random(10), list(range(10)), rng) == ()
+    whole = sweep(judged(), [range(10)], directions=0, draws=3).effects[0]  # there are no others
+    assert (whole.drawn, whole.p_control) == ((), None)
 
 
 def test_rows_that_are_not_of_the_topics_are_refused() -> None:

@@ -51,7 +51,8 @@ def test_axes_of_an_unembedding_are_named_by_tokens_and_shown(
     found = said(["axes", output, "--rarity", "--out", "facts.json"], capsys)
     assert len(found["rarity"]["rho"]) == 6
     assert json.loads(Path("facts.json").read_text()) == found
-    text = shown(["axes", output, "--first", "2", "--rarity"], capsys)
+    text = shown(["axes", output, "--first", "2", "--rarity", "--picture", "axes.svg"], capsys)
+    assert Path("axes.svg").read_text().startswith("<?xml")
     assert "6 axes of 512 rows" in text
     assert " … " in text
 
@@ -67,7 +68,11 @@ def test_explaining_ablating_and_searching(output: str, stories: str, beir: Path
     swept = said(["ablate", output, "--directions", "2", "--measure", "nDCG@10"], capsys)
     assert [effect["axes"] for effect in swept["effects"]] == [[i] for i in range(6)]
     assert "with all axes" in shown(["ablate", output, "--axes", "0,3", "--directions", "1"], capsys)
-    whole = said(["ablate", output, "--clusters", "3", "--directions", "0"], capsys)
+    whole = said(["ablate", output, "--clusters", "3", "--directions", "0", "--draws", "4"], capsys)
+    assert all(len(effect["drawn"]) in (0, 4) for effect in whole["effects"])
+    one = ["ablate", output, "--axes", "0", "--directions", "0", "--draws", "2", "--picture", "ablate.svg"]
+    assert "p others" in shown(one, capsys)
+    assert Path("ablate.svg").read_text().startswith("<?xml")
     assert sorted(axis for effect in whole["effects"] for axis in effect["axes"]) == list(range(6))
     documents = np.concatenate(list(Retriever(load_dataset(str(beir)), encoder, Path("indexes")).embeddings))
     ideal = said(["ideal", output, "--axes", "2"], capsys)["documents"]
@@ -75,7 +80,8 @@ def test_explaining_ablating_and_searching(output: str, stories: str, beir: Path
     few = said(["sparsity", output, "--p", "1,99"], capsys)
     assert few["p"] == [1, 6]
     assert {name: values[1] for name, values in few["overlap@10"].items()} == {"ica": 1.0, "pca": 1.0, "random": 1.0}
-    assert "overlap@10" in shown(["sparsity", output, "--p", "1"], capsys)
+    assert "overlap@10" in shown(["sparsity", output, "--p", "1", "--picture", "few.svg"], capsys)
+    assert Path("few.svg").read_text().startswith("<?xml")
 
 
 def test_the_tree_in_its_forms(output: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +102,8 @@ def test_axes_of_arrays_and_documents_and_their_match(stories: str, beir: Path, 
         said(["fit", "--embeddings", f"{name}.npy", "--components", "4", "--out", name], capsys)
     found = said(["match", "x", "y", "--paired", "x.npy", "y.npy"], capsys)
     assert min(pair["r"] for pair in found["pairs"]) > 0.99
-    assert "shuffled texts" in shown(["match", "x", "y", "--paired", "x.npy", "y.npy", "--method", "hungarian"], capsys)
+    assert {pair["p"] for pair in found["pairs"]} == {1 / 100}
+    assert "99 times shuffled texts" in shown(["match", "x", "y", "--paired", "x.npy", "y.npy", "--method", "hungarian"], capsys)
     assert Axes.load("x").digest == ICA(4, 1000, 1e-6, seeds=2).fit(x).digest
     assert "know no encoder" in failed(["explain", "x", "--query", "a", "--doc", "b"], capsys)
     fit = ["fit", "--encoder", stories, "--dataset", str(beir), "--components", "2", "--iterations", "20", "--out", "d"]

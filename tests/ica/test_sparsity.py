@@ -118,7 +118,33 @@ def test_matching_is_brute_forces_and_weights_are_repeated_rows() -> None:
     assert match(a, three, (xa, xb)).pairs.shape == (3, 2)
 
 
-@pytest.mark.parametrize("change", [{"method": "optimal"}, {"weights": [1]}, {"paired_X": (np.ones((4, 3)), np.ones((5, 3)))}])
+@pytest.mark.parametrize("method", ["greedy", "hungarian"])
+def test_a_pair_is_held_against_the_best_of_every_shuffle(method: str) -> None:
+    rng = np.random.default_rng(SEED)
+    s = rng.exponential(size=(1200, 3))
+    xa, xb = np.hstack([s[:, :1], rng.exponential(size=(1200, 2))]), np.hstack([s[:, :1], rng.exponential(size=(1200, 3))])
+    a, b = (ICA(None, 200, 1e-4).fit(x) for x in (xa, xb))
+    found = match(a, b, (xa, xb), method, seed=SEED % 99, permutations=29)
+    assert found.chance.shape == (29, 3)
+    for r, p in zip(found.r, found.p, strict=True):
+        assert p == (1 + sum(row.max() >= r for row in found.chance)) / 30
+    assert found.p[0] == 1 / 30  # the column that both have
+    assert np.array_equal(found.chance[:1], match(a, b, (xa, xb), method, seed=SEED % 99).chance)
+    assert len(np.unique(found.chance, axis=0)) == 29
+    moved = np.random.default_rng(SEED % 99).permutation(1200)  # the first shuffle, by hand
+    table = np.corrcoef(a.transform(xa).T, b.transform(xb[moved]).T)[:3, 3:]
+    if method == "hungarian":
+        assert found.chance[0].sum() == pytest.approx(max(sum(table[range(3), p]) for p in permutations(range(4), 3)))
+    else:
+        assert found.chance[0].max() == pytest.approx(table.max())
+    told = found.json()
+    assert [pair["p"] for pair in told["pairs"]] == found.p.tolist()
+    assert told["permutations"] == 29
+
+
+@pytest.mark.parametrize(
+    "change", [{"permutations": 0}, {"method": "optimal"}, {"weights": [1]}, {"paired_X": (np.ones((4, 3)), np.ones((5, 3)))}]
+)
 def test_pairs_that_are_none_are_one_line(change: dict) -> None:
     x = np.random.default_rng(1).exponential(size=(50, 3))
     a = ICA(None, 30, 1e-3).fit(x)

@@ -184,3 +184,32 @@ def test_a_file_that_is_no_index_is_one_line_that_names_it(tmp_path):
     (tmp_path / "index.faiss").write_bytes(b"nothing of the kind")
     with pytest.raises(RarityError, match=rf"^[^\n]*{tmp_path}/index\.faiss[^\n]*rm -r[^\n]*$"):
         DenseIndex.open("sq8", tmp_path)
+
+
+def test_a_code_that_does_not_fit_is_refused_before_documents_are_encoded(beir, stories, tmp_path, monkeypatch) -> None:
+    from rarityir.datasets import load_dataset
+    from rarityir.encoders import load_encoder
+    from rarityir.retrieval import Retriever
+    from rarityir.systems import System
+
+    encoder = load_encoder(stories)
+    retriever = Retriever(load_dataset(str(beir)), encoder, tmp_path / "indexes")
+    monkeypatch.setattr(type(encoder), "encode_document", lambda *_: pytest.fail("encoded"))
+    monkeypatch.setattr(type(encoder), "reading", lambda *_: pytest.fail("encoded"))
+    for system, words in (
+        ("dense:ivf1,pq7", "7 bytes do not divide 64 coordinates"),
+        ("dense:pq3+truncate:32", "3 bytes do not divide 32 coordinates"),
+        ("dense:ivf9", "9 cells want 351 documents"),
+    ):
+        with pytest.raises(RarityError, match=words):
+            retriever.index(System.parse(system))
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch) -> None:
+    from rarityir.indexes import arrays, flat
+
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    assert arrays.cores() == flat.cores() == 3
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert arrays.cores() == 64

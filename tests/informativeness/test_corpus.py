@@ -230,3 +230,38 @@ def test_an_encoder_and_the_name_of_its_model_write_the_same_tokens(stories, bei
     assert by_name.names[300] == found.names[300]
     assert found.n.sum() == sum(map(len, encoder.tokenize([doc.text for doc in ri.load_dataset(str(beir)).docs()])))
     assert found.facts["occurrences"] == found.n.sum()
+
+
+@pytest.mark.parametrize("context", ["document", "window:2"])
+def test_round_takes_off_what_whole_counts_make_of_what_is_expected(context):
+    rng = drawn()
+    documents = zipf(rng, 30, 25)
+    found = from_corpus(dataset(documents), ids, context, "round", contexts=0, vocabulary=25)
+    pairs = windows(documents, 2) if context != "document" else Counter((w, d) for d, text in enumerate(documents) for w in text)
+    columns = Counter()
+    for (_, c), n in pairs.items():
+        columns[c] += n
+    total, raw = sum(columns.values()), divergences(pairs)
+    for w, value in raw.items():
+        n = sum(many for (own, _), many in pairs.items() if own == w)
+        taken = 0.0
+        for many in columns.values():
+            whole = round(n * (many / total))
+            taken += whole / n * math.log(whole / (n * many / total)) if whole else 0.0
+        assert found.raw[w] == pytest.approx(value, abs=1e-9)
+        assert found.values[w] == pytest.approx(value - taken, abs=1e-9)
+    assert found.correction == "round"
+    assert np.isnan(found.values[sorted(set(range(25)) - set(raw))]).all()
+
+
+def test_rounding_alone_is_nothing_where_whole_counts_are_expected_and_known_where_not():
+    usual = np.full(8, 1 / 8)
+    n = np.array([0, 3, 8, 16, 12, 20, 80])
+    found = joint.quantised(n, usual)
+    assert np.isnan(found[0])
+    assert found[1] == 0.0  # 3 / 8 of a draw: no context gets one
+    np.testing.assert_allclose(found[[2, 3, 6]], 0.0, atol=1e-15)
+    assert found[4] == pytest.approx(16 / 12 * math.log(2 / 1.5))  # 1.5 becomes 2, eight times
+    assert found[5] == pytest.approx(16 / 20 * math.log(2 / 2.5))  # 2.5 becomes 2
+    uneven = joint.quantised(np.array([10]), np.array([0.05, 0.61, 0.34]))
+    assert uneven[0] == pytest.approx(0.6 * math.log(6 / 6.1) + 0.3 * math.log(3 / 3.4))

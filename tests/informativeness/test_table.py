@@ -71,7 +71,7 @@ def test_the_analytic_correction_is_its_formula():
     np.testing.assert_allclose(found.correct("analytic").values[seen], found.raw[seen] - 9 / (2 * found.draws[seen]))
     with pytest.raises(RarityError, match="quantile"):
         TokenInformation(found.raw, found.raw, found.n, 0 * found.n, found.raw, 0, found.names, "model").correct("analytic")
-    with pytest.raises(RarityError, match="shuffle is made from the corpus"):
+    with pytest.raises(RarityError, match="shuffle and round are made from the corpus"):
         found.correct("shuffle")
 
 
@@ -156,9 +156,12 @@ def test_a_stale_or_corrupt_folder_says_what_changed_in_one_line(tmp_path):
     (tmp_path / "w" / "weights.tsv").write_text(lines.replace("w1\t", "x1\t"))
     with pytest.raises(StaleArtefact, match=r"weights\.tsv is corrupt"):
         TokenInformation.load(tmp_path / "w")
-    for text in ("{}", "[]", json.dumps({"identity": {"form": 9}, "facts": {"kind": "token weights"}, "files": {}})):
+    other = json.dumps({"identity": {"form": 9}, "facts": {"kind": "token weights"}, "files": {}})
+    for text, error, message in (
+        ("{}", StaleArtefact, "is not a manifest"), ("[]", StaleArtefact, "is not a manifest"), (other, BadInput, "no weights"),
+    ):  # fmt: skip
         (tmp_path / "w" / "manifest.json").write_text(text)
-        with pytest.raises(BadInput, match="holds no weights"):
+        with pytest.raises(error, match=message):
             TokenWeights.read(tmp_path / "w")
     with pytest.raises(RarityError, match="no file of token and weight"):
         TokenWeights.read(tmp_path / "nothing")
@@ -173,3 +176,21 @@ def test_a_token_never_seen_weighs_the_median_of_the_rarest():
     assert (found.weights() >= 0).all()
     nothing = TokenInformation(*[np.full(2, np.nan)] * 2, *[np.zeros(2, np.int64)] * 2, np.zeros(2), 0, ("a", "b"), "none")
     np.testing.assert_array_equal(nothing.weights(), 1)
+
+
+def test_powers_are_of_values_that_are_not_below_nothing(tmp_path):
+    found = table(drawn()).correct("quantile", q=0.5)
+    assert (found.values[found.seen] < 0).any()
+    squared = found.powered(2.0)
+    expected = [max(0.0, value) ** 2 for value in found.values[found.seen]]
+    np.testing.assert_allclose(squared.values[found.seen], expected)
+    assert np.isnan(squared.values[~found.seen]).all()
+    assert (squared.n == found.n).all()
+    assert squared.method.endswith("to the power 2")
+    assert squared.identity == {**found.identity, "power": 2.0}
+    found.save(tmp_path / "w")
+    with pytest.raises(StaleArtefact):  # another power is another folder
+        squared.save(tmp_path / "w")
+    for gamma in (0, -1, float("nan")):
+        with pytest.raises(RarityError, match=r"^a power of [^\n]*above 0$"):
+            found.powered(gamma)

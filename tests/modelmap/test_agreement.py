@@ -54,10 +54,11 @@ def test_procrustes_is_scipys_disparity(rng) -> None:
 
 def test_a_picture_is_laid_onto_another_by_the_nearest_turn(rng) -> None:
     b = rng.standard_normal((7, 2))
-    angle = rng.uniform(0, 2 * np.pi)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([1, rng.choice([-1, 1])])
-    np.testing.assert_allclose(onto(b @ turn + rng.standard_normal(2), b), b, atol=1e-9)
-    np.testing.assert_allclose(np.ptp(onto(3 * b @ turn, b), axis=0), 3 * np.ptp(b, axis=0), atol=1e-9)  # never scaled
+    angle = rng.uniform(0.3, 1.2)
+    for mirror in (1, -1):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([1, mirror])
+        np.testing.assert_allclose(onto(b @ turn + rng.standard_normal(2), b), b, atol=1e-9)
+        np.testing.assert_allclose(np.ptp(onto(3 * b @ turn, b), axis=0), 3 * np.ptp(b, axis=0), atol=1e-9)  # never scaled
     a = rng.standard_normal((7, 2))
     found = ((onto(a, b) - b) ** 2).sum()
     centred = a - a.mean(axis=0)

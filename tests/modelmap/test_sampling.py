@@ -49,6 +49,21 @@ def test_tokens_are_drawn_by_the_models_own_distribution(reader, rng, monkeypatc
         assert far(after, chances(reader, list(begun))) < 7
 
 
+def test_every_token_is_drawn_given_all_before_it(reader, rng) -> None:
+    """Σ (log p(token) + entropy) has mean 0 and a known variance where p is the model's of the whole text before."""
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    total = variance = 0.0
+    for ids in draw(reader, 60, generator, max_bytes=60):
+        with torch.inference_mode():
+            logits = reader.model(input_ids=torch.tensor([[*reader.before(), *ids]])).logits[0, :-1]
+        logs_TV = logits.double().log_softmax(-1).numpy()
+        p_TV = np.exp(logs_TV)
+        entropy_T = -(p_TV * logs_TV).sum(axis=1)
+        total += (logs_TV[np.arange(len(ids)), ids] + entropy_T).sum()
+        variance += ((p_TV * logs_TV**2).sum(axis=1) - entropy_T**2).sum()
+    assert abs(total) < 7 * np.sqrt(variance)
+
+
 def test_a_text_ends_at_a_special_token_or_where_it_is_long(reader, rng) -> None:
     seed = int(rng.integers(2**31))
     texts, short = written(reader, 3, max_bytes=60, min_bytes=40, seed=seed)

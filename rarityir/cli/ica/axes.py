@@ -14,10 +14,13 @@ from rarityir.cli.options import indexes_option, json_option, print_facts
 @rows.folder
 @click.option("--first", type=click.IntRange(1), default=30, show_default=True, help="Axes shown.")
 @click.option("--rarity", is_flag=True, help="Also each axis's rank correlation with its tokens' rarity, the strongest first.")
+@rows.PICTURE
 @rows.OUT
 @indexes_option
 @json_option
-def axes(*, folder: Path, first: int, rarity: bool, out: Path | None, indexes: str | None, as_json: bool) -> None:
+def axes(
+    *, folder: Path, first: int, rarity: bool, picture: Path | None, out: Path | None, indexes: str | None, as_json: bool
+) -> None:
     """Show axes: how skewed each is, how stable, and what stands at its end.
 
     \b
@@ -45,4 +48,9 @@ def axes(*, folder: Path, first: int, rarity: bool, out: Path | None, indexes: s
         facts["rarity"] = {key: value.tolist() for key, value in correlation._asdict().items()}
     if out is not None:
         store.write_json(out, facts)
+    if picture is not None:
+        from rarityir.report import axes as drawing
+
+        told = found.diagnostics
+        drawing.tails(folder.name, told.skew.tolist(), told.kurtosis.tolist(), dict(zip(drawing.TAILS, told.reach)), picture)
     print_facts(facts, table(found, first, correlation), as_json=as_json)

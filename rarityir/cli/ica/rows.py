@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROWS = ("documents", "output", "input")
 OUT = click.option("--out", type=click.Path(path_type=Path), help="File for the JSON.")
+PICTURE = click.option("--picture", type=click.Path(path_type=Path), metavar="FILE", help="Draw it: .svg, .png or .pdf.")
 SEED = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 
 

@@ -15,12 +15,22 @@ from rarityir.cli.options import dataset_option, indexes_option, json_option, pr
 @click.option("--p", "ps", default="1,2,5,10,50", show_default=True, help="Coordinates kept of each row.")
 @click.option("--measure", default="nDCG@10", show_default=True)
 @rows.SEED
+@rows.PICTURE
 @rows.OUT
 @dataset_option
 @indexes_option
 @json_option
 def sparsity(
-    *, folder: Path, ps: str, measure: str, seed: int, out: Path | None, dataset: str | None, indexes: str | None, as_json: bool
+    *,
+    folder: Path,
+    ps: str,
+    measure: str,
+    seed: int,
+    picture: Path | None,
+    out: Path | None,
+    dataset: str | None,
+    indexes: str | None,
+    as_json: bool,
 ) -> None:
     """Say how much of a ranking each row's p largest coordinates hold: on these axes, on principal ones, on random ones.
 
@@ -40,6 +50,12 @@ def sparsity(
     facts = curve(axes, q_QD, rows.documents(reader), wanted, named=named, measure=measure, seed=seed)
     if out is not None:
         store.write_json(out, facts)
+    if picture is not None:
+        from rarityir.report import axes as drawing
+
+        drawing.few(
+            f"{reader.encoder.name}, {reader.dataset.name}", wanted, {key: facts[key] for key in ("overlap@10", measure)}, picture
+        )
     kinds = ("ica", "pca", "random")
     lines = [
         f"{'':>5} {'overlap@10':>24}   {measure:>24}",

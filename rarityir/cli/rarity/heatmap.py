@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.options import Choice, json_option
-from rarityir.cli.reading import check_free, given_texts, screen
+from rarityir.cli.options import Choice, json_option, screen
+from rarityir.cli.reading import check_free, given_texts
 from rarityir.types import RarityError
 
 if TYPE_CHECKING:

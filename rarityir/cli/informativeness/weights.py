@@ -1,4 +1,4 @@
-"""`rarityir informativeness`: token weights from a corpus or a model, corrected, compared, kept."""
+"""`rarityir informativeness corpus | model | correct | report`: weights made, corrected, shown beside each other, kept."""
 
 from __future__ import annotations
 
@@ -25,15 +25,10 @@ LEAST = click.option("--min-per-bin", type=click.IntRange(1), default=50, show_d
 QUANTILE = click.option("--quantile", type=click.FloatRange(0, 1), default=0.03, show_default=True, help="Taken off in a bin.")
 
 
-@click.group()
-def informativeness() -> None:
-    """What tokens tell: weights for queries, poolings and BM25, from a corpus or a model."""
-
-
-@informativeness.command()
+@click.command()
 @DATASET
 @click.option("--context", default="document", show_default=True, help="document, or window:10 for 10 tokens on either side.")
-@click.option("--correct", default="none", show_default=True, help="none, shuffle, quantile or analytic.")
+@click.option("--correct", default="none", show_default=True, help="none, shuffle, round, quantile or analytic.")
 @click.option("--runs", type=click.IntRange(1), default=10, show_default=True, help="Shuffles whose mean is taken off.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the shuffles.")
 @click.option(
@@ -63,7 +58,7 @@ def corpus(
     _show(found, out, top, as_json=as_json)
 
 
-@informativeness.command()
+@click.command()
 @DATASET
 @click.option("--kind", default="exact", show_default=True, help="exact, quadratic or norm (a heuristic).")
 @click.option(
@@ -94,10 +89,11 @@ def model(
     _show(from_model(encoder, texts, kind, reference, checked=checked, seed=seed), out, top, as_json=as_json)
 
 
-@informativeness.command()
+@click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--method", default="quantile", show_default=True, help="quantile, analytic or none.")
+@click.option("--method", help="quantile, analytic or none.  [default: quantile, or as they are with --permute or --power]")
 @click.option("--permute", type=int, metavar="SEED", help="Deal the values anew among tokens about as frequent: a control.")
+@click.option("--power", type=click.FloatRange(0, min_open=True), metavar="G", help="Weights to this power, for poolings.")
 @BINS
 @LEAST
 @QUANTILE
@@ -105,26 +101,29 @@ def model(
 @OUT
 @json_option
 def correct(
-    folder: Path, method: str, permute: int | None, bins: int, min_per_bin: int, quantile: float, top: int, out: Path | None,
-    *, as_json: bool,
+    folder: Path, method: str | None, permute: int | None, power: float | None, bins: int, min_per_bin: int, quantile: float,
+    top: int, out: Path | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Take the bias of few occurrences off saved weights, or make the control of them.
 
     \b
     rarityir informativeness correct weights/scifact --method quantile --out weights/corrected
     rarityir informativeness correct weights/scifact --permute 1 --out weights/control
+    rarityir informativeness correct weights/scifact --method quantile --power 2 --out weights/pooling
     """
     from rarityir.informativeness import TokenInformation
 
     found = TokenInformation.load(folder)
-    if permute is None:
-        found = found.correct(method, bins_count=bins, min_per_bin=min_per_bin, q=quantile)
-    else:
+    if method is not None or (permute is None and power is None):
+        found = found.correct(method or "quantile", bins_count=bins, min_per_bin=min_per_bin, q=quantile)
+    if permute is not None:
         found = found.permuted(permute)
+    if power is not None:
+        found = found.powered(power)
     _show(found, out, top, as_json=as_json)
 
 
-@informativeness.command()
+@click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--dataset", metavar="D", help="Compare with the IDF of these documents.")
 @click.option("--encoder", metavar="E", default="demo", show_default=True, help="Whose tokens the documents are counted in.")

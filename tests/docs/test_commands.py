@@ -1,0 +1,234 @@
+"""Every command and every block of code in README and docs: known to the program as it stands, and run where it can be.
+
+What a mark in the page leaves out (`<!-- run: no, … -->`, `<!-- run: all, … -->`) is parsed all the same, and counted below.
+RARITYIR_DOCS=all runs what only takes long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import json
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import pytest
+from blocks import LANGUAGES, ROOT, Block, Command, blocks, inline, pages
+from printed import alike
+
+from rarityir import registry
+from rarityir.cli import cli, main
+from rarityir.cli.options import names
+from rarityir.datasets.aliases import ALIASES
+from rarityir.experiment import Experiment
+from rarityir.systems import System
+
+PAGES = pages()
+ALL = os.environ.get("RARITYIR_DOCS") == "all"
+RUN = [page for page in PAGES if "evals" not in page.relative_to(ROOT).parts]  # what evals/ tells of took hours
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+PLACEHOLDER = re.compile(r"path/to/|FOLDER|…|[*<>]")
+KNOWN = {*ALIASES, "cranfield"}
+
+# How many blocks are marked, by why: a further one is a decision, not an accident.
+MARKED = {
+    ("no", "a cluster"): 5,
+    ("no", "a collection of ir_datasets"): 5,
+    ("no", "a server"): 2,
+    ("no", "your own files and models"): 10,
+}
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def every(kind: str = "") -> list[Command]:
+    found = [c for page in PAGES for b in blocks(page) if b.language in ("commands", "console") for c in b.commands()]
+    return [command for command in found if command.text.startswith(kind)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_block_is_of_a_known_kind(page: Path) -> None:
+    assert [block.where for block in blocks(page) if block.language not in LANGUAGES] == []
+    for block in blocks(page):
+        if block.language == "python":
+            ast.parse(block.text)
+        if block.language == "toml":
+            tomllib.loads(block.text)
+        if block.language == "json":
+            [json.loads(line) for line in block.text.splitlines()]
+
+
+def test_what_is_not_run_is_marked_and_counted() -> None:
+    found = Counter((b.run, b.why.split(":")[0]) for page in RUN for b in blocks(page) if b.run == "no")
+    assert dict(found) == MARKED
+    slow = [b for page in RUN for b in blocks(page) if b.run == "all"]
+    assert all(re.fullmatch(r"(\d+ s|[\w ,-]+, \d+ s)", b.why) for b in slow), [b.where for b in slow]
+
+
+def parse(words: list[str]) -> click.Context:
+    """Parses a command line as far as the command that would run, and gives what it would be called with."""
+    context = cli.make_context("rarityir", list(words))
+    while isinstance(context.command, click.Group):
+        arguments = [*context._protected_args, *context.args]
+        if not arguments:
+            break
+        found, command, rest = context.command.resolve_command(context, arguments)
+        assert command is not None
+        context = command.make_context(found, rest, parent=context)
+    return context
+
+
+def check(command: Command) -> None:
+    """A line for the shell is one that its program takes."""
+    words = command.words
+    match words[0].removeprefix(".venv/bin/"):
+        case "rarityir":
+            with contextlib.suppress(click.exceptions.Exit):  # --help
+                given = parse(words[1:]).params
+                if not any(block.file == "pyproject.toml" for block in blocks(command.block.page)):  # which adds names
+                    values(given)
+        case "make":
+            done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        case "pip":
+            (named,) = re.findall(r"rarityir\[(.+?)\]", command.text)
+            assert set(named.split(",")) <= EXTRAS.keys()
+        case "python":
+            module(words[2:])
+        case other:
+            assert command.block.run == "no", f"{other} is not ours: why is it not run?"
+
+
+def values(given: dict[str, object]) -> None:
+    """Names of systems, experiments and datasets are known."""
+    for key in ("systems", "system", "baseline"):
+        text = given.get(key)
+        for one in names(text) if isinstance(text, str) else ():
+            System.parse(one)
+    for one in str(given.get("dataset") or "cranfield").split(","):
+        if not PLACEHOLDER.search(one) and one not in KNOWN and not one.startswith("mine"):
+            import ir_datasets
+
+            assert one in ir_datasets.registry, one
+
+
+class Parsed(Exception):
+    """A program of evals/ took its arguments."""
+
+
+def module(words: list[str]) -> None:
+    """`python -m evals.…`: the program is there and takes these arguments."""
+    assert find_spec(words[0]), words[0]
+    read = argparse.ArgumentParser.parse_args
+
+    def parse_args(self, args=None, namespace=None):
+        read(self, args, namespace)
+        raise Parsed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", words)
+        patch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+        with contextlib.suppress(Parsed):
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+            raise AssertionError(f"{words[0]} reads no arguments")
+
+
+@pytest.mark.parametrize("command", every(), ids=lambda command: command.where)
+def test_a_program_takes_the_command(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    check(command)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_within_sentences_name_what_there_is(page: Path) -> None:
+    """`rarityir filter count` and the like: the commands are there, and so is every option."""
+    for line, text in inline(page):
+        words = [word for word in shlex.split(text, comments=True)[1:] if word not in ("…", "...")]
+        command: click.Command = cli
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            found = command.get_command(click.Context(command), words.pop(0))
+            assert found is not None, f"{name(page)}:{line}: {text}"
+            command = found
+        known = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)} | {"-h", "--help", "--version"}
+        asked = {word.partition("=")[0] for word in words if re.match(r"--\w", word)}
+        assert asked <= known, f"{name(page)}:{line}: {text}: {sorted(asked - known)}"
+
+
+@pytest.fixture
+def place(page: Path, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder as a reader of the page has it: in a checkout where the page speaks of evals/."""
+    (tmp_path / "indexes").symlink_to(shared / "indexes", target_is_directory=True)
+    if "evals/" in page.read_text(encoding="utf-8"):
+        shutil.copytree(ROOT / "evals", tmp_path / "evals", ignore=shutil.ignore_patterns("__pycache__", "runs"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    yield tmp_path
+    registry.table.cache_clear()
+    sys.modules.pop("parts", None)
+
+
+def runs(block: Block) -> bool:
+    return block.run == "yes" or (block.run == "all" and ALL)
+
+
+@pytest.mark.parametrize("page", [page for page in RUN if any(map(runs, blocks(page)))], ids=name)
+def test_the_page_does_what_it_says(page: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space: dict[str, object] = {"__name__": page.stem}
+    for block in filter(runs, blocks(page)):
+        if block.file:
+            write(place / block.file, block.text)
+        elif block.language == "python" and page.parent.name != "integrations":  # those are run beside the stacks' own tests
+            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), space)
+        elif block.language == "toml":
+            (place / "experiment.toml").write_text(block.text)
+            Experiment.load(place / "experiment.toml").check()
+        elif block.language in ("commands", "console"):
+            for command in block.commands():
+                execute(command, capsys)
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file that a page shows; the parts that a pyproject.toml names are known from then on, as after an installation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    if path.name == "pyproject.toml":
+        said = tomllib.loads(text)["project"]
+        installed = path.parent / f"{said['name']}-{said['version']}.dist-info"
+        installed.mkdir()
+        (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {said['name']}\nVersion: {said['version']}\n")
+        groups = said["entry-points"].items()
+        lines = [line for group, points in groups for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))]
+        (installed / "entry_points.txt").write_text("\n".join(lines) + "\n")
+        registry.table.cache_clear()
+
+
+def execute(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs `rarityir …`, and holds what it prints against the page."""
+    if command.words[0].removeprefix(".venv/bin/") != "rarityir":
+        return
+    capsys.readouterr()
+    status = main(command.words[1:])
+    out, err = capsys.readouterr()
+    if command.prints.startswith("rarityir: "):
+        assert (status, err.strip()) == (1, command.prints), command.where
+        return
+    assert status == 0, f"{command.where}: {command.text}\n{err}"
+    if command.prints:
+        assert alike(command.prints, out), f"{command.where}: {command.text}\n{out}"
