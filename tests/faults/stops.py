@@ -63,7 +63,7 @@ def ending(done: Done, status: int) -> str:
 
 def pipes(base: Base, place: Path, count: int, rng: random.Random) -> Row:
     """Reads some of what commands print, and goes away: no traceback, nothing half written."""
-    row = Row("the reader of a command's output goes away (`| head`)", "no traceback, status 0 or 141", COMMAND)
+    row = Row("the reader of a command's output goes away (`| head`)", "nothing is said: no traceback, no error", COMMAND)
     folder = base.fresh(STAGES["encode"], place)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     search = base.filled(tuple(word for word in STAGES["search"].argv if word not in ("--out", "runs/dense.trec")), folder)
@@ -78,6 +78,6 @@ def pipes(base: Base, place: Path, count: int, rng: random.Random) -> Row:
         said = process.stderr.read().decode()
         process.stderr.close()
         status = process.wait(120)
-        right = status in (0, 141) and "Traceback" not in said and "Exception" not in said
+        right = status in (0, 1, 141) and not said  # click itself ends with 1
         row.count("" if right else f"{argv[3:5]}: status {status}, said {said[-400:]!r}")
     return row
