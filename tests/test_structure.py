@@ -98,6 +98,7 @@ OWNERS = {
     "tokenizers": {"counts"},
     "torch": {
         "cli.inspection",
+        "encoders.files",
         "encoders.forward",
         "encoders.hf",
         "encoders.packing",
@@ -109,7 +110,7 @@ OWNERS = {
         "modelmap.sampling",
         "modelmap.scoring",
     },
-    "transformers": {"encoders.hf"},
+    "transformers": {"encoders.files"},
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.
 INTEGRATIONS = {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import checkpoints, registry
-from rarityir.encoders import forward, packing, workers
+from rarityir.encoders import files, forward, packing, workers
 from rarityir.encoders.batching import Execution, batches
 from rarityir.encoders.prompts import POOLINGS, WEIGHTED, Pooling, Templated, lay_out
 from rarityir.encoders.vocabulary import surface_forms
@@ -189,21 +189,11 @@ class HFEncoder:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        try:
-            return AutoTokenizer.from_pretrained(self.model, trust_remote_code=False)
-        except Exception as error:  # of a file or of a network, and any
-            raise RarityError(f"no tokenizer for {self.model} ({_first_line(error)})") from None
+        return files.tokenizer(self.model)
 
     @cached_property
     def _config(self) -> Any:
-        from transformers import AutoConfig
-
-        try:
-            return AutoConfig.from_pretrained(self.model, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
-            raise RarityError(f"no configuration for {self.model} ({_first_line(error)})") from None
+        return files.config(self.model)
 
     @cached_property
     def _spaced(self) -> str:
@@ -237,28 +227,14 @@ class HFEncoder:
 
     @cached_property
     def _loaded(self) -> tuple[Any, set[str]]:
-        """The model, and the names of parameters that its files lack (transformers fills those with random numbers)."""
-        import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
-        try:
-            model, found = AutoModelForCausalLM.from_pretrained(
-                self.model,
-                dtype=getattr(torch, self.arithmetic),
-                attn_implementation=None if self.execution.attention == "auto" else self.execution.attention,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-        except Exception as error:  # of a file, a network, or attention that is not here, and any
-            raise RarityError(f"{self.model} does not load as a causal language model ({_first_line(error)})") from None
+        """The model on its device, and the names of parameters that its files lack."""
+        model, missing = files.causal_lm(self.model, self.arithmetic, self.execution.attention)
         try:
             model.to(self.torch_device).eval()
         except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
-            raise RarityError(f"device {self.device!r} cannot be used ({_first_line(error)}); try --device cpu") from None
+            raise RarityError(f"device {self.device!r} cannot be used ({files.first_line(error)}); try --device cpu") from None
         forward.check_space(model, self.model)
-        return model, set(found["missing_keys"])
+        return model, missing
 
     @cached_property
     def _base(self) -> Any:
@@ -394,7 +370,3 @@ class HFEncoder:
         )
         ends = [spans[-1][1] if spans else 0 for spans in found["offset_mapping"]]
         return [text[:end] for text, end in zip(texts, ends, strict=True)]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

@@ -150,7 +150,7 @@ def models(base: Base, place: Path, count: int, rng: random.Random) -> Row:
     """A model's folder that lacks a file, or has half of one."""
     row = Row(
         "a model's folder lacks a file, or has an empty, half or broken one",
-        "one line that names the folder; or, where the file is not needed, the same embeddings",
+        "one line that names the folder; or, where the file is not needed, the same embeddings, or others beside a line that names it",
         COMMAND,
     )
     stage = STAGES["encode"]
@@ -168,7 +168,8 @@ def models(base: Base, place: Path, count: int, rng: random.Random) -> Row:
         if done.status == 0:
             found = {of: held for of, held in contents(folder / "indexes").items() if of.endswith(".npy")}
             same = {of.removeprefix("indexes/"): held for of, held in wanted.items()}
-            row.count(f"{name} {how}: other embeddings" if differing(found, same) else "")
+            told = how == "missing" and f"has no {name}" in done.err
+            row.count(f"{name} {how}: other embeddings" if differing(found, same) and not told else "")
         else:
             right = done.told and (MODEL.name in done.err or name in done.err)
             row.count("" if right else f"{name} {how}: ended with {done.status}: {done.err[-500:]}")
