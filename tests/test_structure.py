@@ -110,7 +110,7 @@ OWNERS = {
         "modelmap.sampling",
         "modelmap.scoring",
     },
-    "transformers": {"encoders.files"},
+    "transformers": {"encoders.files", "encoders.hf"},
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.
 INTEGRATIONS = {

@@ -150,7 +150,7 @@ def models(base: Base, place: Path, count: int, rng: random.Random) -> Row:
     """A model's folder that lacks a file, or has half of one."""
     row = Row(
         "a model's folder lacks a file, or has an empty, half or broken one",
-        "one line that names the folder; or, where the file is not needed, the same embeddings, or others beside a line that names it",
+        "one line that names the folder; or the same embeddings, or others beside a line that names the file",
         COMMAND,
     )
     stage = STAGES["encode"]
