@@ -134,7 +134,7 @@ def near(name: str, known: Iterable[str]) -> list[str]:
     spelt: dict[str, list[str]] = {}
     for each in sorted(known):
         spelt.setdefault(each.lower(), []).append(each)
-    return [each for close in difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.6) for each in spelt[close]][:3]
+    return [each for close in difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.5) for each in spelt[close]][:3]
 
 
 def options(text: str, known: Mapping[str, Callable[[str], Any]], where: str) -> dict[str, Any]:

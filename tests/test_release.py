@@ -33,7 +33,7 @@ IMPORTED_AS = {
     "sentence-transformers": "sentence_transformers",
 }  # fmt: skip
 SAME = {"jnius_config": "jnius"}  # two modules of one package
-TOOLS = {"mypy", "pytest-timeout", "pytest-xdist", "ruff"}  # run, not imported
+TOOLS = {"coverage", "mypy", "pytest-timeout", "pytest-xdist", "ruff"}  # run, not imported
 TEXT = (".py", ".md", ".json", ".txt", ".css", ".js", ".toml", ".cfg", "METADATA", "PKG-INFO", "RECORD", "WHEEL")
 
 

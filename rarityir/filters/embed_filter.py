@@ -164,7 +164,7 @@ class EmbedFilter:
                 f"{folder} holds no whole filter ({type(error).__name__}: {error}); fit and save it again"
             ) from None
         if not store.unbroken(card, SEAL):
-            raise RarityError(f"{folder / CARD} was changed after it was written; fit and save the filter again")
+            raise RarityError(f"{folder / CARD} was changed after it was written; fit and save it again")
         if loaded.digest != card.get("sha256"):
             raise RarityError(f"{folder / WEIGHTS} is not the filter its card describes; fit and save it again")
         return loaded

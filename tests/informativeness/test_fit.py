@@ -57,8 +57,9 @@ def test_every_figure_is_the_definitions(encoder, reference):
 def test_states_are_drawn_by_the_seed(encoder):
     whole, few = fit(encoder, TEXTS, checked=0), fit(encoder, TEXTS, checked=7, seed=3)
     drawn = np.sort(np.random.default_rng(3).choice(len(whole.exact), 7, replace=False))
-    np.testing.assert_allclose(few.exact, whole.exact[drawn], atol=1e-9)
-    np.testing.assert_allclose(few.second, whole.second[drawn], rtol=1e-9)
+    # Rows of float32 products are multiplied in other groups when there are fewer, so they differ in their last bits.
+    np.testing.assert_allclose(few.exact, whole.exact[drawn], rtol=1e-4)
+    np.testing.assert_allclose(few.second, whole.second[drawn], rtol=1e-4)
     assert few.n.tolist() == whole.n[drawn].tolist()
 
 

@@ -34,4 +34,4 @@ def test_the_page_does_what_it_says(page, tmp_path, monkeypatch) -> None:
     names: dict[str, object] = {"__name__": page.stem}
     for block in blocks:
         exec(compile(block, str(page), "exec"), names)
-    assert len(page.read_text(encoding="utf-8").splitlines()) <= 45
+    assert len(page.read_text(encoding="utf-8").splitlines()) <= 50
