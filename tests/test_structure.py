@@ -48,11 +48,10 @@ OWNERS = {
     "llvmlite": {"indexes.instructions"},
     "matplotlib": {
         "geometry.pictures",
-        "report.analogy",
         "report.heatmap_picture",
         "report.drawing",
-        "report.letters",
         "report.modelmap",
+        "report.letters",
         "report.rarity_picture",
         "report.rarity_tokens_picture",
         "report.spectrum",

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir.report.variation import check_picture
+from rarityir.report.drawing import pictured
 
 _INK, _LINES = "#1b1b1b", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#b8a000")
 _MARKS = "osD^vP"
 FEWEST = 8  # topics of a cluster whose gain or loss is coloured
-
-
-@contextmanager
-def _drawn(path: Path, **options: Any) -> Iterator[Any]:
-    """Gives axes; when the block ends well, they are written as SVG, PNG or PDF, the same bytes for the same figures."""
-    check_picture(path)
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "rarityir", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    ):
-        figure, axes = pyplot.subplots(layout="constrained", **options)
-        yield axes
-        path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
-        figure.savefig(path, dpi=150, metadata=metadata)
-        pyplot.close(figure)
 
 
 def arrows(
@@ -42,7 +20,7 @@ def arrows(
 ) -> Path:
     """Draws every pair as a thin arrow from query to answer, and each group's mean as a thick one."""
     names = list(dict.fromkeys(groups))
-    with _drawn(path, figsize=(7, 5.4)) as axis:
+    with pictured(path, figsize=(7, 5.4)) as (_, axis):
         of = np.array([names.index(group) for group in groups])
         for number, name in enumerate(names):
             colour, own = _LINES[number % len(_LINES)], of == number
@@ -62,7 +40,7 @@ def arrows(
 
 def groups(path: Path, sizes: Mapping[str, int], scores: Mapping[str, Mapping[str, float]], measure: str) -> Path:
     """Draws every group's score by its size, a mark for each row of the evaluation; the first row's groups are named."""
-    with _drawn(path, figsize=(7, 4.4)) as axis:
+    with pictured(path, figsize=(7, 4.4)) as (_, axis):
         for number, (row, of) in enumerate(scores.items()):
             xy = np.array([[sizes.get(group, 0), value] for group, value in of.items()])
             form = {"color": _LINES[number % len(_LINES)], "marker": _MARKS[number % len(_MARKS)], "label": row}
@@ -90,7 +68,7 @@ def years(
     measure: str,
 ) -> Path:
     """Draws the score of later pairs by the year of the cut, and below how many pairs were known and how many came later."""
-    with _drawn(path, figsize=(6.4, 4.6), nrows=2, ncols=1, sharex=True, gridspec_kw={"height_ratios": [3, 1.3]}) as axes:
+    with pictured(path, figsize=(6.4, 4.6), nrows=2, ncols=1, sharex=True, gridspec_kw={"height_ratios": [3, 1.3]}) as (_, axes):
         for number, (row, values) in enumerate(scores.items()):
             mark = _MARKS[number % len(_MARKS)] + ("-" if number == 0 else "--")
             axes[0].plot(cuts, values, mark, color=_LINES[number % len(_LINES)], label=row, linewidth=1.6 if number == 0 else 0.9)
@@ -109,7 +87,7 @@ def years(
 def gains(path: Path, found: Sequence[tuple[int, int, float, float, float]], measure: str) -> Path:
     """Draws each cluster's mean difference with its interval, the best first; a point's area is its topics."""
     ordered = sorted(found, key=lambda gain: -gain[2])
-    with _drawn(path, figsize=(max(4.5, 0.32 * len(ordered) + 1.5), 3.6)) as axis:
+    with pictured(path, figsize=(max(4.5, 0.32 * len(ordered) + 1.5), 3.6)) as (_, axis):
         axis.axhline(0, color=_INK, linewidth=0.6)
         for x, (_, topics, mean, low, high) in enumerate(ordered):
             sure = topics >= FEWEST  # of fewer, an interval by the bootstrap is too narrow

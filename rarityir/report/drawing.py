@@ -13,8 +13,8 @@ INK = "#1b1b1b"
 
 
 @contextmanager
-def drawn(path: Path, size: tuple[float, float], shape: tuple[int, int]) -> Iterator[tuple[Any, Any]]:
-    """Gives a figure and its panels, and writes them where the path says; the same data give the same bytes."""
+def pictured(path: Path, **options: Any) -> Iterator[tuple[Any, Any]]:
+    """Gives a figure and its axes by the options of `pyplot.subplots`, and writes it when the block ends well."""
     check_picture(path)
     import matplotlib
 
@@ -24,7 +24,7 @@ def drawn(path: Path, size: tuple[float, float], shape: tuple[int, int]) -> Iter
     with matplotlib.rc_context(
         {"svg.hashsalt": "rarityir", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     ):
-        figure, axes = pyplot.subplots(*shape, figsize=size, layout="constrained", squeeze=False)
+        figure, axes = pyplot.subplots(layout="constrained", **options)
         try:
             yield figure, axes
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,3 +32,10 @@ def drawn(path: Path, size: tuple[float, float], shape: tuple[int, int]) -> Iter
             figure.savefig(path, dpi=150, metadata=metadata)
         finally:
             pyplot.close(figure)
+
+
+@contextmanager
+def drawn(path: Path, size: tuple[float, float], shape: tuple[int, int]) -> Iterator[tuple[Any, Any]]:
+    """Gives a figure and its panels, rows by columns, and writes them where the path says."""
+    with pictured(path, nrows=shape[0], ncols=shape[1], figsize=size, squeeze=False) as found:
+        yield found

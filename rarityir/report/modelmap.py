@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir.report.variation import check_picture
+from rarityir.report.drawing import pictured
 
 _INK, _LINES = "#1b1b1b", ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#444444")
-
-
-@contextmanager
-def _drawn(path: Path, **options: Any) -> Iterator[Any]:
-    """Gives a figure and axes; when the block ends well, they are written as SVG, PNG or PDF."""
-    check_picture(path)
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "rarityir", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    ):
-        figure, axes = pyplot.subplots(layout="constrained", **options)
-        yield axes
-        path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
-        figure.savefig(path, dpi=150, metadata=metadata)
-        pyplot.close(figure)
 
 
 def places(
@@ -59,7 +38,7 @@ def places(
     shape: dict[str, Any] = {"figsize": (7, 5)}
     if apart_KK is not None:
         shape = {"figsize": (7, 6.8), "nrows": 2, "ncols": 1, "gridspec_kw": {"height_ratios": [5, 1.7]}}
-    with _drawn(path, **shape) as axes:
+    with pictured(path, **shape) as (_, axes):
         axis, below = (axes, None) if apart_KK is None else axes
         if jitter_RK2 is not None:
             for family, xy_R2 in zip(families, np.moveaxis(jitter_RK2, 1, 0), strict=True):
@@ -138,7 +117,7 @@ def heatmap(path: Path, names: Sequence[str], d_KK: NDArray[np.float64], unit: s
     order = shape["leaves"]
     side = max(5.0, 0.28 * len(names))
     grid = {"height_ratios": [1, 5]}
-    with _drawn(path, nrows=2, ncols=1, figsize=(side + 1.5, 1.2 * side), gridspec_kw=grid) as (above, axis):
+    with pictured(path, nrows=2, ncols=1, figsize=(side + 1.5, 1.2 * side), gridspec_kw=grid) as (_, (above, axis)):
         for xs, ys in zip(shape["icoord"], shape["dcoord"], strict=True):
             above.plot((np.array(xs) - 5) / 10, ys, color=_INK, linewidth=0.8)
         above.set_xlim(-0.5, len(names) - 0.5)
@@ -163,7 +142,7 @@ def layers(
 
     `scores` has a line of values by layer for each form of states.
     """
-    with _drawn(path, figsize=(6.4, 3.6)) as axis:
+    with pictured(path, figsize=(6.4, 3.6)) as (_, axis):
         drawn = axis.plot(range(len(to_last) - 1), to_last[:-1], "o-", color=_LINES[0], label="to the last layer")
         drawn += axis.plot(range(len(adjacent)), adjacent, "s--", color=_LINES[1], label="to the next layer")
         axis.set_yscale("log")
@@ -185,7 +164,7 @@ def layers(
 
 def lags(path: Path, times: NDArray[np.float64], moved: NDArray[np.float64], slope: float, fit: float, unit: str) -> Path:
     """Draws the distance from a checkpoint by lag, both as logarithms, with the fitted line."""
-    with _drawn(path, figsize=(5, 3.4)) as axis:
+    with pictured(path, figsize=(5, 3.4)) as (_, axis):
         axis.loglog(times, moved, "o", color=_LINES[0])
         line = np.exp(np.log(moved).mean() + slope * (np.log(times) - np.log(times).mean()))
         axis.loglog(times, line, color=_LINES[1], label=f"exponent {slope:.2f}, R² {fit:.2f}")

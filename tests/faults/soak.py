@@ -68,7 +68,10 @@ def main(place: Path, experiments: int) -> None:
             indexes=str(place / f"indexes{number // FRESH}"), out=str(place / "out"),
         )  # fmt: skip
         ri.perform(experiment)
-        gc.collect()  # what is held is measured, not what waits to be collected
+        import jnius  # starts Java, which the first experiment has set up
+
+        gc.collect()  # what is held is measured, not what waits to be collected, in Java either
+        jnius.autoclass("java.lang.System").gc()
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         files = len(list(Path("/proc/self/fd").iterdir()))
         print(json.dumps({"kib": int(status["VmRSS"].split()[0]), "files": files, "threads": int(status["Threads"])}), flush=True)
