@@ -122,8 +122,9 @@ def children() -> set[int]:
 
 
 LEFT_ALONE = """
-import os, sys, time
+import os, signal, sys, time
 from rarityir import load_encoder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
 encoder = load_encoder(sys.argv[1], device="cpu", workers=2)
 with encoder.reading(10**6) as read:
     print(*open(f"/proc/self/task/{os.getpid()}/children").read().split(), flush=True)
