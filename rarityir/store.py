@@ -16,9 +16,10 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from rarityir import parsing
 from rarityir.types import Busy, Json, StaleArtefact
@@ -28,6 +29,7 @@ PARTS = ".parts"  # the checksums of what a build that may be stopped has finish
 TRUST = "RARITYIR_TRUST"  # an environment variable: where it is set, sizes are compared and checksums are not
 log = logging.getLogger(__name__)
 _OWN = (MANIFEST, PARTIAL, LOCK, PARTS)
+_lists: dict[Path, tuple[tuple[object, ...], Any]] = {}  # what lists of files said, as those lists were then
 _seen: dict[Path, tuple[object, ...]] = {}  # files whose checksum this process has compared, as they were then
 
 
@@ -80,7 +82,7 @@ def kept(path: Path) -> bool:
     """Returns whether an earlier, stopped build has finished this part; one that was damaged since is removed, and said."""
     if not path.is_file():
         return False
-    wanted = _noted(path.parent).get(path.name)
+    wanted = _once(path.parent / PARTS, lambda: _noted(path.parent)).get(path.name)
     if wanted is not None and _same(path, wanted):
         return True
     log.warning("%s is damaged, or not by this build; it is made again", path)
@@ -175,7 +177,7 @@ def check(folder: Path, *names: str) -> None:
     """
     if os.environ.get(TRUST):
         return
-    files = described(folder)["files"]
+    files: Mapping[str, Json] = _once(folder / MANIFEST, lambda: described(folder)["files"])
     _compare(folder, {name: files[name] for name in names} if names else files)
 
 
@@ -300,6 +302,19 @@ def _files(folder: Path, *, checksums: bool = True) -> dict[str, dict[str, Json]
                     _seen[path] = _state(path, facts["sha256"])
             files[path.relative_to(folder).as_posix()] = facts
     return files
+
+
+def _once(path: Path, read: Callable[[], Any]) -> Any:
+    """What a list of files says; blocks are checked one by one, and the list is read again only when it has changed."""
+    try:
+        now = _state(path, "")
+    except OSError:
+        return read()
+    if path not in _lists or _lists[path][0] != now:
+        if len(_lists) >= 8:  # lists of millions of documents are long
+            _lists.clear()
+        _lists[path] = now, read()
+    return _lists[path][1]
 
 
 def _noted(folder: Path) -> dict[str, str]:

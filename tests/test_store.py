@@ -304,3 +304,19 @@ def test_what_a_killed_process_left_goes_when_its_file_is_written_again(tmp_path
         path.touch()
     store.write_text(tmp_path / "table[1].md", "text")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([foreign.name, live.name, "table[1].md"])
+
+
+def test_a_folder_of_many_blocks_has_its_list_read_once_and_again_when_it_changes(tmp_path, monkeypatch):
+    folder, read = tmp_path / "made", []
+    with store.building(folder, {"of": "blocks"}, {}):
+        for name in "abc":
+            (folder / name).write_text(name)
+    described = store.described
+    monkeypatch.setattr(store, "described", lambda of: read.append(of) or described(of))
+    for name in "abcabc":
+        store.check(folder, name)
+    assert len(read) == 1
+    held = (folder / store.MANIFEST).read_text()
+    (folder / store.MANIFEST).write_text(held.replace('"blocks"', '"stocks"'))
+    with pytest.raises(StaleArtefact, match="was changed"):
+        store.check(folder, "a")
