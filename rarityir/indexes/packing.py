@@ -76,7 +76,9 @@ def packed(blocks: Iterable[Codes]) -> Iterator[dict[str, Any]]:
         if twice >= 0:
             raise RarityError(f"document {first + twice} (counted from 0) has a token twice; add its impacts up first")
         heavy = np.flatnonzero(lengths * HEAVY > documents)
-        yield {**_sorted(block, lengths, heavy), **_bounds(peaks), "scales": block.scales}
+        found = {**_sorted(block, lengths, heavy), **_bounds(peaks), "scales": block.scales}
+        del block  # goes before the next one comes
+        yield found
         first += documents
 
 
@@ -135,8 +137,9 @@ def _rebatched(blocks: Iterable[Codes], size: int) -> Iterator[Codes]:
             held.append(_cut(block, start, stop))
             count, start = count + stop - start, stop
             if count == size:
-                yield joined(held, vocabulary)
-                held, count = [], 0
+                whole, held, count = joined(held, vocabulary), [], 0  # the parts go before the whole is worked on
+                yield whole
+                del whole
     if held and vocabulary is not None:
         yield joined(held, vocabulary)
 
@@ -154,8 +157,8 @@ def joined(parts: list[Codes], vocabulary: int) -> Codes:
             raise RarityError(f"impacts of {vocabulary} and of {part.vocabulary} tokens are of different vocabularies")
     lengths = [np.diff(part.indptr) for part in parts]
     return Codes(
-        np.concatenate([[0], *lengths]).cumsum().astype(np.int64),
-        np.concatenate([np.empty(0, np.int64), *(part.token_ids for part in parts)]).astype(np.int64),
+        np.concatenate([[0], *lengths]).cumsum().astype(np.int64, copy=False),
+        np.concatenate([np.empty(0, np.int64), *(part.token_ids for part in parts)]).astype(np.int64, copy=False),
         np.concatenate([np.empty(0, np.uint8), *(part.codes for part in parts)]),
         np.concatenate([np.empty(0, np.float32), *(part.scales for part in parts)]),
         vocabulary,
