@@ -17,11 +17,6 @@ from rarityir.types import Ints, RarityError
 _FACTS, _FORMAT = "index.json", 2
 
 
-def cores() -> int:
-    """Returns the cores that this process may use, which a container or taskset may make fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Arrays(NamedTuple):
     """An index's arrays (N documents, V tokens, P light postings, H heavy tokens of all blocks), as its files hold them."""
 

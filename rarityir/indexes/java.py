@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rarityir.indexes.arrays import cores
+from rarityir.machine import cores
 from rarityir.types import RarityError
 
 OLDEST = 21  # what Anserini's classes are compiled for

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rarityir.indexes import java
+from rarityir.machine import cores
 from rarityir.types import RarityError
 
 
@@ -57,7 +57,7 @@ class ImpactSearcher:
             asked.add(terms)
             names.add(str(number))
         try:
-            found = self._searcher.batch_search(asked, names, cutoff, os.cpu_count() or 1)
+            found = self._searcher.batch_search(asked, names, cutoff, cores())
         except JavaException as error:
             raise RarityError(f"Lucene could not search: {java.first(error)}") from None
         return [[(hit.docid, float(hit.score)) for hit in found.get(str(number)) or ()] for number in range(len(queries))]
