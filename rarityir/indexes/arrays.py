@@ -164,7 +164,7 @@ class Growing:
     """A `.npy` file whose first axis grows; numpy leaves room in the header for its final length."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._path, self._temporary = path, store.beside(path)
         self._file: BinaryIO = self._temporary.open("wb")
         self._sample: NDArray[Any] | None = None
         self._shape: tuple[int, ...] = (0,)

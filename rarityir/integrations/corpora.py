@@ -100,10 +100,12 @@ def _faiss(kind: str, retriever: Retriever, x_NK: Floats, ids: list[str], asked:
     index = faiss.IndexFlatIP(x_NK.shape[1])
     for _, x_BK in _blocks(x_NK):
         index.add(np.ascontiguousarray(x_BK))
-    faiss.write_index(index, str(folder / "index"))
+    with store.replacing(folder / "index") as temporary:
+        faiss.write_index(index, str(temporary))
     store.write_text(folder / "docid", "".join(f"{doc_id}\n" for doc_id in retriever.corpus.doc_ids))
     if ids:
-        np.save(folder / "queries.npy", asked)
+        with store.replacing(folder / "queries.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, asked)
         store.write_text(folder / "query_ids.txt", "".join(f"{query_id}\n" for query_id in ids))
 
 

@@ -35,9 +35,13 @@ def main() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         given = json.loads(line)
+        begun, begins = os.pipe()
         child = os.fork()
         if not child:
-            serve(given)
+            serve(given, begins)
+        os.close(begins)
+        os.read(begun, 1)  # returns when the command has begun: before, nothing is promised to a signal
+        os.close(begun)
         print(child, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
@@ -64,8 +68,11 @@ def warm() -> None:
     rarityir.rarity.counting.DOCUMENTS, rarityir.rarity.counting.KEEP_SECONDS = 64, -1.0
 
 
-def serve(given: dict[str, Any]) -> None:
-    """The life of a fork: its streams, its faults, its command; `beside` is another command at the same time."""
+def serve(given: dict[str, Any], begins: int) -> None:
+    """The life of a fork: its streams, its faults, its command; `beside` is another command at the same time.
+
+    What `begins` is a handle of is closed as the command begins.
+    """
     other, status_file = 0, ""
     if "beside" in given:
         status_file = given["beside"]["status"]
@@ -84,6 +91,7 @@ def serve(given: dict[str, Any]) -> None:
         arm(given.get("faults", {}))
         from rarityir.cli import main as command
 
+        os.close(begins)
         status = command(given["argv"])
         sys.stdout.flush()
     except SystemExit as end:
