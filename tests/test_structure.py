@@ -113,7 +113,6 @@ OWNERS = {
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.
 INTEGRATIONS = {
-    "integrations.anserini": {"jnius"},
     "integrations.corpora": {"faiss", "pyarrow"},
     "integrations.faiss": {"faiss"},
     "integrations.haystack": {"haystack"},
