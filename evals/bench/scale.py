@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from evals.bench.goals import at_most
 from evals.bench.memory import peak
 from rarityir.types import Dataset, Doc, Encoder, Floats, Json
 
@@ -31,6 +32,7 @@ SYSTEMS = ("dense", "dense+edge:2", "sparse:64,query=aligned:16+edge:2")
 SIZES = tuple(map(int, os.environ.get("RARITYIR_BENCH_SIZES", "100000,1000000,10000000").split(",")))
 ENCODED = tuple(map(int, os.environ.get("RARITYIR_BENCH_ENCODED", "10000,30000,100000").split(",")))
 LEAST = 0.2  # seconds under which a step's growth is not fitted
+GOALS = {".*, in all: memory, .*": at_most(1.1), ".*: exponent of time": at_most(1.05)}
 
 
 def bench() -> dict[str, float | str]:
