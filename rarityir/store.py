@@ -7,13 +7,16 @@ SHA-256 in the manifest, which has its own: what is read is compared with it, on
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import hashlib
 import json
 import logging
+import mmap
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,12 +25,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rarityir import parsing
+from rarityir.machine import cores
 from rarityir.types import Busy, Json, StaleArtefact
 
 MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
 PARTS = ".parts"  # the checksums of what a build that may be stopped has finished, as sha256sum writes them
 TRUST = "RARITYIR_TRUST"  # an environment variable: where it is set, sizes are compared and checksums are not
 log = logging.getLogger(__name__)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OWN = (MANIFEST, PARTIAL, LOCK, PARTS)
 _lists: dict[Path, tuple[tuple[object, ...], Any]] = {}  # what lists of files said, as those lists were then
 _seen: dict[Path, tuple[object, ...]] = {}  # files whose checksum this process has compared, as they were then
@@ -58,20 +63,41 @@ def write_json(path: Path, value: Json) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; when the block ends well, it is synced and takes the name, else it is removed."""
+    """Gives a temporary path beside `path`; when the block ends well, it is synced and takes the name, else it is removed.
+
+    An error that a full disk brings about is the system's, with the name: libraries say less, such as "2048 requested and 1984
+    written", or otherwise.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    begin = f".{path.name}.{platform.node()}-"
-    temporary = path.with_name(f"{begin}{os.getpid()}.tmp")
-    for left in path.parent.glob(f"{glob.escape(begin)}*.tmp"):  # of processes here that were killed
-        if not _alive(left.name.removeprefix(begin).removesuffix(".tmp")):
-            left.unlink(missing_ok=True)
+    temporary = beside(path)
     try:
         yield temporary
         sync(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        told = _refusal(error, temporary, path)
         temporary.unlink(missing_ok=True)
-        raise
+        if told is error:
+            raise
+        raise told from None
+
+
+def beside(path: Path) -> Path:
+    """Returns a name of this process's own beside a path, and removes what stands under those of processes that were killed."""
+    begin = f".{path.name}.{platform.node()}-"
+    for left in path.parent.glob(f"{glob.escape(begin)}*.tmp"):
+        if not written(left.name):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    return path.with_name(f"{begin}{os.getpid()}.tmp")
+
+
+def written(name: str) -> bool | None:
+    """Returns whether the process that `beside` gave a name to still runs here; None for a name that is none of this machine's.
+
+    Earlier releases left the machine's name out.
+    """
+    process = re.fullmatch(rf"\..+\.(?:{re.escape(platform.node())}-)?(\d+)\.tmp", name)
+    return None if process is None else _alive(process[1])
 
 
 @contextmanager
@@ -190,7 +216,7 @@ def check(folder: Path, *names: str) -> None:
 def _compare(folder: Path, files: Mapping[str, Json]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         same = pool.map(lambda name: _same(folder / name, files[name]["sha256"]), files)
         for name, whole in zip(files, same, strict=True):
             if not whole:
@@ -334,6 +360,21 @@ def _noted(folder: Path) -> dict[str, str]:
 
 def _sum(value: Mapping[str, Json]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _refusal(error: BaseException, temporary: Path, path: Path) -> BaseException:
+    """What the system says of a file that was not written whole, by the file's name; the same error if it was not the disk's."""
+    if isinstance(error, RuntimeError) or (isinstance(error, OSError) and error.errno is None):
+        try:
+            with temporary.open("ab") as file:
+                file.write(bytes(mmap.PAGESIZE))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as cause:
+            error = cause
+    if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
+        error.filename = str(path)
+    return error
 
 
 def _alive(process: str) -> bool:

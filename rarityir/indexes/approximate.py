@@ -7,7 +7,6 @@ what is built depends on the vectors and their order alone, not on the blocks th
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -113,7 +112,7 @@ class FaissIndex:
         """Writes the index of (n, K) blocks, which come in row order, and returns its facts."""
         import faiss
 
-        path = folder / f".vectors.npy.{os.getpid()}.tmp"
+        path = store.beside(folder / "vectors.npy")
         try:
             documents, width, _ = write(blocks, path)
             kind.check(documents, width)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from rarityir import parsing, store
-from rarityir.indexes.arrays import Growing, cores
+from rarityir.indexes.arrays import Growing
+from rarityir.machine import cores
 from rarityir.types import Floats, Hits, Ints, Json, RarityError
 
 VECTORS, _FACTS = "vectors.npy", "index.json"

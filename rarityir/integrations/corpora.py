@@ -101,10 +101,12 @@ def _faiss(kind: str, retriever: Retriever, x_NK: Floats, ids: list[str], asked:
     index = faiss.IndexFlatIP(x_NK.shape[1])
     for _, x_BK in _blocks(x_NK):
         index.add(np.ascontiguousarray(x_BK))
-    faiss.write_index(index, str(folder / "index"))
+    with store.replacing(folder / "index") as temporary:
+        faiss.write_index(index, str(temporary))
     store.write_lines(folder / "docid", retriever.corpus.doc_ids)
     if ids:
-        np.save(folder / "queries.npy", asked)
+        with store.replacing(folder / "queries.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, asked)
         store.write_lines(folder / "query_ids.txt", ids)
 
 

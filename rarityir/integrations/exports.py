@@ -65,7 +65,7 @@ def written(out: Path, kind: str) -> Iterator[tuple[Path, dict[str, Json]]]:
     """The same for what is no filter: gives the temporary folder, and facts to fill, which its card says."""
     check_free(out, kind)
     out = out.resolve()  # a name of its own, also for "." and for a link
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary = store.beside(out)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     facts: dict[str, Json] = {}
