@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import glob
 import hashlib
 import json
 import logging
@@ -20,7 +19,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,6 +33,8 @@ TRUST = "RARITYIR_TRUST"  # an environment variable: where it is set, sizes are 
 log = logging.getLogger(__name__)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OWN = (MANIFEST, PARTIAL, LOCK, PARTS)
+_TEMPORARY = f".{platform.node()}-"  # in the names of files that are being written
+_left: dict[Path, list[str]] = {}  # such names that stood in a folder when this process first wrote there
 _lists: dict[Path, tuple[tuple[object, ...], Any]] = {}  # what lists of files said, as those lists were then
 _seen: dict[Path, tuple[object, ...]] = {}  # files whose checksum this process has compared, as they were then
 
@@ -85,8 +86,13 @@ def replacing(path: Path) -> Iterator[Path]:
 def beside(path: Path) -> Path:
     """Returns a name of this process's own beside a path, and removes what stands under those of processes that were killed."""
     begin = f".{path.name}.{platform.node()}-"
-    for left in path.parent.glob(f"{glob.escape(begin)}*.tmp"):
-        if not written(left.name):
+    if path.parent not in _left:  # looked for once: a folder of a million documents has thousands of files
+        if len(_left) >= 64:
+            _left.clear()
+        _left[path.parent] = [name for name in os.listdir(path.parent) if _TEMPORARY in name and name.endswith(".tmp")]
+    for name in _left[path.parent]:
+        left = path.with_name(name)
+        if name.startswith(begin) and not written(name):
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     return path.with_name(f"{begin}{os.getpid()}.tmp")
 
@@ -105,16 +111,18 @@ def keeping(path: Path) -> Iterator[Path]:
     """Is `replacing` for a part of a folder that is being built: its checksum is noted, by which `kept` knows it again."""
     with replacing(path) as temporary:
         yield temporary
-        line = f"{digest_file(temporary)}  {path.name}\n".encode()
+        digest, noted = digest_file(temporary), _parts(path.parent)
         with (path.parent / PARTS).open("ab", buffering=0) as file:
-            file.write(line)
+            file.write(f"{digest}  {path.name}\n".encode())
+        noted[path.name] = digest
+        _lists[path.parent / PARTS] = _state(path.parent / PARTS, ""), noted
 
 
 def kept(path: Path) -> bool:
     """Returns whether an earlier, stopped build has finished this part; one that was damaged since is removed, and said."""
     if not path.is_file():
         return False
-    wanted = _once(path.parent / PARTS, lambda: _noted(path.parent)).get(path.name)
+    wanted = _parts(path.parent).get(path.name)
     if wanted is not None and _same(path, wanted):
         return True
     log.warning("%s is damaged, or not by this build; it is made again", path)
@@ -216,8 +224,8 @@ def check(folder: Path, *names: str) -> None:
 def _compare(folder: Path, files: Mapping[str, Json]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(cores()) as pool:
-        same = pool.map(lambda name: _same(folder / name, files[name]["sha256"]), files)
+    with ThreadPoolExecutor(cores()) if len(files) > 1 else nullcontext() as pool:  # a thread costs more than a block
+        same = (pool.map if pool else map)(lambda name: _same(folder / name, files[name]["sha256"]), files)
         for name, whole in zip(files, same, strict=True):
             if not whole:
                 raise StaleArtefact(f"{folder / name} is corrupt (checksum differs); remove the folder: rm -r {folder}")
@@ -278,8 +286,9 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
         for left in filter(_unnamed, folder.rglob(".*.tmp")):  # what an earlier kill left half written
             left.unlink()
         files = _files(folder)
-        for path in (*folder.rglob("*"), folder):  # on the disk before the manifest says that they are there
-            if path.is_dir() or path.relative_to(folder).as_posix() in files:
+        # On the disk before the manifest says that they are there; parts were when they were noted.
+        for path in (*folder.rglob("*"), folder):
+            if path.is_dir() or (path.relative_to(folder).as_posix() in files and path.name not in _parts(path.parent)):
                 sync(path)
         write_json(folder / MANIFEST, sealed({"identity": wanted, "facts": facts, "files": files}))
         (folder / PARTIAL).unlink()
@@ -321,12 +330,11 @@ def size(folder: Path) -> int:
 
 def _files(folder: Path, *, checksums: bool = True) -> dict[str, dict[str, Json]]:
     files = {}
-    noted: dict[Path, dict[str, str]] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in _OWN and not path.name.endswith(".tmp"):
             facts: dict[str, Json] = {"bytes": path.stat().st_size}
             if checksums:
-                parts = noted.setdefault(path.parent, _noted(path.parent))
+                parts = _parts(path.parent)
                 if path.name in parts:  # as it was written, not as it is now
                     facts["sha256"] = parts[path.name]
                 else:
@@ -347,6 +355,11 @@ def _once(path: Path, read: Callable[[], Any]) -> Any:
             _lists.clear()
         _lists[path] = now, read()
     return _lists[path][1]
+
+
+def _parts(folder: Path) -> dict[str, str]:
+    noted: dict[str, str] = _once(folder / PARTS, lambda: _noted(folder))
+    return noted
 
 
 def _noted(folder: Path) -> dict[str, str]:
