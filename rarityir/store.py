@@ -7,15 +7,11 @@ SHA-256 in the manifest, which has its own: what is read is compared with it, on
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
 import logging
-import mmap
 import os
-import platform
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +19,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rarityir import parsing
+from rarityir import parsing, unfinished
 from rarityir.machine import cores
 from rarityir.types import Busy, Json, StaleArtefact
 
@@ -31,10 +27,7 @@ MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
 PARTS = ".parts"  # the checksums of what a build that may be stopped has finished, as sha256sum writes them
 TRUST = "RARITYIR_TRUST"  # an environment variable: where it is set, sizes are compared and checksums are not
 log = logging.getLogger(__name__)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OWN = (MANIFEST, PARTIAL, LOCK, PARTS)
-_TEMPORARY = f".{platform.node()}-"  # in the names of files that are being written
-_left: dict[Path, list[str]] = {}  # such names that stood in a folder when this process first wrote there
 _lists: dict[Path, tuple[tuple[object, ...], Any]] = {}  # what lists of files said, as those lists were then
 _seen: dict[Path, tuple[object, ...]] = {}  # files whose checksum this process has compared, as they were then
 
@@ -70,40 +63,17 @@ def replacing(path: Path) -> Iterator[Path]:
     written", or otherwise.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside(path)
+    temporary = unfinished.beside(path)
     try:
         yield temporary
         sync(temporary)
         os.replace(temporary, path)
     except BaseException as error:
-        told = _refusal(error, temporary, path)
+        told = unfinished.refusal(error, temporary, path)
         temporary.unlink(missing_ok=True)
         if told is error:
             raise
         raise told from None
-
-
-def beside(path: Path) -> Path:
-    """Returns a name of this process's own beside a path, and removes what stands under those of processes that were killed."""
-    begin = f".{path.name}.{platform.node()}-"
-    if path.parent not in _left:  # looked for once: a folder of a million documents has thousands of files
-        if len(_left) >= 64:
-            _left.clear()
-        _left[path.parent] = [name for name in os.listdir(path.parent) if _TEMPORARY in name and name.endswith(".tmp")]
-    for name in _left[path.parent]:
-        left = path.with_name(name)
-        if name.startswith(begin) and not written(name):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-    return path.with_name(f"{begin}{os.getpid()}.tmp")
-
-
-def written(name: str) -> bool | None:
-    """Returns whether the process that `beside` gave a name to still runs here; None for a name that is none of this machine's.
-
-    Earlier releases left the machine's name out.
-    """
-    process = re.fullmatch(rf"\..+\.(?:{re.escape(platform.node())}-)?(\d+)\.tmp", name)
-    return None if process is None else _alive(process[1])
 
 
 @contextmanager
@@ -275,7 +245,7 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
         check_begun(folder, identity)
         if begun is None and (folder / PARTIAL).exists():
             raise StaleArtefact(f"{folder / PARTIAL} is damaged; remove the folder to build it anew: rm -r {folder}")
-        if begun is None and any(path.name != LOCK and not _unnamed(path) for path in folder.iterdir()):
+        if begun is None and any(path.name != LOCK and not unfinished.unnamed(path) for path in folder.iterdir()):
             raise StaleArtefact(f"{folder} holds files that were not built here, and they are left alone; choose another folder")
         if begun != wanted:
             empty(folder)
@@ -283,7 +253,7 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
         started = time.monotonic()
         yield True
         facts.setdefault("build_seconds", round(time.monotonic() - started, 3))
-        for left in filter(_unnamed, folder.rglob(".*.tmp")):  # what an earlier kill left half written
+        for left in filter(unfinished.unnamed, folder.rglob(".*.tmp")):  # what an earlier kill left half written
             left.unlink()
         files = _files(folder)
         # On the disk before the manifest says that they are there; parts were when they were noted.
@@ -373,36 +343,6 @@ def _noted(folder: Path) -> dict[str, str]:
 
 def _sum(value: Mapping[str, Json]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _refusal(error: BaseException, temporary: Path, path: Path) -> BaseException:
-    """What the system says of a file that was not written whole, by the file's name; the same error if it was not the disk's."""
-    if isinstance(error, RuntimeError) or (isinstance(error, OSError) and error.errno is None):
-        try:
-            with temporary.open("ab") as file:
-                file.write(bytes(mmap.PAGESIZE))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as cause:
-            error = cause
-    if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
-        error.filename = str(path)
-    return error
-
-
-def _alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
-
-
-def _unnamed(path: Path) -> bool:
-    """Whether a file never came to its name: the process that wrote it was stopped."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def _read(path: Path) -> Json:
