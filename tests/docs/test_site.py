@@ -135,6 +135,9 @@ def test_tabs_hold_every_page_about_a_stack(site: Path) -> None:
 
 
 def test_formulas_are_drawn_by_the_browser(site: Path) -> None:
-    text = (site / "docs" / "filters.html").read_text(encoding="utf-8")
-    assert "<math" in text
+    for page in ("filters", "rarity-rows"):
+        text = (site / "docs" / f"{page}.html").read_text(encoding="utf-8")
+        assert "<math" in text
+        assert text.count('display="block"') == text.count('<div class="formula"><math')  # which scrolls where it is wide
+        assert not re.search(r"<munderover>(?:(?!</munderover>).)*[ˆˉ]</mo>", text, re.S)  # ŷ_t is no sum from t
     assert not list(site.rglob("*mathjax*"))
