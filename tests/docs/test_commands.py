@@ -21,6 +21,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from rarityir.cli.options import names
 from rarityir.datasets.aliases import ALIASES
 from rarityir.experiment import Experiment
 from rarityir.systems import System
+from rarityir.types import RarityError
 
 PAGES = pages()
 ALL = os.environ.get("RARITYIR_DOCS") == "all"
@@ -259,3 +261,96 @@ def execute(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0, f"{command.where}: {command.text}\n{err}"
     if command.prints:
         assert alike(command.prints, out), f"{command.where}: {command.text}\n{out}"
+
+
+def page_of(tmp_path: Path, text: str) -> list[Block]:
+    """The blocks of a page that says this; its path is one of the repository's, as every page's is."""
+    path = tmp_path / "page.md"
+    path.write_text(text, encoding="utf-8")
+    return [replace(block, page=ROOT / "README.md") for block in blocks(path)]
+
+
+def test_much_is_found() -> None:
+    """A reader of pages that finds nothing would pass everything."""
+    kinds = Counter(block.language for page in PAGES for block in blocks(page))
+    assert all(kinds[kind] >= least for kind, least in {"commands": 45, "python": 30, "console": 10, "math": 10}.items()), kinds
+    assert len(every()) >= 110
+    assert sum(len(inline(page)) for page in PAGES) >= 60
+    assert len([c for c in every() if c.prints]) >= 15
+    run = [c for page in RUN for b in blocks(page) if runs(b) and b.language in ("commands", "console") for c in b.commands()]
+    assert len([c for c in run if c.words[0] == "rarityir"]) >= 35
+
+
+def test_a_page_is_read_as_it_is_written(tmp_path: Path) -> None:
+    said = """# A
+
+    rarityir list  # all
+
+- item
+
+    goes on
+
+<!-- run: all, beir/scifact torch, 3 s -->
+```console
+$ rarityir a
+out
+
+more
+$ rarityir b
+```
+
+<!-- run: no, a server -->
+
+    curl x
+
+<!-- file: f/x.tsv -->
+```text
+a	b
+```
+"""
+    first, second, third, fourth = page_of(tmp_path, said)
+    assert [c.words for c in first.commands()] == [["rarityir", "list"]]
+    assert [(c.text, c.prints, c.line) for c in second.commands()] == [("rarityir a", "out\n\nmore", 11), ("rarityir b", "", 15)]
+    assert (second.run, needs(second)) == ("all", ["beir/scifact", "torch"])
+    assert (third.run, third.why, fourth.file, fourth.text) == ("no", "a server", "f/x.tsv", "a\tb\n")
+    assert not runs(third)
+    assert here("json")
+    assert not here("no_such_package")
+    assert not here("beir/no-such-collection")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rarityir eval --no-such-flag",
+        "rarityir evaluate",
+        "rarityir eval --systems dense+egde:2",
+        "rarityir eval --dataset scifct",
+        "rarityir eval --cutoff many",
+        "make no-such-target",
+        "pip install 'rarityir[no-such-extra]'",
+        "python -m evals.no_such_program",
+        "python -m evals.pictures --no-such-flag",
+        "curl localhost",
+    ],
+)
+def test_a_line_that_no_program_takes_is_caught(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    (block,) = page_of(tmp_path, f"# A\n\n    {line}\n")
+    with pytest.raises((AssertionError, click.ClickException, RarityError, SystemExit)):
+        check(block.commands()[0])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "$ rarityir list no-such-kind",
+        "$ rarityir list filters\n…\nno such filter\n…",
+        "$ rarityir list filters\nrarityir: an error that does not come",
+        "$ rarityir list no-such-kind\nrarityir: another error",
+    ],
+)
+def test_what_does_not_come_out_is_caught(said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = page_of(tmp_path, f"```console\n{said}\n```\n")
+    with pytest.raises(AssertionError):
+        execute(block.commands()[0], capsys)

@@ -188,3 +188,12 @@ def test_rows_are_those_of_the_whole_table(page: str, head: str, source: str, ke
     rows = [line for line in text(page).partition(head)[2].partition("\n\n")[0].splitlines()[2:] if line.startswith("|")]
     assert rows
     assert [row for row in rows if kept + row not in whole] == []
+
+
+def test_a_figure_is_held_to_its_last_digit() -> None:
+    assert near([".771 [.757, .784]", "−1.50"], [0.7708, 0.7568, 0.7837, -1.5])
+    assert not near([".772"], [0.7708])
+    assert not near(["1.5"], [-1.5])
+    assert not near([".771"], [0.771, 0.2])
+    assert near(["1,126"], [1126])
+    assert not near(["1,127"], [1126])
