@@ -14,18 +14,19 @@ KINDS = ("", "filters-", "sparse-")
 TABLES = [ROOT / "README.md", ROOT / "docs" / "filters.md", ROOT / "docs" / "token-aligned.md"]
 
 
-def stored(collection: str, system: str) -> list[tuple[float, str]]:
-    """Mean and mark of nDCG@10 in every report that has the system; the mark where it was tested against `dense`."""
-    found = []
+def stored(collection: str, system: str) -> list[tuple[float, str | None]]:
+    """Mean and mark of nDCG@10 in every report that tests the system against `dense`; without a mark where none does."""
+    found: list[tuple[float, str | None]] = []
     for kind in KINDS:
         folder = ROOT / "evals" / f"{kind}{collection}"
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         for row in report["systems"]:
             if row["name"] == system:
                 test = row["tests"].get("nDCG@10") if report["baseline"] == "dense" else None
-                sure = test is not None and test["fisher_holm"] < 0.05
-                found.append((row["measures"]["nDCG@10"], ("+" if test["difference"] > 0 else "−") if test and sure else ""))
-    return found
+                mark = None if test is None else "" if test["fisher_holm"] >= 0.05 else "+" if test["difference"] > 0 else "−"
+                found.append((row["measures"]["nDCG@10"], mark))
+    tested = [known for known in found if known[1] is not None]
+    return tested or [(mean, "") for mean, _ in found]
 
 
 @pytest.mark.parametrize("page", TABLES, ids=lambda page: page.stem)
