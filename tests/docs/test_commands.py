@@ -79,6 +79,19 @@ def test_every_block_is_of_a_known_kind(page: Path) -> None:
             [json.loads(line) for line in block.text.splitlines()]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_sentence_turns_into_a_list(page: Path) -> None:
+    """A line of a paragraph that begins with + or - is an item to Markdown."""
+    lines = re.sub(
+        r"^```.*?^```", lambda m: "\n" * m[0].count("\n"), page.read_text(encoding="utf-8"), flags=re.M | re.S
+    ).splitlines()
+    item = re.compile(r"\s*(?:[-+*]|\d+\.) |#|<!--|  ")
+    turned = [
+        i + 1 for i in range(1, len(lines)) if re.match(r"[-+*] ", lines[i]) and lines[i - 1] and not item.match(lines[i - 1])
+    ]
+    assert turned == []
+
+
 def test_what_is_not_run_is_marked_and_counted() -> None:
     found = Counter((b.run, b.why.split(":")[0]) for page in RUN for b in blocks(page) if b.run == "no")
     assert dict(found) == MARKED
