@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from rarityir import parsing, registry, store
-from rarityir.types import Floats, MissingExtra, RarityError
+from rarityir.types import Floats, Json, MissingExtra, RarityError
 
+Made = TypeVar("Made")
 DEMO = Path(__file__).parent / "demo" / "model"
 # Short names of models, with what suits them; anything else is a hub id or a path.
 MODELS: dict[str, dict[str, Any]] = {
@@ -299,6 +300,20 @@ def read_tensors(path: Path) -> dict[str, Any]:
         return dict(load(path.read_bytes()))
     except SafetensorError as error:
         raise ValueError(str(error)) from None
+
+
+def carded(
+    card: Path, weights: Path, made: Callable[[dict[str, Json], dict[str, Any]], Made], *, what: str, again: str
+) -> tuple[Made, dict[str, Json]]:
+    """Returns what `made` makes of a JSON card and the arrays beside it, and the card.
+
+    What is not whole, or what `made` finds wrong, is a `RarityError` that names it by `what`, and ends in `again`: what to do.
+    """
+    try:
+        said = parsing.value(card)
+        return made(said, read_tensors(weights)), said
+    except parsing.BROKEN as error:
+        raise RarityError(f"{card.parent} holds no whole {what} ({type(error).__name__}: {error}); {again}") from None
 
 
 def final_norm(model: str) -> tuple[Floats, bool]:

@@ -6,7 +6,6 @@ Only what carries the store's own manifest, or its mark of a folder begun, is kn
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -15,14 +14,13 @@ from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rarityir import corpus, parsing, registry, store
+from rarityir import corpus, parsing, registry, store, unfinished
 from rarityir.systems import Part
 from rarityir.types import Busy, Json, RarityError, StaleArtefact, UnknownName
 
 STATES = ("whole", "stale", "broken", "partial", "leftover", "in use")
 USELESS = ("stale", "broken", "partial", "leftover")
 _HELD = (store.MANIFEST, store.PARTIAL, store.LOCK, store.PARTS)
-_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")  # as `store.replacing` names what is half written
 _QUIET = 3600.0  # seconds that a half-written file of another process must have lain still
 _RELEASES = {"encoder.torch": "torch", "encoder.transformers": "transformers"}
 
@@ -197,7 +195,7 @@ def _kind(folder: Path) -> str:
 
 def _own(folder: Path) -> list[Path]:
     """The files of a folder that the store wrote: all that its manifest names, or all in it where it was only begun."""
-    temporary = [path for path in _all(folder) if _TEMPORARY.fullmatch(path.name)]
+    temporary = [path for path in _all(folder) if unfinished.written(path.name) is not None]
     files = _read(folder / store.MANIFEST).get("files")
     if not (folder / store.MANIFEST).exists():
         return [path for path in _all(folder) if path.name != store.LOCK]
@@ -231,16 +229,9 @@ def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 def _abandoned(path: Path) -> bool:
     """Whether a file was left half written: its name says by which process, which is gone, and it has lain still."""
-    match = _TEMPORARY.fullmatch(path.name)
-    if match is None or path.is_symlink() or time.time() - path.lstat().st_mtime < _QUIET:
+    if unfinished.written(path.name) is not False or path.is_symlink():
         return False
-    try:
-        os.kill(int(match[1]), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
+    return time.time() - path.lstat().st_mtime >= _QUIET
 
 
 def _read(path: Path) -> dict[str, Json]:

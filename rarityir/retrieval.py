@@ -28,7 +28,7 @@ from rarityir.settings import FOREIGN, IdfSettings, ImpactSettings
 from rarityir.systems import Part, System, slug
 from rarityir.tokens import TokenLens, Vocabulary, ask
 from rarityir.tokens.queries import NAMED, inverse_document_frequencies
-from rarityir.types import Dataset, Encoder, Filter, Floats, Hits, Index, Ints, Json, RarityError
+from rarityir.types import Approximates, Dataset, Encoder, Filter, Floats, Hits, Index, Ints, Json, Prepared, RarityError, Refuses
 from rarityir.weights import TokenWeights
 
 INDEXES = Path("indexes")
@@ -112,7 +112,7 @@ class Retriever:
         if system.index is None:
             return None
         kind = registry.resolve("indexes", system.index.name)
-        name = kind.exact(system.index.arg) if hasattr(kind, "exact") else None
+        name = kind.exact(system.index.arg) if isinstance(kind, Approximates) else None
         if name is None:
             return None
         found, exact = (self.search(s, cutoff).hits.rows for s in (system, System(Part.parse(name), system.filters)))
@@ -259,7 +259,7 @@ class Retriever:
         elif kind.takes != "text":
             home = self._home
             identity |= {**identify(self.corpus, self.encoder), "filter": filter.digest if filter else None}
-            if hasattr(kind, "refuse"):
+            if isinstance(kind, Refuses):
                 kind.refuse(system.index.arg, len(self.corpus.doc_ids), len(filter.basis) if filter else self.encoder.dim)
             if kind.takes == "embeddings" or self._settings(system).style != "lightretriever":
                 _ = self.embeddings  # encoded before the index's own clock starts
@@ -267,7 +267,7 @@ class Retriever:
         with store.building(folder, identity, facts) as needed:
             if needed:
                 log.info("building %s", folder)
-                if hasattr(kind, "ready"):
+                if isinstance(kind, Prepared):
                     facts.update(kind.ready(self.dataset.corpus, self.corpus.doc_ids, self._first, folder) or {})
                 if "prebuilt" not in facts:
                     facts.update(kind.build(system.index.arg, self._documents(system, kind.takes, filter, folder), folder))

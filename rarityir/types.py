@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,6 +124,32 @@ class Index(Protocol):
     @classmethod
     def open(cls, arg: str, folder: Path) -> Index: ...
     def search(self, queries: Any, cutoff: int) -> Hits: ...
+
+
+@runtime_checkable
+class Approximates(Protocol):
+    """What an index has beside where it may be approximate: the index its results are measured against, None if it is exact."""
+
+    def exact(self, arg: str) -> str | None: ...
+
+
+@runtime_checkable
+class Refuses(Protocol):
+    """What an index has beside that cannot hold everything: the error of `build`, before documents are encoded."""
+
+    def refuse(self, arg: str, documents: int, width: int) -> None: ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """What an index has beside that may be there already: facts of one that was put into the folder, None if there is none.
+
+    Some rows' texts, by which it is known to be of these documents, are read where they are asked for.
+    """
+
+    def ready(
+        self, corpus: str, doc_ids: Sequence[str], probes: Callable[[], Mapping[int, str]], folder: Path
+    ) -> dict[str, Json] | None: ...
 
 
 class RarityError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rarityir import cleaning, store
+from rarityir import cleaning, store, unfinished
 from rarityir.cleaning import Built, choose, free, survey
 from rarityir.cli import main
 from rarityir.types import Busy, UnknownName
@@ -262,11 +263,19 @@ def test_half_written_files_of_ended_processes_are_freed() -> None:
     results.mkdir(parents=True)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    old, fresh, alive = (
-        results / name for name in (f".report.md.{ended.pid}.tmp", f".a.{ended.pid}.tmp", f".b.{os.getpid()}.tmp")
+    here = platform.node()
+    assert unfinished.beside(results / "b").name == f".b.{here}-{os.getpid()}.tmp"
+    old, earlier, fresh, alive = (
+        results / name
+        for name in (
+            f".report.md.{here}-{ended.pid}.tmp",
+            f".report.md.{ended.pid}.tmp",
+            f".a.{here}-{ended.pid}.tmp",
+            f".b.{here}-{os.getpid()}.tmp",
+        )
     )
-    others = [results / name for name in ("report.md", "x.tmp", f"b.{ended.pid}.tmp")]
-    for path in (old, fresh, alive, *others):
+    others = [results / name for name in ("report.md", "x.tmp", f"b.{ended.pid}.tmp", f".b.elsewhere-{ended.pid}.tmp")]
+    for path in (old, earlier, fresh, alive, *others):
         path.write_text("half")
         if path != fresh:
             os.utime(path, (1, 1))
@@ -274,6 +283,7 @@ def test_half_written_files_of_ended_processes_are_freed() -> None:
     assert old.exists()
     assert main(["clean", "--partial", "--yes"]) == 0
     assert not old.exists()
+    assert not earlier.exists()
     assert all(path.exists() for path in (fresh, alive, *others))
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import faiss
+import numpy as np
 import pytest
 
 from rarityir import store
@@ -306,6 +311,34 @@ def test_what_a_killed_process_left_goes_when_its_file_is_written_again(tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([foreign.name, live.name, "table[1].md"])
 
 
+def write_array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.zeros(1 << 15))
+
+
+def write_faiss(path: Path) -> None:
+    index = faiss.IndexFlatIP(1 << 10)
+    index.add(np.zeros((1 << 6, 1 << 10), np.float32))
+    faiss.write_index(index, str(path))
+
+
+@pytest.mark.parametrize("write", [write_array, write_faiss, lambda path: path.write_bytes(bytes(1 << 18))])
+def test_what_a_full_disk_refuses_is_said_by_the_system_with_the_file(tmp_path: Path, write: Callable[[Path], object]) -> None:
+    """numpy says "32768 requested and 12000 written", FAISS raises no `OSError`: what stopped them is not lost."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as told, store.replacing(tmp_path / "data.npy") as temporary:
+            write(temporary)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (told.value.errno, told.value.filename) == (errno.EFBIG, str(tmp_path / "data.npy"))
+    assert list(tmp_path.iterdir()) == []
+    for error in (OSError("2 requested and 1 written"), RuntimeError("something else")):
+        with pytest.raises(type(error), match=str(error)), store.replacing(tmp_path / "data.npy"):
+            raise error  # the disk takes more: it is not to blame
+
+
 def test_a_folder_of_many_blocks_has_its_list_read_once_and_again_when_it_changes(tmp_path, monkeypatch):
     folder, read = tmp_path / "made", []
     with store.building(folder, {"of": "blocks"}, {}):
@@ -320,3 +353,23 @@ def test_a_folder_of_many_blocks_has_its_list_read_once_and_again_when_it_change
     (folder / store.MANIFEST).write_text(held.replace('"blocks"', '"stocks"'))
     with pytest.raises(StaleArtefact, match="was changed"):
         store.check(folder, "a")
+
+
+def test_a_build_of_many_parts_lists_its_folder_and_reads_its_notes_no_oftener(tmp_path, monkeypatch):
+    reads, lists, synced = [], [], []
+    noted, listed, sync = store._noted, os.listdir, store.sync
+    monkeypatch.setattr(store, "_noted", lambda folder: (reads.append(folder), noted(folder))[1])
+    monkeypatch.setattr(os, "listdir", lambda folder: (lists.append(folder), listed(folder))[1])
+    monkeypatch.setattr(store, "sync", lambda path: (synced.append(path.name), sync(path))[1])
+    with store.building(tmp_path / "x", {"a": 1}, {}) as needed:
+        assert needed
+        for part in range(200):
+            assert not store.kept(tmp_path / "x" / f"{part}.npy")
+            with store.keeping(tmp_path / "x" / f"{part}.npy") as temporary:
+                temporary.write_bytes(bytes([part]))
+            assert store.kept(tmp_path / "x" / f"{part}.npy")
+    assert len(reads) <= 2, len(reads)
+    assert len(lists) <= 5, len(lists)
+    assert not [name for name in synced if name.endswith(".npy")]  # once, before they took their names
+    assert len([name for name in synced if ".npy." in name]) == 200
+    store.check(tmp_path / "x")

@@ -20,7 +20,7 @@ PACKAGE = Path(rarityir.__file__).parent
 # Bottom first: each line imports only from the lines before it; what stands on one line never imports each other.
 LAYERS = (
     {"types"},
-    {"notebook", "parsing", "progress", "registry"},
+    {"machine", "notebook", "parsing", "progress", "registry", "unfinished"},
     {"doc_ids", "settings", "store", "systems"},
     {"checkpoints", "runs"},
     {"counts", "weights"},
@@ -113,7 +113,6 @@ OWNERS = {
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.
 INTEGRATIONS = {
-    "integrations.anserini": {"jnius"},
     "integrations.corpora": {"faiss", "pyarrow"},
     "integrations.faiss": {"faiss"},
     "integrations.haystack": {"haystack"},

@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import re
+import tracemalloc
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rarityir import vectors
+from rarityir import store, vectors
 from rarityir.indexes.postings import SparseIndex
 from rarityir.types import BadInput, Impacts, RarityError, StaleArtefact
 from rarityir.vectors import DenseVectors, SparseVectors
@@ -337,7 +338,7 @@ def source(tmp_path) -> Path:
 def test_a_folder_has_the_index_of_the_matrix_and_its_names(tmp_path, source) -> None:
     found = vectors.build(source, tmp_path / "out")
     records = [json.loads(line) for line in source.read_text().splitlines()]
-    assert found.doc_ids == [record["id"] for record in records]
+    assert list(found.doc_ids) == [record["id"] for record in records]
     assert list(found.tokens) == list(dict.fromkeys(token for record in records for token in record["vector"]))
     column = {token: i for i, token in enumerate(found.tokens)}
     dense = np.zeros((len(records), len(column)), np.float32)
@@ -388,7 +389,7 @@ def test_a_build_that_was_killed_is_begun_again(tmp_path, source, monkeypatch) -
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("rarityir.vectors.folders.write_lines", killed)
+        patched.setattr("rarityir.vectors.folders.write_tokens", killed)
         with pytest.raises(KeyboardInterrupt):
             vectors.build(source, tmp_path / "out")
     assert (tmp_path / "out" / "rows.npy").exists()
@@ -423,8 +424,11 @@ def test_a_folder_that_lost_a_name_or_a_file_is_one_line(tmp_path, source, monke
     (out / "doc_ids.txt").write_text("".join(names.splitlines(keepends=True)[:-1]) + "a\nb\n")  # the same number of bytes
     with pytest.raises(StaleArtefact, match=r"^[^\n]*doc_ids\.txt is corrupt \(checksum differs\); remove .*: rm -r \S*$"):
         vectors.opened(out)
+    (out / "doc_ids.txt").write_text(names)
+    tokens = (out / "tokens.txt").read_text()
+    (out / "tokens.txt").write_text(tokens.replace(r'"line\nend"', '"lin"\n"end"'))  # the same number of bytes
     monkeypatch.setenv("RARITYIR_TRUST", "1")
-    with pytest.raises(RarityError, match=r"^[^\n]*holds 22 documents and 8 tokens, but names 23 and 8; build it again$"):
+    with pytest.raises(RarityError, match=r"^[^\n]*holds 22 documents and 8 tokens, but names 22 and 9; build it again$"):
         vectors.opened(out)
 
 
@@ -436,7 +440,7 @@ def test_parts_merge_into_the_bytes_of_the_whole(tmp_path, source) -> None:
         vectors.build(written(tmp_path / "p20.jsonl", lines[20]), tmp_path / "p20")
     whole = vectors.build(written(tmp_path / "w.jsonl", *lines[:20], lines[21]), tmp_path / "whole")
     merged = vectors.merge(parts, tmp_path / "merged")
-    assert merged.doc_ids == whole.doc_ids
+    assert list(merged.doc_ids) == list(whole.doc_ids)
     assert list(merged.tokens) == list(whole.tokens)
     for path in whole.folder.iterdir():
         if path.name != "manifest.json":
@@ -451,16 +455,56 @@ def test_parts_of_the_same_tokens_merge_bit_for_bit_and_once(tmp_path, source, m
     for one, other in zip(blocks(whole.index), blocks(merged.index), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     monkeypatch.setattr(SparseIndex, "merge", None)
-    assert vectors.merge(parts, tmp_path / "merged").doc_ids == merged.doc_ids  # complete: nothing is done
+    assert list(vectors.merge(parts, tmp_path / "merged").doc_ids) == list(merged.doc_ids)  # complete: nothing is done
     with pytest.raises(StaleArtefact, match="was built with merged"):
         vectors.merge(parts[:2], tmp_path / "merged")
 
 
-def test_parts_that_share_a_document_are_refused_before_anything_is_written(tmp_path, source) -> None:
+def test_parts_that_share_a_document_are_refused_and_nothing_is_left_of_them(tmp_path, source) -> None:
     one = vectors.build(source, tmp_path / "one").folder
-    with pytest.raises(RarityError, match=r"^doc_id 'd0' is in [^\n]*one and [^\n]*one; merge parts that share no document$"):
-        vectors.merge([one, one], tmp_path / "merged")
-    assert not (tmp_path / "merged").exists()
+    other, third = (
+        vectors.build(written(tmp_path / f"{i}.jsonl", *({"id": n, "vector": {"a": 1}} for n in names)), tmp_path / i).folder
+        for i, names in (("other", ("e1", "e2")), ("third", ("e3", "d7")))
+    )
+    words = r"^doc_id 'd7' is in [^\n]*one and [^\n]*third; merge parts that share no document$"
+    with pytest.raises(RarityError, match=words):
+        vectors.merge([one, other, third], tmp_path / "merged")
+    assert [path.name for path in (tmp_path / "merged").iterdir()] == [store.LOCK]
+    assert list(vectors.merge([one, other], tmp_path / "merged").doc_ids) == [*vectors.opened(one).doc_ids, "e1", "e2"]
+
+
+def test_an_id_given_twice_is_named_with_its_place_however_far_apart(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("rarityir.vectors.reading.BLOCK", 4)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for part in range(3):
+        ids = [f"d{part}{i}" for i in range(9)] + (["d01", "d11"] if part == 2 else [])
+        written(folder / f"{part}.jsonl", *({"id": name, "vector": {"a": 1}} for name in ids))
+    with pytest.raises(BadInput, match=r"parts/2\.jsonl:10: duplicate id 'd01' \(vectors 2 and 28\)$"):
+        vectors.build(folder, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [store.LOCK]
+
+
+def test_reading_holds_no_more_for_more_documents(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("rarityir.doc_ids.AT_ONCE", 4096)
+    peaks: list[int] = []
+
+    def read(*args: object) -> None:
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SparseIndex, "build", read)
+    for count in (5_000, 10_000, 40_000):  # the first one imports
+        path = tmp_path / f"{count}.jsonl"
+        with path.open("w") as file:
+            file.writelines(f'{{"id": "{i:060}", "vector": {{"t{i % 50}": 1, "t{i % 7}x": 2}}}}\n' for i in range(count))
+        tracemalloc.start()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                vectors.build(path, tmp_path / f"{count}")
+        finally:
+            tracemalloc.stop()
+    assert peaks[2] < 1.1 * peaks[1], peaks  # the ids alone are 110 bytes each: 4.4 MB of 40,000
 
 
 def test_progress_and_logging_are_silent_where_nobody_looks(tmp_path, source, capsys, caplog) -> None:

@@ -1,7 +1,7 @@
 """Times parts of rarityir against named peers, side by side in one run: `python -m evals.bench [name …]`, `make bench`.
 
 Prints a table, writes `results.json` here (the last run of each area) and appends to `RESULTS.md`. A ratio counts,
-not a time: both sides run here, one after another.
+not a time: both sides run here, one after another. Where a figure misses its goal, that is said last, and the status is 1.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ import datetime
 import json
 import os
 import platform
+import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+
+from evals.bench.goals import Goal, held
 
 # What needs long, or what is not here by itself (topics' files, a model's shape), is asked for by name.
 AREAS = (
@@ -30,15 +34,29 @@ def main() -> None:
     for name in names:
         if name not in (*AREAS, *LONG):
             parser.error(f"unknown area {name!r}; known: {', '.join((*AREAS, *LONG))}")
+    missed: list[str] = []
     for name in names:
-        figures: dict[str, float | str] = import_module(f"evals.bench.{name}").bench()
+        area = import_module(f"evals.bench.{name}")
+        figures: dict[str, float | str] = area.bench()
+        goals = held(figures, getattr(area, "GOALS", {}))
         print(name)
         for key, value in figures.items():
-            print(f"  {key:<28} {shown(value)}", flush=True)
-        keep(name, figures)
+            print(f"  {key:<28} {shown(value)}{said(key, goals)}", flush=True)
+        keep(name, figures, goals)
+        missed += [f"{name}, {key}: {shown(figures[key])}, {goal} was the goal" for key, (goal, met) in goals.items() if not met]
+    if missed:
+        sys.exit("\n".join([f"{len(missed)} missed:", *missed]))
 
 
-def keep(name: str, figures: dict[str, float | str]) -> None:
+def said(key: str, goals: Mapping[str, tuple[Goal, bool]]) -> str:
+    """What a figure was held to."""
+    if key not in goals:
+        return ""
+    goal, met = goals[key]
+    return f" ({goal}: {'met' if met else 'missed'})"
+
+
+def keep(name: str, figures: dict[str, float | str], goals: Mapping[str, tuple[Goal, bool]]) -> None:
     """Writes an area's figures over its last ones, and appends them as a table."""
     machine = f"{processor()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
     path = FOLDER / "results.json"
@@ -48,7 +66,7 @@ def keep(name: str, figures: dict[str, float | str]) -> None:
     table = FOLDER / "RESULTS.md"
     if not table.exists():
         table.write_text("# Results\n\nEvery run of `python -m evals.bench`, the last one below.\n")
-    lines = [f"| {key} | {shown(value)} |" for key, value in figures.items()]
+    lines = [f"| {key} | {shown(value)}{said(key, goals)} |" for key, value in figures.items()]
     today = datetime.datetime.now(datetime.UTC).date()
     with table.open("a") as file:
         file.write("\n".join([f"\n## {name}, {today}\n", f"{machine}.\n", "| what | figure |", "|---|---|", *lines, ""]))

@@ -10,9 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from evals.bench.goals import Goal, at_least
 from evals.bench.turns import fewest
 
 BLOCK, QUERIES = 10_000, 1000
+GOALS = {
+    **{f".* / {tau}: (bytes fewer|faster)": Goal(least=0.9 * tau) for tau in (2, 4, 8)},
+    "1000k x 64, .*: against FAISS": at_least(1.0),
+}
 
 
 def bench() -> dict[str, float | str]:

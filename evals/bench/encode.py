@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from evals.bench.goals import at_least, at_most
 from rarityir import load_encoder
 from rarityir.datasets import load_dataset
 from rarityir.encoders.hf import HFEncoder
@@ -38,6 +39,7 @@ SHAPE = {
     "num_key_value_heads": 2,
     "intermediate_size": 4864,
 }
+GOALS = {r".* ours / st": at_least(1.5), ".* largest difference": at_most(1e-4)}
 
 
 def bench() -> dict[str, float | str]:

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from evals.bench.goals import at_least
+
 HEADS = {"151936x896": (151_936, 896), "128256x4096": (128_256, 4096)}
 
 # A child's `ru_maxrss` begins at its parent's; the high-water mark does not.
@@ -56,6 +58,7 @@ kept = scipy.linalg.svd(head, full_matrices=False, overwrite_a=True)[2][head.sha
 basis = load_file(sys.argv[1] + "/filter/model.safetensors")["basis"].astype(np.float64)
 print(json.dumps([float(np.linalg.norm(basis.T @ basis - kept.T @ kept, ord=2))]))
 """
+GOALS = {".* ratio": at_least(15)}
 
 
 def write(folder: Path, rows: int, width: int, seed: int = 0) -> None:

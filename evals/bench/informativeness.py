@@ -14,11 +14,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from evals.bench.goals import at_least
 from rarityir.informativeness import divergence
 from rarityir.informativeness.divergence import Head
 
 VOCABULARY, STATES = 150_000, 1024
 WIDTHS = (896, 2048)  # of a model of half a billion parameters, and of one of two
+GOALS = {".* wide, share of matmul": at_least(0.7)}
 
 
 def bench() -> dict[str, float | str]:

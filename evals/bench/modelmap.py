@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from evals.bench.goals import at_most
 from rarityir.modelmap import ModelMap, ResamplePlan
 
 MODELS, TEXTS, FEW = 1_000, 10_000, 200
+GOALS = {"distances s": at_most(5)}
 
 
 def timed(what: Callable[[], Any], runs: int = 3) -> tuple[float, Any]:

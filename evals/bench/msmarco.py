@@ -21,12 +21,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from evals.bench.goals import exactly
 from evals.bench.memory import peak
 from evals.bench.passages import KEEP, PASSAGES, Passages
 from rarityir.types import Floats, Hits, Impacts
 
 CUTOFF, CHECKED = 1000, 32
 TOPICS = os.environ.get("RARITYIR_BENCH_TOPICS", "")
+GOALS = {"(sparse|dense): share of the exact .*": exactly(1.0)}
 
 
 def bench() -> dict[str, float | str]:

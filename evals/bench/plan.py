@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from evals.bench.goals import about
 from rarityir.datasets.outline import outline
 from rarityir.types import RarityError
 
 PASSAGES, TOPICS, WORDS = int(os.environ.get("RARITYIR_BENCH_PASSAGES", "88418")), 70, 56
 SYSTEMS = "bm25,dense,dense+edge:2,sparse:64"
+GOALS = {"in all, planned / measured": about(1, 0.25)}
 
 
 def bench() -> dict[str, float | str]:

@@ -24,6 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from evals.bench import apart, peers, real
+from evals.bench.goals import at_least, at_most
 from evals.bench.peers import Figures
 from rarityir.indexes.packing import BLOCK, HEAVY
 from rarityir.indexes.postings import SparseIndex
@@ -48,6 +49,12 @@ with tempfile.TemporaryDirectory() as place:
     SparseIndex.build(stream(int(sys.argv[1])), place)
 print(before, peak())
 """
+GOALS = {
+    ".* ours / best exact peer, .*": at_least(1.0),
+    ".* bytes a posting": at_most(5),
+    ".* build M postings/s": at_least(2),
+    ".* share of memory": at_least(0.5),
+}
 
 
 def bench() -> Figures:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import re
 import shutil
 import sys
@@ -23,6 +22,7 @@ from rarityir.corpus import Corpus
 from rarityir.filters import EmbedFilter
 from rarityir.indexes.flat import FlatIndex
 from rarityir.indexes.topk import pad
+from rarityir.machine import cores
 from rarityir.settings import ImpactSettings
 from rarityir.types import Dataset, Floats, Hits, Json, MissingExtra, RarityError
 
@@ -132,7 +132,7 @@ def connected(cluster: str) -> Iterator[None]:
         try:
             if cluster == "local":
                 # More than there are cores: actors compute, what runs beside them hardly does.
-                ray.init(address="local", num_cpus=len(os.sched_getaffinity(0)) + BESIDE, include_dashboard=False, **quiet)
+                ray.init(address="local", num_cpus=cores() + BESIDE, include_dashboard=False, **quiet)
             else:
                 ray.init(address=cluster, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:

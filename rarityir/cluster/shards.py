@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rarityir import progress, store
+from rarityir import parsing, progress, store
 from rarityir.filters import EmbedFilter
 from rarityir.retrieval import normalised
 from rarityir.types import Dataset, Floats, Json, StaleArtefact
@@ -128,6 +128,11 @@ def check_rows(folder: Path, documents: int) -> tuple[Path, ...]:
 
 
 def _rows(path: Path) -> Any:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.read_table(path, columns=["row"]).column("row").to_numpy()
+    try:
+        return pq.read_table(path, columns=["row"]).column("row").to_numpy()
+    except (pa.ArrowException, *parsing.BROKEN) as error:
+        told = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]}"
+        raise StaleArtefact(f"{path} is no whole shard ({told}); remove {path.parent.parent} and encode again") from None

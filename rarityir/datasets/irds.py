@@ -94,7 +94,16 @@ def _readable(name: str) -> Iterator[None]:
     except RarityError:
         raise
     except _BROKEN as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RarityError(
-            f"{name} cannot be read ({reason}); check the network, or place its files under IR_DATASETS_HOME"
+            f"{name} cannot be read ({_reason(error)}); check the network, or place its files under IR_DATASETS_HOME"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what went wrong: of several servers, with the last, which is the mirror where there is one."""
+    told = error.args[1] if len(error.args) == 2 else None
+    if isinstance(told, list) and told and isinstance(told[-1][-1], Exception):
+        error = told[-1][-1]
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # ir_datasets looks at no status: the page that says 404 or 429 is a file of another checksum to it.
+    return f"its server sent an error page, half a file or another one: {reason}" if reason.startswith("Expected md5") else reason

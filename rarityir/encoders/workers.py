@@ -27,6 +27,7 @@ import numpy as np
 from rarityir.encoders import forward
 from rarityir.encoders.batching import ahead, batches
 from rarityir.encoders.prompts import Templated
+from rarityir.machine import cores
 from rarityir.types import Floats, RarityError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def worker_count(encoder: HFEncoder, documents: int) -> int:
     """Returns how many workers read so many documents; `RarityError` for more than there can be."""
     wanted, there, what = encoder.execution.workers, 1, "process here"
     if encoder.torch_device == "cpu" and sys.platform == "linux":
-        there, what = max(wanted, len(os.sched_getaffinity(0))), "processes"
+        there, what = max(wanted, cores()), "processes"
     elif encoder.torch_device == "cuda":
         import torch
 

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -154,15 +155,14 @@ class EmbedFilter:
     def load(cls, folder: str | Path) -> EmbedFilter:
         """Reads a saved filter, with numpy alone; weights that are not those of its card are a `RarityError`."""
         folder = Path(folder)
-        try:
-            card = parsing.value(folder / CARD)
-            tensors = checkpoints.read_tensors(folder / WEIGHTS)
+
+        def made(card: dict[str, Json], tensors: dict[str, Any]) -> EmbedFilter:
             loaded = cls(str(card["name"]), tensors["basis"], dict(card["fitted_on"]), tensors.get("mean"))
             _check(loaded)
-        except parsing.BROKEN as error:
-            raise RarityError(
-                f"{folder} holds no whole filter ({type(error).__name__}: {error}); fit and save it again"
-            ) from None
+            return loaded
+
+        again = "fit and save it again"
+        loaded, card = checkpoints.carded(folder / CARD, folder / WEIGHTS, made, what="filter", again=again)
         if not store.unbroken(card, SEAL):
             raise RarityError(f"{folder / CARD} was changed after it was written; fit and save it again")
         if loaded.digest != card.get("sha256"):

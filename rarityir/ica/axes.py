@@ -125,17 +125,16 @@ class Axes:
     def load(cls, folder: str | Path) -> Axes:
         """Reads saved axes; what is not whole is a `RarityError`, tensors of another card a `StaleArtefact`."""
         folder = Path(folder)
-        try:
-            card = parsing.value(folder / CARD)
-            found = checkpoints.read_tensors(folder / WEIGHTS)
+
+        def made(card: dict[str, Json], found: dict[str, Any]) -> Axes:
             labels = tuple(tuple(names) for names in card["labels"])
             diagnostics = Diagnostics.read(card["diagnostics"])
             axes = cls(found["mean"], found["reading"], found["writing"], diagnostics, dict(card["fitted_on"]), labels)
             _check(axes)
-        except parsing.BROKEN as error:
-            raise RarityError(
-                f"{folder} holds no whole axes ({type(error).__name__}); write them with rarityir ica fit"
-            ) from None
+            return axes
+
+        again = "write them with rarityir ica fit"
+        axes, card = checkpoints.carded(folder / CARD, folder / WEIGHTS, made, what="axes", again=again)
         if axes.digest != card.get("sha256"):
             raise StaleArtefact(f"{folder / WEIGHTS} is not what its card {CARD} describes; fit and save the axes again")
         return axes

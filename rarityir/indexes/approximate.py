@@ -7,7 +7,6 @@ what is built depends on the vectors and their order alone, not on the blocks th
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import parsing, registry, store
+from rarityir import parsing, registry, store, unfinished
 from rarityir.indexes.flat import write
 from rarityir.indexes.topk import pad
 from rarityir.types import Floats, Hits, Json, RarityError
@@ -113,7 +112,7 @@ class FaissIndex:
         """Writes the index of (n, K) blocks, which come in row order, and returns its facts."""
         import faiss
 
-        path = folder / f".vectors.npy.{os.getpid()}.tmp"
+        path = unfinished.beside(folder / "vectors.npy")
         try:
             documents, width, _ = write(blocks, path)
             kind.check(documents, width)

@@ -10,16 +10,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import parsing, store
+from rarityir import parsing, store, unfinished
 from rarityir.indexes.packing import BLOCK, Codes, packed
 from rarityir.types import Ints, RarityError
 
 _FACTS, _FORMAT = "index.json", 2
-
-
-def cores() -> int:
-    """Returns the cores that this process may use, which a container or taskset may make fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Arrays(NamedTuple):
@@ -169,7 +164,7 @@ class Growing:
     """A `.npy` file whose first axis grows; numpy leaves room in the header for its final length."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._path, self._temporary = path, unfinished.beside(path)
         self._file: BinaryIO = self._temporary.open("wb")
         self._sample: NDArray[Any] | None = None
         self._shape: tuple[int, ...] = (0,)

@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 
 from rarityir import parsing, store
-from rarityir.indexes.arrays import Growing, cores
+from rarityir.indexes.arrays import Growing
+from rarityir.machine import cores
 from rarityir.types import Floats, Hits, Ints, Json, RarityError
 
 VECTORS, _FACTS = "vectors.npy", "index.json"
 _TILE = 1 << 22  # scores held at a time: 16 MiB
 _ROWS = (256, 1 << 16)  # fewest and most documents of a block
 _BLOCK, _CHUNK = 512, 512  # documents and queries of a tile: 1 MiB of scores
+_MORE = (16, 64)  # fewest and most candidates beyond those asked for, if not an eighth of them
 _SHARED = 8  # queries a core from which each core takes its own
 _ROUNDING = 2.0**-24  # of one operation in float32, relative
 
@@ -64,8 +66,10 @@ class FlatIndex:
         if not len(q_QK):
             return Hits(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
         wanted = min(cutoff, len(self.vectors))
-        # A few more than asked for, so that rounding seldom reaches from the last of them to the last that is wanted.
-        rows_QD, floors_Q = self._candidates(q_QK, min(wanted + max(64, wanted // 8), len(self.vectors)), block)
+        # A few more than asked for, so that rounding seldom reaches from the last of them to the last that is wanted: the wider
+        # the vectors, the further it reaches.
+        more = max(_MORE[0], min(q_QK.shape[1] // 16, _MORE[1]), wanted // 8)
+        rows_QD, floors_Q = self._candidates(q_QK, min(wanted + more, len(self.vectors)), block)
         scores_QD = self._scores(q_QK, rows_QD)
         order_QW = np.argsort(-scores_QD, axis=1, kind="stable")[:, :wanted]  # candidates stand in row order
         hits = Hits(np.take_along_axis(rows_QD, order_QW, 1), np.take_along_axis(scores_QD, order_QW, 1))

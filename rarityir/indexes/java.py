@@ -12,19 +12,25 @@ import logging
 import math
 import os
 import re
+import resource
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rarityir.indexes.arrays import cores
+from rarityir.machine import cores
 from rarityir.types import RarityError
 
 OLDEST = 21  # what Anserini's classes are compiled for
+MORE = "give Java more memory: export _JAVA_OPTIONS=-Xmx2g"
 log = logging.getLogger(__name__)
+_NOT_FOUND = "Lucene could not search"
+_ROOM = 3 << 30  # bytes of addresses that the machine reserves, of which it uses a few
+_AGAIN = "give the command again, or see whether its index is whole: rarityir doctor --verify indexes"
 
 
 def home() -> tuple[Path, str]:
@@ -65,15 +71,47 @@ def classes() -> Any:
 
     if not jnius_config.vm_running:
         os.environ["JAVA_HOME"] = str(home()[0])
+        _check_addresses()
         jnius_config.set_classpath(str(jar()))
         jnius_config.add_options("-Xrs", "-Xmx512m", "-Dslf4j.internal.verbosity=ERROR")
-    from jnius import autoclass
+    try:
+        from jnius import autoclass
 
-    # Lucene says through java.util.logging which memory interface it chose; errors still come as exceptions.
-    autoclass("java.util.logging.LogManager").getLogManager().reset()
-    # Lucene refuses queries of more than 1,024 terms unless told otherwise; a query may be a whole document.
-    autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(1 << 20)
+        # Lucene says through java.util.logging which memory interface it chose; errors still come as exceptions.
+        autoclass("java.util.logging.LogManager").getLogManager().reset()
+        # Lucene refuses queries of more than 1,024 terms unless told otherwise; a query may be a whole document.
+        autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(1 << 20)
+    except Exception as error:  # SystemError where it does not start, JavaException where a class or memory is lacking
+        where = f"Java in {os.environ['JAVA_HOME']} does not start with {jar().name}"
+        raise failed(where, error, "rarityir doctor says which Java and which Pyserini it is; install them again") from None
     return autoclass
+
+
+def _check_addresses() -> None:
+    """Raises `RarityError` where a limit would let Java end the process as it starts, which it does without an exception."""
+    limit, own = resource.getrlimit(resource.RLIMIT_AS)[0], Path("/proc/self/statm")
+    if limit == resource.RLIM_INFINITY or not own.exists() or "_JAVA_OPTIONS" in os.environ:
+        return
+    left = limit - int(own.read_text().split()[0]) * resource.getpagesize()
+    if left < _ROOM:
+        told = f"Java reserves {_ROOM / 2**30:.0f} GiB of addresses, and this process may have {left / 2**30:.1f} more"
+        raise RarityError(f"{told}; raise the limit: ulimit -v unlimited")
+
+
+def failed(what: str, error: Exception, remedy: str) -> RarityError:
+    """Returns the error of what Java did not do: the first line of what it says, and what helps."""
+    return RarityError(f"{what} ({first(error)}); {MORE if 'OutOfMemoryError' in str(error) else remedy}")
+
+
+@contextmanager
+def asking(what: str, remedy: str) -> Iterator[None]:
+    """Turns what Java throws meanwhile into one line: what was not done, why, and what helps."""
+    from jnius import JavaException
+
+    try:
+        yield
+    except JavaException as error:
+        raise failed(what, error, remedy) from None
 
 
 def index(source: Path, target: Path, threads: int, documents: int) -> None:
@@ -83,8 +121,6 @@ def index(source: Path, target: Path, threads: int, documents: int) -> None:
     `RarityError` is raised.
     """
     autoclass = classes()
-    from jnius import JavaException
-
     args = {
         "collection": "JsonCollection",
         "memoryBuffer": 128,
@@ -93,10 +129,10 @@ def index(source: Path, target: Path, threads: int, documents: int) -> None:
         "index": target.absolute(),
     }
     argv = [word for key, value in {**args, "threads": threads}.items() for word in (f"-{key}", str(value))]
-    try:
+    with asking(f"Lucene could not index {source}", "give the command again"):
         autoclass("io.anserini.index.IndexCollection").main([*argv, "-quiet"])
-    except JavaException as error:
-        raise RarityError(f"Lucene could not index {source}: {first(error)}") from None
+    from jnius import JavaException
+
     try:
         reader = autoclass("io.anserini.index.IndexReaderUtils").getReader(str(target.absolute()))
         held = int(reader.numDocs())
@@ -107,19 +143,15 @@ def index(source: Path, target: Path, threads: int, documents: int) -> None:
         free = shutil.disk_usage(target.parent).free / 2**20
         raise RarityError(
             f"Lucene has written {held} of {documents} documents to {target}; is the disk full ({free:,.1f} MiB are free)? "
-            "with room, give the command again"
+            f"with room, give the command again; or {MORE}"
         )
 
 
 def searcher(folder: Path, k1: float, b: float) -> Any:
     """Returns Anserini's searcher over an index with BM25 set."""
     autoclass = classes()
-    from jnius import JavaException
-
-    try:
+    with asking(f"Lucene cannot open {folder}", f"remove the folder: rm -r {folder.parent}"):
         found = autoclass("io.anserini.search.SimpleSearcher")(str(folder.absolute()))
-    except JavaException as error:
-        raise RarityError(f"Lucene cannot open {folder} ({first(error)}); remove the folder: rm -r {folder.parent}") from None
     found.set_bm25(k1, b)
     return found
 
@@ -167,10 +199,11 @@ class Lucene:
 
     def best(self, query: str, cutoff: int) -> list[tuple[int, float]]:
         """Returns (row, score) of a query's best, by falling score; scores are neither rounded nor set apart."""
-        words = classes()("io.anserini.search.query.BagOfWordsQueryGenerator")()
-        found = self._plain.search(words.buildQuery("contents", self._analyser, query), cutoff)
-        stored = self._plain.storedFields()
-        return [(int(stored.document(hit.doc).get("id")), float(hit.score)) for hit in found.scoreDocs]
+        with asking(_NOT_FOUND, _AGAIN):
+            words = classes()("io.anserini.search.query.BagOfWordsQueryGenerator")()
+            found = self._plain.search(words.buildQuery("contents", self._analyser, query), cutoff)
+            stored = self._plain.storedFields()
+            return [(int(stored.document(hit.doc).get("id")), float(hit.score)) for hit in found.scoreDocs]
 
 
 def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple[int, float]]]:
@@ -180,12 +213,8 @@ def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple
     for i, query in enumerate(queries):
         texts.add(query)
         names.add(str(i))
-    from jnius import JavaException
-
-    try:
+    with asking(_NOT_FOUND, _AGAIN):
         hits = searcher.batch_search(texts, names, cutoff, cores())
-    except JavaException as error:
-        raise RarityError(f"Lucene could not search: {first(error)}") from None
     return [[(int(hit.docid), float(hit.score)) for hit in hits.get(str(i)) or ()] for i in range(len(queries))]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numba
 
-SPAN = 64  # scores looked at together; most spans hold none that is kept
+SPAN, PART = 128, 32  # scores looked at together, and again where one of them is kept; most spans hold none
 
 
 @numba.njit(cache=True, nogil=True)
@@ -28,12 +28,19 @@ def keep(scores: Any, first: int, depth: int, floors: Any, counts: Any, kept: An
                 above |= span[i] > floor  # over a slice, and "or" instead of a sum: this the compiler does 16 at a time
             if not above:
                 continue
-            for i in range(len(span)):
-                if span[i] > floor:
-                    kept[q, count], rows[q, count] = span[i], first + start + i
-                    count += 1
-                    if count == room:
-                        floor, count = cut(kept[q], rows[q], count, depth), depth
+            for at in range(0, len(span), PART):
+                part = span[at : at + PART]
+                above = False
+                for i in range(len(part)):
+                    above |= part[i] > floor
+                if not above:
+                    continue
+                for i in range(len(part)):
+                    if part[i] > floor:
+                        kept[q, count], rows[q, count] = part[i], first + start + at + i
+                        count += 1
+                        if count == room:
+                            floor, count = cut(kept[q], rows[q], count, depth), depth
         floors[q], counts[q] = floor, count
 
 

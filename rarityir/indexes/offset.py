@@ -85,9 +85,8 @@ class Offset:
     def load(cls, folder: str | Path) -> Offset:
         """Reads a saved offset; what is not whole, or not what its card describes, is a `RarityError`."""
         folder = Path(folder)
-        try:
-            card = parsing.value(folder / CARD)
-            arrays = checkpoints.read_tensors(folder / WEIGHTS)
+
+        def made(card: dict[str, Json], arrays: dict[str, Any]) -> Offset:
             found = cls(arrays["vectors"], arrays["centroids"], dict(card["learned_on"]))
             shape = found.vectors.shape
             for array in (found.vectors, found.centroids):
@@ -95,11 +94,12 @@ class Offset:
                     array.dtype == np.float32 and array.size and parsing.finite(array, *shape) and len(shape) == 2, "no rows"
                 )
             parsing.need(isinstance(found.learned_on.get("vectors"), dict), "learned_on says no vectors")
-            whole = card["form"] == FORM and found.digest == card["sha256"] and "vectors" in found.learned_on
-        except parsing.BROKEN as error:
-            told = f"{type(error).__name__}: {error}"
-            raise RarityError(f"{folder} holds no whole offset ({told}); learn it with rarityir analogy offset") from None
-        if not whole:
+            parsing.need({"form", "sha256"} <= set(card), "the card says neither form nor checksum")
+            return found
+
+        again = "learn it with rarityir analogy offset"
+        found, card = checkpoints.carded(folder / CARD, folder / WEIGHTS, made, what="offset", again=again)
+        if card["form"] != FORM or found.digest != card["sha256"]:
             raise RarityError(f"{folder / WEIGHTS} is not the offset its card describes; learn it again")
         return found
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from rarityir.indexes import arrays
-from rarityir.indexes.arrays import cores
 from rarityir.indexes.packing import BLOCK, Codes, as_impacts, blocks_of, coded, joined, named
+from rarityir.machine import cores
 from rarityir.types import Floats, Hits, Impacts, Ints, Json, RarityError
 
 _AT_ONCE, _ROOM = 64, 1 << 19  # queries that search a block one after another, and the candidates they may hold

@@ -13,6 +13,7 @@ import shutil
 import tarfile
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,15 +54,21 @@ def known(corpus: str) -> list[Prebuilt]:
     """Returns the prebuilt indexes of a corpus, as the table inside Anserini's jar has them."""
     names = KNOWN.get(corpus, ())
     found: dict[str, Prebuilt] = {}
-    with zipfile.ZipFile(java.jar()) as jar:
-        for path in jar.namelist() if names else ():
-            if Path(path).match(_TABLES):
-                for row in parsing.loads(jar.read(path)):
-                    if row["name"] in names:
-                        found[row["name"]] = Prebuilt(
-                            row["name"], row["filename"], row["md5"], tuple(row["urls"]), int(row["documents"])
-                        )
+    try:
+        for row in _tables() if names else ():
+            if row["name"] in names:
+                found[row["name"]] = Prebuilt(row["name"], row["filename"], row["md5"], tuple(row["urls"]), int(row["documents"]))
+    except (zipfile.BadZipFile, zlib.error, *parsing.BROKEN) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise RarityError(f"{java.jar()} is no whole jar of Anserini ({told}); install Pyserini again") from None
     return [found[name] for name in names if name in found]
+
+
+def _tables() -> Iterator[dict[str, Json]]:
+    with zipfile.ZipFile(java.jar()) as jar:
+        for path in jar.namelist():
+            if Path(path).match(_TABLES):
+                yield from parsing.loads(jar.read(path))
 
 
 def cache() -> Path:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from rarityir import parsing, registry, store
-from rarityir.indexes.arrays import cores
 from rarityir.indexes.packing import as_impacts, blocks_of, named
 from rarityir.indexes.sparse import positive
 from rarityir.indexes.topk import pad
+from rarityir.machine import cores
 from rarityir.settings import ImpactSettings
 from rarityir.types import Hits, Impacts, Ints, Json, MissingExtra, RarityError, Takes
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from rarityir import parsing
 from rarityir.indexes import arrays
-from rarityir.indexes.arrays import cores
 from rarityir.indexes.packing import BLOCK, LARGEST, Codes, named
 from rarityir.indexes.topk import pad, topk
+from rarityir.machine import cores
 from rarityir.settings import IdfSettings
 from rarityir.types import BadInput, Hits, Impacts, Ints, Json, RarityError, Takes
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rarityir.indexes import java
+from rarityir.machine import cores
 from rarityir.types import RarityError
 
 
 def index(corpus: str | Path, out: str | Path, threads: int = 1) -> Path:
     """Indexes a folder of JSON vectors (`-impact -pretokenized`) and returns `out`; documents without tokens drop out."""
     autoclass = java.classes()
-    from jnius import JavaException
-
     argv = ["-collection", "JsonVectorCollection", "-generator", "DefaultLuceneDocumentGenerator", "-impact", "-pretokenized"]
     places = ["-input", str(Path(corpus).absolute()), "-index", str(Path(out).absolute()), "-threads", str(threads), "-quiet"]
-    try:
+    with java.asking(f"Lucene could not index {corpus}", "give the command again"):
         autoclass("io.anserini.index.IndexCollection").main([*argv, *places])
-    except JavaException as error:
-        raise RarityError(f"Lucene could not index {corpus}: {java.first(error)}") from None
     return Path(out)
 
 
@@ -34,18 +30,12 @@ class ImpactSearcher:
 
     def __init__(self, folder: str | Path) -> None:
         autoclass = java.classes()
-        from jnius import JavaException
-
-        try:
+        with java.asking(f"Lucene cannot open {folder}", "index the vectors again"):
             self._searcher: Any = autoclass("io.anserini.search.SimpleImpactSearcher")(str(Path(folder).absolute()))
-        except JavaException as error:
-            raise RarityError(f"Lucene cannot open {folder} ({java.first(error)}); index the vectors again") from None
 
     def search(self, queries: Sequence[Mapping[str, int]], cutoff: int) -> list[list[tuple[str, float]]]:
         """Returns (doc_id, score) of each query of terms and whole weights, best first; another weight is a `RarityError`."""
         autoclass = java.classes()
-        from jnius import JavaException
-
         maps, integer, lists = autoclass("java.util.HashMap"), autoclass("java.lang.Integer"), autoclass("java.util.ArrayList")
         asked, names = lists(), lists()
         for number, query in enumerate(queries):
@@ -56,8 +46,6 @@ class ImpactSearcher:
                 terms.put(term, integer(int(weight)))
             asked.add(terms)
             names.add(str(number))
-        try:
-            found = self._searcher.batch_search(asked, names, cutoff, os.cpu_count() or 1)
-        except JavaException as error:
-            raise RarityError(f"Lucene could not search: {java.first(error)}") from None
+        with java.asking("Lucene could not search", "index the vectors again"):
+            found = self._searcher.batch_search(asked, names, cutoff, cores())
         return [[(hit.docid, float(hit.score)) for hit in found.get(str(number)) or ()] for number in range(len(queries))]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import progress, registry, store
+from rarityir.doc_ids import IDS
 from rarityir.embeddings import identify
 from rarityir.indexes.dense import EXACT
 from rarityir.indexes.flat import FlatIndex
@@ -85,7 +86,7 @@ def _rows(kind: str, retriever: Retriever, x_NK: Floats, ids: list[str], asked: 
             for row, x_K in enumerate(_digits(x_BK), start=first):
                 for line in bodies.document(kind, row, doc_ids[row], x_K):
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    _named(folder, doc_ids)
+    store.write_lines(folder / IDS, doc_ids)
     if ids:
         pairs = zip(ids, _digits(asked), strict=True)
         requests = ((query_id, bodies.dense_query(kind, x_K, cutoff)) for query_id, x_K in pairs)
@@ -100,11 +101,13 @@ def _faiss(kind: str, retriever: Retriever, x_NK: Floats, ids: list[str], asked:
     index = faiss.IndexFlatIP(x_NK.shape[1])
     for _, x_BK in _blocks(x_NK):
         index.add(np.ascontiguousarray(x_BK))
-    faiss.write_index(index, str(folder / "index"))
-    store.write_text(folder / "docid", "".join(f"{doc_id}\n" for doc_id in retriever.corpus.doc_ids))
+    with store.replacing(folder / "index") as temporary:
+        faiss.write_index(index, str(temporary))
+    store.write_lines(folder / "docid", retriever.corpus.doc_ids)
     if ids:
-        np.save(folder / "queries.npy", asked)
-        store.write_text(folder / "query_ids.txt", "".join(f"{query_id}\n" for query_id in ids))
+        with store.replacing(folder / "queries.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, asked)
+        store.write_lines(folder / "query_ids.txt", ids)
 
 
 def _parquet(kind: str, retriever: Retriever, x_NK: Floats, ids: list[str], asked: Any, folder: Path, cutoff: int) -> None:
@@ -177,10 +180,6 @@ def _digits(x_BK: Floats) -> Iterator[list[float]]:
     """Each row's numbers with no more digits than float32 needs."""
     for row in x_BK.tolist():
         yield [float(f"{value:.9g}") for value in row]
-
-
-def _named(folder: Path, doc_ids: Sequence[str]) -> None:
-    store.write_text(folder / "doc_ids.txt", "".join(f"{doc_id}\n" for doc_id in doc_ids))
 
 
 def _both() -> list[str]:

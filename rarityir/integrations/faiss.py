@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rarityir import store
 from rarityir.filters import EmbedFilter
 from rarityir.integrations import exports
 from rarityir.types import Encoder, RarityError
@@ -76,8 +77,10 @@ def export(encoder: Encoder, filter: EmbedFilter, out: str | Path) -> Path:
 
     exports.check(encoder, filter)
     with exports.folder(Path(out), "faiss", encoder, filter) as folder:
-        faiss.write_index(wrap(filter, "Flat"), str(folder / INDEX))
-        faiss.write_VectorTransform(transform(filter), str(folder / TRANSFORM))
+        with store.replacing(folder / INDEX) as temporary:
+            faiss.write_index(wrap(filter, "Flat"), str(temporary))
+        with store.replacing(folder / TRANSFORM) as temporary:
+            faiss.write_VectorTransform(transform(filter), str(temporary))
     return Path(out)
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rarityir import progress, registry, store
+from rarityir.doc_ids import IDS
 from rarityir.integrations import bodies, exports
 from rarityir.types import Impacts, Json, RarityError, UnknownName
 from rarityir.vectors import Collection, SparseVectors, write_sparse
-from rarityir.vectors.folders import blocks, write_lines
+from rarityir.vectors.folders import blocks, write_tokens
 from rarityir.vectors.rounding import LEVELS, Rounding, escaped, whole_queries
 from rarityir.vectors.writing import rows, text
 
@@ -95,7 +96,8 @@ def anserini(
         write_sparse(folder / "corpus" / "documents.jsonl", parts, terms)
         if queries:
             write_sparse(folder / QUERIES, [SparseVectors(queries.ids, whole_queries(queries.impacts))], terms)
-        write_lines(folder, collection.doc_ids, collection.tokens)
+        store.write_lines(folder / IDS, collection.doc_ids)
+        write_tokens(folder, collection.tokens)
         facts.update(
             {**(about or {}), **_facts(collection)}, **rounding.facts(), terms="t0, t1, …" if numbered else "escaped names"
         )
@@ -138,7 +140,8 @@ def rows_for(
                     weights = dict(zip(tokens, values, strict=True))
                     for line in form.lines(row, collection.doc_ids[row], weights, terms):
                         file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        write_lines(folder, collection.doc_ids, collection.tokens)
+        store.write_lines(folder / IDS, collection.doc_ids)
+        write_tokens(folder, collection.tokens)
         if queries:
             _requests(kind, queries, terms, cutoff, folder / QUERIES)
         write_settings(folder, bodies.settings(kind))

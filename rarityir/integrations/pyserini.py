@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from rarityir import store
 from rarityir.filters import EmbedFilter
 from rarityir.indexes import java
 from rarityir.integrations import exports
@@ -86,7 +87,8 @@ def build(encoder: Encoder, filter: EmbedFilter, docs: Iterable[Doc], out: str |
             for block in _blocks(docs):
                 built.add(normalised(filter(encoder.encode_document([doc.text for doc in block]))))
                 ids.writelines(f"{_line(doc.doc_id)}\n" for doc in block)
-        faiss.write_index(built, str(folder / "index"))
+        with store.replacing(folder / "index") as temporary:
+            faiss.write_index(built, str(temporary))
     return Path(out)
 
 

@@ -23,7 +23,7 @@ from rarityir.planning import calibration, outlay, sizes
 from rarityir.planning.rates import Rates
 from rarityir.report.plan import Plan, Step, duration, size
 from rarityir.systems import Part, System, slug
-from rarityir.types import Dataset, Encoder, RarityError
+from rarityir.types import Approximates, Dataset, Encoder, RarityError
 
 DOC_ID = 32  # bytes of a doc_id on disk: its line, where that ends, and where it is found
 HIT, LINE = 12, 60  # bytes of a hit, row and score, and of its line in a run
@@ -140,7 +140,7 @@ class _Planning:
         found = {str(leaf): leaf for system in self.job.systems for leaf in leaves(system)}
         for leaf in list(found.values()) if self.job.until == "eval" else ():
             kind = self._kind(leaf)
-            name = kind.exact(leaf.index.arg) if leaf.index and hasattr(kind, "exact") else None
+            name = kind.exact(leaf.index.arg) if leaf.index and isinstance(kind, Approximates) else None
             if name and not any(leaf in system.parts for system in self.job.systems):
                 system = System(Part.parse(name), leaf.filters)
                 found.setdefault(str(system), system)

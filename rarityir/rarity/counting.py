@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir import checkpoints, progress
+from rarityir.machine import cores
 from rarityir.rarity.tokenizing import Encode
 from rarityir.types import BadInput, Dataset, Ints, RarityError, StaleArtefact
 
@@ -187,7 +188,7 @@ def process_count(workers: int, documents: int | None) -> int:
     if sys.platform != "linux":  # a process that is started anew would not know a function given as tokenizer
         return 1
     few = documents is not None and documents <= FEW
-    return workers or (1 if few else len(os.sched_getaffinity(0)))
+    return workers or (1 if few else cores())
 
 
 def _tallies(chunks: Iterator[Chunk], encode: Encode, workers: int) -> Iterator[tuple[Chunk, Tally]]:

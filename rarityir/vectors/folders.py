@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from rarityir import parsing, progress, store
-from rarityir.doc_ids import ENDS, DocIds
+from rarityir.doc_ids import ENDS, DocIds, writing
 from rarityir.indexes.postings import SparseIndex
 from rarityir.settings import ImpactSettings
 from rarityir.systems import System
 from rarityir.tokens import Vocabulary
 from rarityir.types import BadInput, Encoder, Impacts, Json, RarityError
-from rarityir.vectors.reading import BLOCK, documents, files
+from rarityir.vectors.reading import BLOCK, documents, files, place
 
-TOKENS, DOC_IDS = "tokens.txt", "doc_ids.txt"
-FORM = "JSON vectors, 8 bits"
+TOKENS = "tokens.txt"
+FORM = "JSON vectors, 8 bits, form 2"
 _AT_ONCE = 1 << 16
 # Vectors that were read, until all are; `store` removes files of such names.
 _SPILL = (".lengths.tmp", ".token_ids.tmp", ".values.tmp")
@@ -49,12 +49,15 @@ def build(source: str | Path, out: str | Path) -> Collection:
         if needed:
             names: dict[str, int] = {}
             try:
-                doc_ids = _spill(source, out, names)
-                index = SparseIndex.build(_spilled(out, len(doc_ids), len(names)), out)
+                count = _spill(source, out, names)
+                index = SparseIndex.build(_spilled(out, count, len(names)), out)
+            except RarityError:  # vectors put right are other vectors, which must not find these begun
+                store.empty(out)
+                raise
             finally:
                 for name in _SPILL:
                     (out / name).unlink(missing_ok=True)
-            write_lines(out, doc_ids, list(names))
+            write_tokens(out, list(names))
             facts.update(index.statistics())
     return opened(out)
 
@@ -68,11 +71,10 @@ def opened(folder: str | Path) -> Collection:
         raise RarityError(f"{folder} holds no sparse index; build one: rarityir sparse build VECTORS {folder}")
     _complete(folder)
     try:
-        doc_ids = (folder / DOC_IDS).read_text(encoding="utf-8").splitlines()
         tokens = [str(parsing.loads(line)) for line in (folder / TOKENS).read_text(encoding="utf-8").split("\n") if line]
     except parsing.BROKEN:
         raise RarityError(f"{folder} holds no whole names of documents and tokens; build it again") from None
-    return _fitting(Collection(folder, SparseIndex.load(folder), doc_ids, tokens))
+    return _fitting(Collection(folder, SparseIndex.load(folder), DocIds(folder), tokens))
 
 
 def opened_corpus(folder: str | Path, encoder: Encoder) -> Collection:
@@ -102,19 +104,23 @@ def merge(parts: Sequence[str | Path], out: str | Path) -> Collection:
 
     Nothing is rounded twice: stored anew, n/255 of a document's largest is the same n/255.
     """
-    found = [opened(part) for part in parts]
-    doc_ids = _disjoint(found)
+    found, out = [opened(part) for part in parts], Path(out)
     facts: dict[str, Json] = {}
-    with store.building(Path(out), {"merged": [_digest(part) for part in found], "form": FORM}, facts) as needed:
+    with store.building(out, {"merged": [_digest(part) for part in found], "form": FORM}, facts) as needed:
         if needed:
+            try:
+                _join_ids(found, out)
+            except RarityError:  # parts put right are other parts, which must not find these begun
+                store.empty(out)
+                raise
             names: dict[str, int] = {}
             for name in (name for part in found for name in part.tokens):
                 names.setdefault(name, len(names))
             if all(len(part.tokens) == len(names) and list(part.tokens) == list(names) for part in found):
-                index = SparseIndex.merge([part.index for part in found], Path(out))
+                index = SparseIndex.merge([part.index for part in found], out)
             else:
-                index = SparseIndex.build((block for part in found for block in _renamed(part, names)), Path(out))
-            write_lines(Path(out), doc_ids, list(names))
+                index = SparseIndex.build((block for part in found for block in _renamed(part, names)), out)
+            write_tokens(out, list(names))
             facts.update(index.statistics())
     return opened(out)
 
@@ -125,20 +131,26 @@ def blocks(index: SparseIndex) -> Iterator[Impacts]:
         yield index.impacts(start, min(start + _AT_ONCE, index.documents))
 
 
-def _spill(source: Path, out: Path, names: dict[str, int]) -> list[str]:
-    """Reads all vectors into files that are removed when the folder is complete; returns the ids."""
-    doc_ids: list[str] = []
+def _spill(source: Path, out: Path, names: dict[str, int]) -> int:
+    """Reads all vectors into files that are removed when the folder is complete, and keeps the ids; returns how many."""
     with ExitStack() as stack, progress.bar("reading vectors", None) as advance:
         held = [stack.enter_context((out / name).open("wb")) for name in _SPILL]
-        for ids, impacts in documents(source, names):
+        take = stack.enter_context(writing(out))
+        for ids, impacts in documents(source, names, unique=False):
             held[0].write(np.diff(impacts.indptr).astype(np.int32).tobytes())
             held[1].write(impacts.token_ids.astype(np.int32).tobytes())
             held[2].write(impacts.values.tobytes())
-            doc_ids += ids
+            for doc_id in ids:
+                take(doc_id)
             advance(len(ids))
     if not names:
         raise BadInput(f"{source} holds no token: every vector is empty")
-    return doc_ids
+    doc_ids = DocIds(out)
+    if twice := doc_ids.repeated():
+        first, second = twice
+        where = f"{place(source, second)}: duplicate id {doc_ids[first]!r}"
+        raise BadInput(f"{where} (vectors {first + 1} and {second + 1})")
+    return len(doc_ids)
 
 
 def _spilled(out: Path, count: int, vocabulary: int) -> Iterator[Impacts]:
@@ -158,23 +170,22 @@ def _renamed(part: Collection, names: dict[str, int]) -> Iterator[Impacts]:
         yield Impacts(block.indptr, new_id[block.token_ids], block.values, len(names))
 
 
-def write_lines(out: Path, doc_ids: Sequence[str], tokens: Sequence[str]) -> None:
-    """Writes doc_ids one a line, and tokens as a JSON string a line, as a token may hold a line's end."""
-    store.write_text(out / DOC_IDS, "".join(f"{doc_id}\n" for doc_id in doc_ids))
-    store.write_text(out / TOKENS, "".join(f"{json.dumps(token, ensure_ascii=False)}\n" for token in tokens))
+def write_tokens(out: Path, tokens: Sequence[str]) -> None:
+    """Writes tokens as a JSON string a line, as a token may hold a line's end."""
+    store.write_lines(out / TOKENS, (json.dumps(token, ensure_ascii=False) for token in tokens))
 
 
-def _disjoint(parts: Sequence[Collection]) -> list[str]:
-    """The doc_ids of all parts, none of them twice."""
-    home: dict[str, Path] = {}
-    for part in parts:
-        for doc_id in part.doc_ids:
-            if doc_id in home:
-                raise RarityError(
-                    f"doc_id {doc_id!r} is in {home[doc_id]} and in {part.folder}; merge parts that share no document"
-                )
-            home[doc_id] = part.folder
-    return list(home)
+def _join_ids(parts: Sequence[Collection], out: Path) -> None:
+    """Writes the doc_ids of all parts; one that is there twice is a `RarityError`."""
+    with writing(out) as take:
+        for part in parts:
+            for doc_id in part.doc_ids:
+                take(doc_id)
+    doc_ids = DocIds(out)
+    if twice := doc_ids.repeated():
+        ends = np.cumsum([len(part.doc_ids) for part in parts])
+        one, other = (parts[int(np.searchsorted(ends, row, side="right"))].folder for row in twice)
+        raise RarityError(f"doc_id {doc_ids[twice[0]]!r} is in {one} and in {other}; merge parts that share no document")
 
 
 def _fitting(found: Collection) -> Collection:

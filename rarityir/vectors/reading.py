@@ -12,6 +12,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,24 +44,30 @@ class DenseVectors(NamedTuple):
     embeddings: Floats
 
 
-def documents(path: str | Path, names: dict[str, int]) -> Iterator[SparseVectors]:
+def documents(path: str | Path, names: dict[str, int], *, unique: bool = True) -> Iterator[SparseVectors]:
     """Yields the vectors of a JSON-lines file, plain or gzipped, or of a folder of such files, 4,096 documents at a time.
 
     A token's id is what `names` says; one that is not there is added, so the vocabulary grows from block to block. A weight
     of 0 is no posting. Raises `BadInput` for what is no JSON vector, an id given twice, or a weight that is no number from 0
-    to float32's largest.
+    to float32's largest. To know an id again all are held; with `unique=False` that is left to the caller, and none is.
     """
-    rows: dict[str, int] = {}
+    seen: dict[str, int] | None = {} if unique else None
     lines: list[tuple[str, Mapping[str, float]]] = []
+    where = ""
     for where, record in _records(files(Path(path))):
-        lines.append((_identifier(record, rows, where), _sparse(record, where)))
+        lines.append((_identifier(record, seen, where), _sparse(record, where)))
         if len(lines) == BLOCK:
             yield _joined(lines, names)
             lines = []
     if lines:
         yield _joined(lines, names)
-    if not rows:
+    if not where:
         raise BadInput(f'{path} holds no vectors; a JSON object a line is needed: {{"id": …, "vector": {{token: weight}}}}')
+
+
+def place(path: str | Path, row: int) -> str:
+    """Returns the file and the line of vector `row`, counted from 0, of a file or folder that was read before."""
+    return next(islice((where for where, _ in _records(files(Path(path)))), row, None), str(path))
 
 
 def topics(path: str | Path, names: dict[str, int]) -> SparseVectors:
@@ -150,9 +157,11 @@ def _records(paths: Iterable[Path]) -> Iterator[tuple[str, dict[str, Json]]]:
             yield where, record
 
 
-def _identifier(record: dict[str, Json], seen: dict[str, int], where: str) -> str:
+def _identifier(record: dict[str, Json], seen: dict[str, int] | None, where: str) -> str:
     """The record's id, which is added to those seen, by their number."""
     found = reading.identifier(reading.text_field(record, _IDS, where), where)
+    if seen is None:
+        return found
     if found in seen:
         raise BadInput(f"{where}: duplicate id {found!r} (vectors {seen[found] + 1} and {len(seen) + 1})")
     seen[found] = len(seen)

@@ -16,7 +16,7 @@ from faults.harness import launched, workplace
 from faults.stages import STAGES, Base
 from faults.table import Row, keep, render
 
-RUN = ("kills", "stops", "damage", "disk", "together", "hub", "soak")
+RUN = ("kills", "stops", "damage", "disk", "together", "java", "hub", "downloads", "soak")
 
 
 def area(name: str, count: int, only: list[str], rng: random.Random) -> Iterator[Row]:

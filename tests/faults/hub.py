@@ -92,10 +92,10 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[tuple[Hub, str]]:
+def serving(kind: type[Answer] = Answer) -> Iterator[tuple[Hub, str]]:
     """Runs the server; gives what rules it, and its address."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Answer,), {"hub": hub}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (kind,), {"hub": hub}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

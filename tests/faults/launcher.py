@@ -35,9 +35,13 @@ def main() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         given = json.loads(line)
+        begun, begins = os.pipe()
         child = os.fork()
         if not child:
-            serve(given)
+            serve(given, begins)
+        os.close(begins)
+        os.read(begun, 1)  # returns when the command has begun: before, nothing is promised to a signal
+        os.close(begun)
         print(child, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
@@ -64,8 +68,11 @@ def warm() -> None:
     rarityir.rarity.counting.DOCUMENTS, rarityir.rarity.counting.KEEP_SECONDS = 64, -1.0
 
 
-def serve(given: dict[str, Any]) -> None:
-    """The life of a fork: its streams, its faults, its command; `beside` is another command at the same time."""
+def serve(given: dict[str, Any], begins: int) -> None:
+    """The life of a fork: its streams, its faults, its command; `beside` is another command at the same time.
+
+    What `begins` is a handle of is closed as the command begins.
+    """
     other, status_file = 0, ""
     if "beside" in given:
         status_file = given["beside"]["status"]
@@ -79,11 +86,13 @@ def serve(given: dict[str, Any]) -> None:
         path = given.get(key) if key else os.devnull
         handle = os.open(path or os.devnull, os.O_RDWR | os.O_CREAT, 0o666) if not isinstance(path, int) else path
         os.dup2(handle, number)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     status = 70
     try:
         arm(given.get("faults", {}))
         from rarityir.cli import main as command
 
+        os.close(begins)
         status = command(given["argv"])
         sys.stdout.flush()
     except SystemExit as end:
@@ -110,6 +119,17 @@ def arm(faults: dict[str, Any]) -> None:
         jumping(*faults["clock"])
     if "fsize" in faults:
         resource.setrlimit(resource.RLIMIT_FSIZE, (faults["fsize"], resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    for name in faults.get("absent", ()):
+        sys.modules[name] = None  # type: ignore[assignment]
+    if "downloads" in faults:
+        downloading(*faults["downloads"])
+    if "jar" in faults:
+        from rarityir.indexes import java
+
+        java.jar = lambda: Path(faults["jar"])
+    if "address" in faults:
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (held + faults["address"], resource.getrlimit(resource.RLIMIT_AS)[1]))
     if "memory" in faults:
         short_of_memory(faults["memory"])
     if faults.get("plain"):
@@ -152,6 +172,14 @@ def without_rights() -> None:
         rights[place] &= ~0b1110
     if libc.capset(header, rights):
         raise OSError(ctypes.get_errno(), "capset")
+
+
+def downloading(dataset: str, url: str, md5: str) -> None:
+    """Lets ir_datasets find a collection's archive at another address, with another checksum; all else is its own."""
+    import ir_datasets
+
+    archive = ir_datasets.load(dataset).docs_handler().docs_dlc._streamer._streamer
+    archive.mirrors, archive.expected_md5, archive._size_hint = [ir_datasets.util.RequestsDownload(url)], md5, None
 
 
 def jumping(back: float, every: int) -> None:

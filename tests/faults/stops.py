@@ -69,7 +69,7 @@ def pipes(base: Base, place: Path, count: int, rng: random.Random) -> Row:
     search = base.filled(tuple(word for word in STAGES["search"].argv if word not in ("--out", "runs/dense.trec")), folder)
     commands = (search, ["rarity", "stats", "--dataset", str(base.many), "--model", str(MODEL), "--json"], ["list"], ["--help"])
     for number in range(count):
-        argv = [sys.executable, "-m", "rarityir", *commands[number % len(commands)]]
+        argv = [sys.executable, "-m", "rarityir", "-q", *commands[number % len(commands)]]
         process = subprocess.Popen(argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         assert process.stdout is not None
         assert process.stderr is not None
@@ -79,5 +79,5 @@ def pipes(base: Base, place: Path, count: int, rng: random.Random) -> Row:
         process.stderr.close()
         status = process.wait(120)
         right = status in (0, 1, 141) and not said  # click itself ends with 1
-        row.count("" if right else f"{argv[3:5]}: status {status}, said {said[-400:]!r}")
+        row.count("" if right else f"{argv[4:6]}: status {status}, said {said[-400:]!r}")
     return row

@@ -16,7 +16,9 @@ AREAS = {
     "damage": "Files that change on the disk",
     "disk": "Disks and folders",
     "together": "Several at once, clocks, memory",
+    "java": "Java, which BM25 runs in",
     "hub": "Models and the hub",
+    "downloads": "Collections and where they are downloaded from",
     "soak": "For long",
     "fuzz": "Hostile input",
 }

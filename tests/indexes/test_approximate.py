@@ -206,10 +206,12 @@ def test_a_code_that_does_not_fit_is_refused_before_documents_are_encoded(beir, 
 
 
 def test_cores_are_those_that_this_process_may_use(monkeypatch) -> None:
-    from rarityir.indexes import arrays, flat
+    from rarityir import machine, store
+    from rarityir.indexes import flat
+    from rarityir.integrations import anserini
 
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    assert arrays.cores() == flat.cores() == 3
+    assert machine.cores() == flat.cores() == store.cores() == anserini.cores() == 3
     monkeypatch.delattr("os.sched_getaffinity")
-    assert arrays.cores() == 64
+    assert machine.cores() == 64

@@ -132,7 +132,7 @@ def test_with_rows_as_ids_lucene_ranks_as_our_index_ties_included(found, queries
     own = ours(found, 255, queries, rows)
     assert lucene(tmp_path / "out", impacts.queries_as_terms(queries, found.tokens)) == own
     assert facts["ties"] == "by row"
-    assert (tmp_path / "out" / "doc_ids.txt").read_text(encoding="utf-8").splitlines() == found.doc_ids
+    assert (tmp_path / "out" / "doc_ids.txt").read_text(encoding="utf-8").splitlines() == list(found.doc_ids)
     ties = ours(found, 255, queries)
     assert ties != by_hand(tmp_path / "out", impacts.queries_as_terms(queries, found.tokens))
 
@@ -198,7 +198,7 @@ def test_what_is_written_is_read_back(found, tmp_path) -> None:
     facts = impacts.anserini(found, tmp_path / "out", levels=100)
     names: dict[str, int] = {}
     read = list(vectors.documents(tmp_path / "out" / "corpus", names))
-    assert [doc_id for block in read for doc_id in block.ids] == found.doc_ids
+    assert [doc_id for block in read for doc_id in block.ids] == list(found.doc_ids)
     assert {unescaped(term) for term in names} == set(found.tokens)
     values = np.concatenate([block.impacts.values for block in read])
     stored = found.index.impacts(0, found.index.documents).values
@@ -270,7 +270,7 @@ def test_milvus_gets_a_dictionary_of_indices_and_values_of_documents_that_have_a
 def test_a_bulk_body_has_whole_weights_that_nine_bits_hold_and_names_without_dots(found, tmp_path, kind, field) -> None:
     facts = impacts.rows_for(kind, found, tmp_path / "out")
     body = lines(tmp_path / "out" / "bulk.ndjson")
-    assert [action["index"]["_id"] for action in body[::2]] == found.doc_ids
+    assert [action["index"]["_id"] for action in body[::2]] == list(found.doc_ids)
     rounding, index = Rounding(found.index), found.index
     whole = rounding(index.impacts(0, index.documents))
     assert facts["unit"] == rounding.unit
