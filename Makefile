@@ -3,7 +3,7 @@
 # make test-integrations   the tests of every stack a filter plugs into, its library installed
 # make docs     the documentation as a site, in build/site; no network needed once it is installed
 # make check    lint, types, and what the package depends on
-# make coverage   all tests, and how much of the package they run (90 % at least)
+# make coverage   all tests, and how much of the package they run (90 % at least; ARGS=tests/test_store.py: of these alone)
 # make bench    time the parts against named peers (AREAS="encode sparse", or the long ones: scale msmarco)
 # make clean    remove caches and everything in indexes/ that can be built again
 
@@ -30,9 +30,9 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/python -m evals.audit
 
-coverage: $(READY)
+coverage: $(VENV)/.docs
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -n 0
+	$(BIN)/python -m coverage run -m pytest -n auto --dist worksteal $(ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered --sort cover --fail-under 90
 

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -137,11 +139,26 @@ def read(app, docname: str, source: list[str]) -> None:
         source[0] = f"---\norphan: true\n---\n{source[0]}"
 
 
+def indexed(mathml: str) -> str:
+    """The index of a letter with an accent, as in ŷ_t, beside it: docutils writes it below, as the bound of a sum."""
+    ElementTree.register_namespace("", "http://www.w3.org/1998/Math/MathML")
+    root = ElementTree.fromstring(re.sub(r"&(?!amp;|lt;|gt;)\w+;", lambda found: html.unescape(found[0]), mathml))
+    for node in root.iter():
+        if node.tag.endswith("munderover") and (node[2].text or "").strip() in ("ˆ", "ˉ"):
+            space = node.tag.removesuffix("munderover")
+            base, index, accent = node
+            node.tag = f"{space}msub"
+            node[:] = [ElementTree.Element(f"{space}mover", accent="true"), index]
+            node[0][:] = [base, accent]
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 def formula(translator, node, *, block: bool) -> None:
     """LaTeX as MathML, which browsers draw themselves."""
     from docutils import nodes
 
-    translator.body.append(tex2mathml(node.astext(), as_block=block))
+    drawn = indexed(tex2mathml(node.astext(), as_block=block))
+    translator.body.append(f'<div class="formula">{drawn}</div>' if block else drawn)  # which scrolls on a narrow page
     raise nodes.SkipNode
 
 

@@ -5,6 +5,7 @@ block says where it is not run as a matter of course, and why:
 
     <!-- run: no, a model of the hub -->      parsed alone
     <!-- run: all, 20 s -->                   run with RARITYIR_DOCS=all
+    <!-- run: all, beir/scifact pymilvus, 20 s -->   the same, where that collection and that package are here
     <!-- file: mine/corpus.jsonl -->          not code that runs, but a file that what follows reads
 """
 

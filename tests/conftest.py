@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tiny import STORIES, write_beir
+from tiny import COLLECTIONS, STORIES, write_beir
 
 _HOME = tempfile.mkdtemp(prefix="rarityir-tests-")  # removed at the end of the session
 os.environ["IR_DATASETS_HOME"] = f"{_HOME}/irds"  # before ir_datasets is imported: it reads this once
@@ -21,9 +21,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 settings.register_profile("steady", deadline=None)  # a busy machine is no failure
 settings.load_profile("steady")
-
-# Real collections in ir_datasets' layout; the tests that need them are skipped where the folder is not there.
-COLLECTIONS = Path(os.environ.get("RARITYIR_TEST_COLLECTIONS", Path(__file__).parents[2] / "shared" / "data" / "irds_home"))
 
 
 @pytest.fixture

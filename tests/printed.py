@@ -9,19 +9,23 @@ NUMBER = re.compile(r"[-−+]?\d[\d,]*(?:\.\d+)?(?:e[-−+]?\d+)?")
 
 def alike(said: str, came: str) -> bool:
     """The same words and, to two units of their last digit, the same numbers; `…` stands for anything, alone for any lines."""
-    pattern = ""
+    lines = came.splitlines()
+    places = set(range(len(lines) + 1))  # where the next line may stand
     for line in said.splitlines():
         if line.strip() == "…":
-            pattern += r"(?:.*\n)*?"
-            continue
-        words = [re.escape(NUMBER.sub("\0", word)).replace("…", ".*") for word in line.split()]
-        pattern += r"[ \t]*" + r"[ \t]+".join(words) + r"[ \t]*\n" if words else r"[ \t]*\n"
-    found = re.search(pattern.replace("\0", f"({NUMBER.pattern})").rstrip("\n"), came + "\n")
-    if found is None:
-        return False
-    return all(
-        near(a, b) for a, b in zip(NUMBER.findall(re.sub(r"^\s*…\s*$", "", said, flags=re.M)), found.groups(), strict=True)
-    )
+            places = set(range(min(places), len(lines) + 1))
+        else:
+            places = {i + 1 for i in places if i < len(lines) and same(line, lines[i])}
+        if not places:
+            return False
+    return True
+
+
+def same(said: str, came: str) -> bool:
+    """One line, however it is spaced."""
+    pattern = r"\s+".join(re.escape(NUMBER.sub("\0", word)).replace("…", ".*") for word in said.split())
+    found = re.fullmatch(pattern.replace("\0", f"({NUMBER.pattern})"), came.strip())
+    return found is not None and all(near(a, b) for a, b in zip(NUMBER.findall(said), found.groups(), strict=True))
 
 
 def near(said: str, came: str) -> bool:

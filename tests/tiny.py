@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+
+# Real collections in ir_datasets' layout; the tests that need them are skipped where the folder is not there.
+COLLECTIONS = Path(os.environ.get("RARITYIR_TEST_COLLECTIONS", Path(__file__).parents[2] / "shared" / "data" / "irds_home"))
 
 STORIES = Path(__file__).parent / "models" / "stories260K"
 

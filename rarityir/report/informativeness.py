@@ -64,6 +64,7 @@ def picture(found: Scatter, path: Path) -> Path:
         left.plot(found.n[order], found.low[order], color=INK, linewidth=1, label="3 % quantile")
         left.set_xscale("log")
         left.set_xlabel("occurrences")
+        left.set_ylabel("nats")
         left.set_title(found.title, loc="left")
         left.legend(frameon=False, markerscale=6)
         if found.other is not None:

@@ -15,3 +15,13 @@ def test_numbers_are_compared_by_their_last_digit_and_words_exactly() -> None:
     assert not alike(said, came.replace("waves", "wave"))
     assert not alike(said, came.replace("5 shock", "6 shock"))
     assert not alike("in 1", "in 2")
+
+
+def test_a_line_is_whole_and_rows_are_told_apart_by_their_numbers() -> None:
+    came = "rows\n1 b 0.2\n3 b 0.5\n4 b 0.1\n"
+    assert alike("rows\n…\n3 b 0.5", came)
+    assert alike("…\n3 b 0.5\n…\n4 b 0.1", came)
+    assert not alike("…\n4 b 0.1\n…\n3 b 0.5", came)
+    assert not alike("rows\n3 b 0.5", came)
+    assert not alike("b 0.2", came)
+    assert not alike("2 b 0.2", came)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,7 @@ from filelock import FileLock
 from rarityir.cli import cli
 
 pytest.importorskip("sphinx", reason="the site needs pip install 'rarityir[docs]'")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 TEXT = re.compile(r"<[^>]+>")
 LOADED = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src", "object": "data", "use": "href"}
 
@@ -135,6 +137,28 @@ def test_tabs_hold_every_page_about_a_stack(site: Path) -> None:
 
 
 def test_formulas_are_drawn_by_the_browser(site: Path) -> None:
-    text = (site / "docs" / "filters.html").read_text(encoding="utf-8")
-    assert "<math" in text
+    for page in ("filters", "rarity-rows"):
+        text = (site / "docs" / f"{page}.html").read_text(encoding="utf-8")
+        assert "<math" in text
+        assert text.count('display="block"') == text.count('<div class="formula"><math')  # which scrolls where it is wide
+        assert not re.search(r"<munderover>(?:(?!</munderover>).)*[ˆˉ]</mo>", text, re.S)  # ŷ_t is no sum from t
     assert not list(site.rglob("*mathjax*"))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+@pytest.mark.parametrize("width", [500, 1100, 1320, 1440])
+def test_no_page_is_wider_than_the_window(site: Path, width: int) -> None:
+    """Long commands and formulas scroll in their own boxes: at a phone's width, and where the theme's side bars come and go."""
+    path = site / "docs" / "rarity-rows.html"
+    probe = path.with_name(f"wide-{width}.html")
+    told = "`${document.documentElement.scrollWidth} of ${innerWidth}`"
+    script = f"<script>addEventListener('load', () => {{ document.title = {told} }})</script></body>"
+    probe.write_text(path.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},900"]
+    try:
+        done = subprocess.run([*command, "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    finally:
+        probe.unlink()
+    found = re.search(r"<title>(\d+) of (\d+)</title>", done.stdout)
+    assert found, done.stdout[:200]
+    assert found[1] == found[2] == str(width)
