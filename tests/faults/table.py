@@ -19,6 +19,7 @@ AREAS = {
     "hub": "Models and the hub",
     "soak": "For long",
     "fuzz": "Hostile input",
+    "guided": "Hostile input led by coverage",
 }
 
 
