@@ -162,7 +162,7 @@ class Retriever:
             Unembedding(lambda: Unembedding.of(self._unembedding).read(), self.encoder.model),
             self._counts,
             lambda: iter(self.embeddings),
-            {"sha256": self.corpus.digest, "encoder": self.encoder.name, "pooling": self.encoder.identity()["pooling"]},
+            {"sha256": self.corpus.digest, "encoder": self.encoder.name, "pooling": self.encoder.identity().get("pooling")},
         )
 
     def _counts(self, table: str) -> TokenCounts:

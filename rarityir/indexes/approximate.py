@@ -135,7 +135,7 @@ class FaissIndex:
 
         try:
             return cls(faiss.read_index(str(folder / _FILE)), kind)
-        except RuntimeError:
+        except (RuntimeError, MemoryError, ValueError, TypeError):  # of what is no index, or says it is larger than it can be
             raise RarityError(f"{folder / _FILE} is not a FAISS index; remove the folder: rm -r {folder}") from None
 
     def search(self, queries: Floats, cutoff: int) -> Hits:

@@ -68,10 +68,13 @@ class SeismicIndex:
 
     @classmethod
     def load(cls, path: str | Path) -> SeismicIndex:
-        """Reads a saved index into memory."""
+        """Reads a saved index into memory, once its files are found to be those that were saved: Seismic believes any bytes."""
         folder, seismic = Path(path), _seismic()
         try:
-            facts = parsing.value(folder / _FACTS)
+            facts = parsing.mapping(folder / _FACTS)
+            parsing.need(store.unbroken(facts), f"{_FACTS} was changed")
+            for name, digest in facts.get("files", {}).items():  # an earlier release noted none
+                parsing.need(store.unchanged(folder / name, digest), f"{name} was changed")
             frequencies = parsing.array(folder / _FREQUENCIES)
             kind = seismic.SeismicIndexLV if len(frequencies) > _NARROW else seismic.SeismicIndex
             with _silence():
@@ -89,7 +92,9 @@ class SeismicIndex:
             with _silence():
                 self._inner.save(str(temporary))
             os.replace(f"{temporary}{_SUFFIX}", temporary)
-        store.write_json(folder / _FACTS, {"documents": self.documents, "vocabulary": self.vocabulary})
+        files: Json = {name: store.digest_file(folder / name) for name in (_FREQUENCIES, f"{_INDEX}{_SUFFIX}")}
+        facts: dict[str, Json] = {"documents": self.documents, "vocabulary": self.vocabulary, "files": files}
+        store.write_json(folder / _FACTS, store.sealed(facts))
         return folder
 
     @property

@@ -93,9 +93,7 @@ def _states(base: Any, sequences: Sequence[Any]) -> Any:
     """The (B, T, D) states of the input and of every layer, the last after the final norm; padding stands on the right."""
     import torch
 
-    ids_BT = torch.zeros((len(sequences), max(len(s.ids) for s in sequences)), dtype=torch.long)
-    for row, s in enumerate(sequences):
-        ids_BT[row, : len(s.ids)] = torch.tensor(s.ids)
+    ids_BT = forward.padded(base, [s.ids for s in sequences])
     with torch.inference_mode():
         return base(input_ids=ids_BT.to(base.device), use_cache=False, output_hidden_states=True).hidden_states
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import checkpoints, parsing, store
+from rarityir.encoders import forward
 from rarityir.modelmap.distances import Matrix
 from rarityir.modelmap.maps import ModelMap
 from rarityir.modelmap.texts import TextSet
@@ -96,10 +97,9 @@ def summed(reader: Reader, texts: TextSet, logits: Callable[[Any, Any], Iterator
     with torch.inference_mode():
         for rows in _batches([len(of) for of in ids]):
             width = max(len(ids[row]) for row in rows)
-            padded = torch.zeros((len(rows), width), dtype=torch.long)
+            padded = forward.padded(reader.model, [ids[row] for row in rows])
             mask = torch.zeros((len(rows), width), dtype=torch.long)
             for at, row in enumerate(rows):
-                padded[at, : len(ids[row])] = torch.tensor(ids[row])
                 mask[at, : len(ids[row])] = 1
             padded, mask = padded.to(device), mask.to(device)
             parts = []

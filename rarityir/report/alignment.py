@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rarityir.report.render import words
+from rarityir.report.render import code, words
 from rarityir.types import Json
 
 _LINES = ("own", "another's", "above it", "95% from", "to")
@@ -69,7 +69,7 @@ class AlignmentTable:
             lines += ["", f"**{title}**", "", f"| filter | width | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
             for row, figures in zip(self.rows, cells, strict=True):
                 shown = [f"{_part(f, 0)} / {_part(f, 1)}, {_part(f, 2)} [{_part(f, 3)}, {_part(f, 4)}]" for f in figures]
-                lines.append(f"| `{row.filter}` | {row.width} | {' | '.join(shown)} |")
+                lines.append(f"| {code(row.filter)} | {row.width} | {' | '.join(shown)} |")
         return "\n".join(lines) + "\n"
 
     def _caption(self) -> list[str]:

@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from rarityir import parsing
-from rarityir.report.render import words
+from rarityir.report.render import code, words
 from rarityir.types import BadInput, Json, RarityError
 
 
@@ -90,8 +90,8 @@ class Bias:
     def markdown(self) -> str:
         """Returns the comparison in Markdown."""
         heads, *rows = self._cells()
-        table = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
-        table += [f"| {' | '.join([f'`{name}`', *cells])} |" for name, *cells in rows]
+        table = [f"| {' | '.join(map(words, heads))} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+        table += [f"| {' | '.join([code(name), *cells])} |" for name, *cells in rows]
         return "\n".join([*table, "", *map(words, self._foot())])
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rarityir.report.matching import escaped, visible
 from rarityir.report.model import COSTS
-from rarityir.report.render import HEADS, cost
+from rarityir.report.render import HEADS, code, cost, words
 from rarityir.types import Json
 
 
@@ -95,13 +95,13 @@ class Changes:
 
     def markdown(self) -> str:
         """Returns the changes in Markdown."""
-        parts = [visible(f"A is `{self.a.path}`, B is `{self.b.path}`.")]
+        parts = [f"A is {code(self.a.path)}, B is {code(self.b.path)}."]
         for title, rows in self._tables():
-            head, *lines = [[escaped(cell).strip().replace("|", "\\|") for cell in row] for row in rows]
-            table = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
-            table += [f"| {' | '.join([f'`{name}`', *cells])} |" for name, *cells in lines]
+            head, *lines = rows
+            table = [f"| {' | '.join(map(words, head))} |", f"|---|{'---:|' * (len(head) - 1)}"]
+            table += [f"| {' | '.join([code(name), *map(words, cells)])} |" for name, *cells in lines]
             parts.append("\n".join([f"### {title}", "", *table]))
-        return "\n\n".join([*parts, *map(visible, self._foot())])
+        return "\n\n".join([*parts, *map(words, self._foot())])
 
     def __str__(self) -> str:
         """Returns the changes as plain text."""

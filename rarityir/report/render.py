@@ -172,14 +172,16 @@ def _foot(report: Report, shown: Callable[[str], str] = visible) -> str:
 
 def words(text: str) -> str:
     """Returns words of Markdown that are neither HTML nor a link, a cell's end or code, whatever a folder's name holds."""
-    return re.sub(r"<(?=[\w/!?])|[`|\[\]]", lambda m: {"<": "&lt;"}.get(m[0], f"\\{m[0]}"), visible(text))
+    return re.sub(r"<(?=[\w/!?])|[`|\[\]\\]", lambda m: {"<": "&lt;"}.get(m[0], f"\\{m[0]}"), visible(text))
 
 
 def code(name: str) -> str:
     """Returns a name as code in a cell of a Markdown table."""
     marks = "`" * (1 + max(map(len, re.findall("`+", name)), default=0))
     room = " " if "`" in name else ""
-    return f"{marks}{room}{visible(name).replace('|', chr(92) + '|')}{room}{marks}"
+    # In code a backslash escapes nothing but a bar, so one that stands before a bar is written as an escape.
+    shown = re.sub(r"\\(?=\|)", r"\\x5c", visible(name)).replace("|", "\\|")
+    return f"{marks}{room}{shown}{room}{marks}"
 
 
 def cell(text: str) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.report.letters import drawable
+from rarityir.report.matching import visible
 from rarityir.types import Json, RarityError
 
 _INK, _LINES = "#1b1b1b", ("#0072b2", "#d55e00")  # Okabe and Ito's colours, told apart by all
@@ -81,7 +83,7 @@ def text(found: Twins, rows: int) -> str:
     """Returns the first components as a table, the largest of the others, the filter to use, and the texts."""
     width = len(found.shares)
     lines = [
-        f"{found.backbone} to {found.twin}: {found.documents} documents of {found.dataset}, {width} wide",
+        visible(f"{found.backbone} to {found.twin}: {found.documents} documents of {found.dataset}, {width} wide"),
         f"u_1 holds {found.shares[0]:.1%} of the energy and {found.concentration:.1%} of the mean move",
         "",
         f"{'component':>9} {'energy':>8} {'mean':>10} {'variation':>10} {'spread':>10}",
@@ -95,7 +97,7 @@ def text(found: Twins, rows: int) -> str:
         lines.append(f"{j + 1:>9} {values}{'  largest variation of the others' if j >= rows else ''}")
     lines += ["", f"{found.filter}  moves every text along u_1 as the twin does on the average"]
     if found.folder:
-        lines.append(f"pc1:twin={found.folder}  reads that from the twin's embeddings")
+        lines.append(f"{visible(f'pc1:twin={found.folder}')}  reads that from the twin's embeddings")
     for reading in found.texts:
         lines.append(f"\n{reading.text[:100]!r}")
         for name, best in (("backbone", reading.backbone), (found.filter, reading.adjusted), ("twin", reading.twin)):
@@ -133,7 +135,8 @@ def picture(found: Twins, path: Path) -> Path:
         moved.set_xscale("log")
         moved.set_ylabel("variation", color=_INK)
         moved.set_xlabel("component, by falling energy")
-        energy.set_title(f"{found.backbone} to {found.twin}, λ = {found.move:.4g}", loc="left")
+        title = drawable(f"{found.backbone} to {found.twin}, λ = {found.move:.4g}")
+        energy.set_title(title, loc="left", parse_math=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=150, metadata=metadata)

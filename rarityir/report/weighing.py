@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.report.render import code, words
 from rarityir.types import Json
 
 ALPHA = 0.05
@@ -81,10 +83,10 @@ class Table:
 
     def markdown(self) -> str:
         """Returns the table in Markdown; u and t behind a figure mark its difference from uniform and from transfer."""
-        cells = ([f"`{name}`", *rest] for name, *rest in self.cells())
-        rows = [self.heads, ["---", "---", *["---:"] * (len(self.heads) - 2)], *cells]
+        cells = ([code(name), *map(words, rest)] for name, *rest in self.cells())
+        rows = [[*map(words, self.heads)], ["---", "---", *["---:"] * (len(self.heads) - 2)], *cells]
         domain = " **In-domain: the source holds documents of this corpus.**" if self.in_domain else ""
-        about = f"{self.dataset}, tokens of {self.encoder}, {self.topics} topics. Source: {self.source}.{domain}"
+        about = words(f"{self.dataset}, tokens of {self.encoder}, {self.topics} topics. Source: {self.source}.") + domain
         return "\n".join([about, "", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
     def cells(self) -> Iterator[list[str]]:
@@ -159,7 +161,7 @@ class Weighing:
 
     def markdown(self) -> str:
         """Returns the tables, what their marks mean, and what was supposed."""
-        told = [f"- {line}" for line in self.told()]
+        told = ["- " + re.sub(r"\\`([-a-z]+)\\`", r"`\1`", words(line)) for line in self.told()]  # the names of IDFs stay code
         supposed = ["Supposed before anything was measured:", "", *told, ""] if told else []
         return "\n".join([*(table.markdown() for table in self.tables), self.marks, "", *supposed]).rstrip() + "\n"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rarityir import registry
-from rarityir.types import Ints, UnknownName
+from rarityir.types import Ints, RarityError, UnknownName
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,13 @@ class Vocabulary:
         return cls(np.arange(size), tuple(map(str, range(size))))
 
     def classes(self, token_ids: Sequence[Sequence[int]]) -> list[Ints]:
-        """Returns each text's canonical tokens, each once, in order."""
+        """Returns each text's canonical tokens, each once, in order; `RarityError` for an id that is none of the V."""
+        largest = max((max(ids) for ids in token_ids if len(ids)), default=-1)
+        if largest >= len(self.class_of):
+            raise RarityError(
+                f"a tokenizer gives a text the id {largest}, and its model has {len(self.class_of)} embeddings; "
+                "take the model's own tokenizer files, or where tokens were added save the model with its embeddings resized"
+            )
         found = [np.unique(self.class_of[np.asarray(ids, dtype=np.int64)]) for ids in token_ids]
         return [classes[classes >= 0] for classes in found]
 

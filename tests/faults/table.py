@@ -21,6 +21,7 @@ AREAS = {
     "downloads": "Collections and where they are downloaded from",
     "soak": "For long",
     "fuzz": "Hostile input",
+    "guided": "Hostile input led by coverage",
 }
 
 

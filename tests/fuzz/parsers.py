@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-from fuzz import stored
+from fuzz import foreign, stored
 from fuzz.hostile import Files
 
 from rarityir import registry, store
@@ -349,7 +349,7 @@ PARSERS: dict[str, Parser] = {
     "text sets (lines)": Parser(_texts, lambda folder: list(TextSet.from_file(folder / "texts.jsonl").texts)),
     "document ids": Parser(_ids, _read_ids),
     "runs and their sidecars": Parser(_report, _read_report),
-    **{name: Parser(*made) for name, made in stored.PARSERS.items()},
+    **{name: Parser(*made) for name, made in (stored.PARSERS | foreign.PARSERS).items()},
 }
 
 

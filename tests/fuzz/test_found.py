@@ -59,6 +59,12 @@ def test_a_message_is_one_line_whatever_it_tells_of() -> None:
     assert str(RarityError("plain – é 日本")) == "plain – é 日本"
 
 
+def test_a_message_stays_short_where_all_of_it_is_escapes() -> None:
+    for letter in ("\x00", "\ud800", "\U000e0001"):
+        assert len(str(RarityError(letter * 1900))) < 2100
+        assert set(str(RarityError(letter * 1900))) <= set(repr(letter) + " …")
+
+
 def test_names_that_no_file_can_have_are_told_apart_as_file_names() -> None:
     long = [f"rrf({','.join(['dense+edge:2'] * n)})" for n in (40, 41)]
     for one, other in (("saved:a*b", "saved:a!b"), long, (".", ".."), ("", ".")):

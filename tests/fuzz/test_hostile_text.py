@@ -14,10 +14,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from tiny import STORIES
 
 from rarityir.cli import main
+from rarityir.report import variation
+from rarityir.report.bias import Bias
+from rarityir.report.changes import Change, Changes, Side
+from rarityir.report.variation import Twins
+from rarityir.report.weighing import Against, Line, Ratio, Supposition, Table, Weighing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ACTS = "document.title='pwned'"
@@ -209,6 +215,36 @@ def check_tables(files: list[Path]) -> list[str]:
             plain = re.sub(r"(`+) ?.*?\1", "", line)
             wrong += [f"{path}:{number}: {plain[:60]}"] if re.search(r"<(script|b|img|svg|/)", plain) else []
     return wrong
+
+
+BARS = "two|bars a\\|b `tick` <script>x</script> <b>y</b>\n| a | b |\n[z](javascript:1) \x1b[31m\u202e"  # in a name
+
+
+def test_markdown_of_what_no_command_above_writes(tmp_path: Path) -> None:
+    against, ratio = Against(0.1, 0.01), Ratio(0.5, 0.1, 0.9, 1.0)
+    line = Line("x", BARS, BARS, True, {"AP": 0.5}, {"AP": against}, {}, {"AP": ratio}, {BARS: 0.5}, {})
+    table = Table(BARS, BARS, 3, BARS, True, ("AP",), {BARS: 3}, (line, line))
+    supposed = Supposition(f"`probe` at L0, mean over {BARS}: held", BARS, None)
+    weighing = Weighing((table,), (supposed,), 0, 1)
+    side, change = Side(BARS, BARS, BARS, 3, 10), Change(BARS, 0.5, 0.25, None)
+    changes = Changes(side, side, 3, 0, 0.05, {"AP": (change, change)}, (BARS,), (), {}, ((BARS, BARS, BARS),), (BARS,))
+    bias = Bias(BARS, BARS, BARS, 3, BARS, {"AP": {BARS: (0.5, 0.25), "y": (0.1, 0.2)}})
+    for name, found in (("weighing", weighing), ("changes", changes), ("bias", bias)):
+        written = found.markdown()
+        assert all(letter == "\n" or letter.isprintable() for letter in written), name
+        (tmp_path / f"{name}.md").write_text(written, encoding="utf-8")
+        assert "`probe`" in written or name != "weighing"
+    assert check_tables(sorted(tmp_path.glob("*.md"))) == []
+
+
+def test_a_twin_of_a_hostile_name_is_told_and_drawn(tmp_path: Path) -> None:
+    ones = np.ones(3)
+    twins = Twins(NAME + BARS, NAME + "$x^{$", FOLDER, 3, BARS, ones, ones, ones, ones, ())
+    head, *lines = variation.text(twins, 2).splitlines()
+    assert all(letter.isprintable() for letter in "".join([head, *lines]))
+    assert len(lines) == 9
+    for element in ElementTree.parse(variation.picture(twins, tmp_path / "v.svg")).iter():
+        assert str(element.tag).rpartition("}")[2] not in ("script", "img", "foreignObject")
 
 
 def test_what_the_commands_wrote_holds_text_and_nothing_that_acts(world: SimpleNamespace) -> None:
