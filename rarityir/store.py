@@ -7,13 +7,11 @@ SHA-256 in the manifest, which has its own: what is read is compared with it, on
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import glob
 import hashlib
 import json
 import logging
-import mmap
 import os
 import platform
 import re
@@ -24,15 +22,13 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rarityir import parsing
-from rarityir.machine import cores
+from rarityir import machine, parsing
 from rarityir.types import Busy, Json, StaleArtefact
 
 MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
 PARTS = ".parts"  # the checksums of what a build that may be stopped has finished, as sha256sum writes them
 TRUST = "RARITYIR_TRUST"  # an environment variable: where it is set, sizes are compared and checksums are not
 log = logging.getLogger(__name__)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OWN = (MANIFEST, PARTIAL, LOCK, PARTS)
 _lists: dict[Path, tuple[tuple[object, ...], Any]] = {}  # what lists of files said, as those lists were then
 _seen: dict[Path, tuple[object, ...]] = {}  # files whose checksum this process has compared, as they were then
@@ -75,7 +71,7 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(temporary)
         os.replace(temporary, path)
     except BaseException as error:
-        told = _refusal(error, temporary, path)
+        told = machine.refusal(error, temporary, path)
         temporary.unlink(missing_ok=True)
         if told is error:
             raise
@@ -97,7 +93,7 @@ def written(name: str) -> bool | None:
     Earlier releases left the machine's name out.
     """
     process = re.fullmatch(rf"\..+\.(?:{re.escape(platform.node())}-)?(\d+)\.tmp", name)
-    return None if process is None else _alive(process[1])
+    return None if process is None else machine.alive(process[1])
 
 
 @contextmanager
@@ -216,7 +212,7 @@ def check(folder: Path, *names: str) -> None:
 def _compare(folder: Path, files: Mapping[str, Json]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(machine.cores()) as pool:
         same = pool.map(lambda name: _same(folder / name, files[name]["sha256"]), files)
         for name, whole in zip(files, same, strict=True):
             if not whole:
@@ -360,31 +356,6 @@ def _noted(folder: Path) -> dict[str, str]:
 
 def _sum(value: Mapping[str, Json]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _refusal(error: BaseException, temporary: Path, path: Path) -> BaseException:
-    """What the system says of a file that was not written whole, by the file's name; the same error if it was not the disk's."""
-    if isinstance(error, RuntimeError) or (isinstance(error, OSError) and error.errno is None):
-        try:
-            with temporary.open("ab") as file:
-                file.write(bytes(mmap.PAGESIZE))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as cause:
-            error = cause
-    if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
-        error.filename = str(path)
-    return error
-
-
-def _alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
 
 
 def _unnamed(path: Path) -> bool:
