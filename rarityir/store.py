@@ -19,8 +19,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rarityir import parsing, unfinished
-from rarityir.machine import cores
+from rarityir import machine, parsing, unfinished
 from rarityir.types import Busy, Json, StaleArtefact
 
 MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
@@ -69,7 +68,7 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(temporary)
         os.replace(temporary, path)
     except BaseException as error:
-        told = unfinished.refusal(error, temporary, path)
+        told = machine.refusal(error, temporary, path)
         temporary.unlink(missing_ok=True)
         if told is error:
             raise
@@ -199,7 +198,7 @@ def unchanged(path: Path, digest: str) -> bool:
 def _compare(folder: Path, files: Mapping[str, Json]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(cores()) if len(files) > 1 else nullcontext() as pool:  # a thread costs more than a block
+    with ThreadPoolExecutor(machine.cores()) if len(files) > 1 else nullcontext() as pool:  # a thread costs more than a block
         same = (pool.map if pool else map)(lambda name: _same(folder / name, files[name]["sha256"]), files)
         for name, whole in zip(files, same, strict=True):
             if not whole:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import mmap
 import os
 import platform
 import re
 import shutil
 from pathlib import Path
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from rarityir import machine
+
 _HERE = f".{platform.node()}-"
 _left: dict[Path, list[str]] = {}  # such names that stood in a folder when this process first wrote there
 
@@ -35,34 +34,9 @@ def written(name: str) -> bool | None:
     Earlier releases left the machine's name out.
     """
     process = re.fullmatch(rf"\..+\.(?:{re.escape(platform.node())}-)?(\d+)\.tmp", name)
-    return None if process is None else _alive(process[1])
+    return None if process is None else machine.alive(process[1])
 
 
 def unnamed(path: Path) -> bool:
     """Returns whether a file never came to its name: the process that wrote it was stopped."""
     return path.name.startswith(".") and path.name.endswith(".tmp")
-
-
-def refusal(error: BaseException, temporary: Path, path: Path) -> BaseException:
-    """Returns what the system says of a file that is not whole, by the file's name; the same error if it was not the disk's."""
-    if isinstance(error, RuntimeError) or (isinstance(error, OSError) and error.errno is None):
-        try:
-            with temporary.open("ab") as file:
-                file.write(bytes(mmap.PAGESIZE))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as cause:
-            error = cause
-    if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
-        error.filename = str(path)
-    return error
-
-
-def _alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True

@@ -20,8 +20,9 @@ PACKAGE = Path(rarityir.__file__).parent
 # Bottom first: each line imports only from the lines before it; what stands on one line never imports each other.
 LAYERS = (
     {"types"},
-    {"machine", "notebook", "parsing", "progress", "registry", "unfinished"},
-    {"doc_ids", "settings", "store", "systems"},
+    {"machine", "notebook", "parsing", "progress", "registry"},
+    {"doc_ids", "settings", "systems", "unfinished"},
+    {"store"},
     {"checkpoints", "runs"},
     {"counts", "weights"},
     {"corpus", "datasets", "encoders", "filters", "indexes", "measures", "report", "tokens"},

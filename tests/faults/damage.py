@@ -6,11 +6,16 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from faults.harness import Done, contents, differing
 from faults.stages import STAGES, Base, Stage, _on
 from faults.table import Row
+
+from rarityir import store
+from rarityir.cluster.shards import SHARDS, Encoded, gather
+from rarityir.types import Json, StaleArtefact
 
 COMMAND = "python -m tests.faults damage"
 PROMISE = "one line that names the file or its folder, or the same result; never another result"
@@ -87,6 +92,53 @@ def rows(base: Base, place: Path, count: int, rng: random.Random, stages: Sequen
             for _ in range(count if damage is flip else max(1, count // 2)):
                 damaged(base, kept, place, row, damage, rng)
             yield row
+    if not stages and find_spec("pyarrow"):
+        yield from shards(place, count, rng)
+
+
+def shards(place: Path, count: int, rng: random.Random) -> Iterator[Row]:
+    """Yields the rows of what a cluster wrote: Parquet, read by the library."""
+    whole = place.with_name("shards")
+    wanted = cluster(whole)
+    for verb, damage in (("one bit of {} turned", flip), ("{} cut off", cut)):
+        row = Row(verb.format("a cluster's Parquet files"), PROMISE, COMMAND)
+        for _ in range(count if damage is flip else max(1, count // 2)):
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(whole, place)
+            path = rng.choice(sorted((place / SHARDS).glob("*.parquet")))
+            what = damage(path, rng)
+            try:
+                found = [(ids, x_NK.tobytes()) for ids, x_NK in Encoded.open(place)]
+                row.count("" if found == wanted else f"{what}: another result, and nothing says so")
+            except StaleArtefact as error:
+                row.count("" if path.name in str(error) else f"{what}: the error names it not: {error}")
+            except Exception as error:
+                row.count(f"{what}: {type(error).__name__}: {error}")
+        yield row
+
+
+def cluster(folder: Path) -> list[tuple[list[str], bytes]]:
+    """Writes a folder as a cluster leaves it; returns its documents' ids and embeddings."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng, made = np.random.default_rng(1), []
+    identity: dict[str, Json] = {"filter": None}
+    with store.building(folder, identity, {"documents": 60}) as needed:
+        assert needed
+        (folder / "written").mkdir()
+        for first in range(0, 60, 16):
+            rows = np.arange(first, min(first + 16, 60))
+            x_ND = rng.standard_normal((len(rows), 8)).astype(np.float32)
+            ids = [f"d{row}" for row in rows]
+            emb = pa.FixedSizeListArray.from_arrays(pa.array(x_ND.ravel()), 8)
+            table = pa.table({"id": ids, "row": rows, "emb": emb})
+            pq.write_table(table, folder / "written" / f"{first}.parquet", compression="none")
+            made.append((ids, x_ND.tobytes()))
+        gather(folder / "written", folder / SHARDS, 60, 16)
+        (folder / "written").rmdir()
+    return made
 
 
 def result(base: Base, kept: Kept, place: Path) -> tuple[Done, dict[str, str]]:

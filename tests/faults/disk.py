@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import re
@@ -21,6 +22,7 @@ ROOM = 256 << 20
 PAGE = 4096
 FULL = re.compile("No space left on device|is the disk full")
 LIMIT = re.compile("File too large|is the disk full")
+WRITES = {"write", "writelines", "flush", "fsync", "truncate", "tofile", "mkdir"}
 NOBODY = 65534  # who the folders belong to that this user may read alone
 LATER = "one line that names the cause; with room the same command goes on to the same bytes"
 
@@ -54,6 +56,7 @@ def rows(base: Base, place: Path, count: int, rng: random.Random, stages: Sequen
     tries = max(2, count // 3)
     for stage in chosen:
         yield full(base, stage, place, tries, rng)
+    yield refused(base, chosen, place, tries, rng)
     yield few_files(base, chosen, place, rng)
     yield limited(base, chosen, place, rng)
     yield read_only(base, chosen, place)
@@ -77,6 +80,22 @@ def full(base: Base, stage: Stage, place: Path, tries: int, rng: random.Random) 
             mount("-o", f"remount,size={ROOM}", str(disk))
             wrong = wrong or afterwards(base, stage, folder)
             row.count(f"{stage.name} with {size} bytes: {wrong}" if wrong else "")
+    return row
+
+
+def refused(base: Base, stages: Sequence[Stage], place: Path, tries: int, rng: random.Random) -> Row:
+    """A call that changes the disk and fails, by a quota that is used up or a disk that breaks."""
+    row = Row("a call that writes fails (EDQUOT, EIO)", LATER, COMMAND)
+    for stage in stages:
+        base.result(stage)
+        passed = [at for at, name in enumerate(base.boundaries[stage.name], start=1) if name in WRITES]
+        for number, at in enumerate(rng.sample(passed, min(tries, len(passed)))):
+            folder, error = base.fresh(stage, place), (errno.EDQUOT, errno.EIO)[number % 2]
+            done = base.launch(base.argv(stage, folder), folder, faults={"frozen": True, "at": at, "errno": error})
+            right = done.status == 0 or (done.told and os.strerror(error) in done.err)  # not every folder must be made anew
+            wrong = "" if right else f"ended with {done.status}: {done.err[-500:]}"
+            wrong = wrong or afterwards(base, stage, folder)
+            row.count(f"{stage.name} at {at}: {wrong}" if wrong else "")
     return row
 
 

@@ -135,16 +135,16 @@ def arm(faults: dict[str, Any]) -> None:
     if faults.get("plain"):
         without_rights()
     if "at" in faults or "count" in faults:
-        Boundaries.watch(faults.get("at", 0), faults.get("signal", signal.SIGKILL))
+        Boundaries.watch(faults.get("at", 0), faults.get("signal", signal.SIGKILL), faults.get("errno", 0))
 
 
 class Boundaries:
-    """Counts the moments just before and just after each call that changes the disk, and sends a signal at one of them."""
+    """Counts the moments just before and just after each call that changes the disk; one gets a signal, or fails."""
 
     passed: list[str] = []  # noqa: RUF012
 
     @classmethod
-    def watch(cls, at: int, number: int) -> None:
+    def watch(cls, at: int, number: int, error: int = 0) -> None:
         own = os.getpid()
 
         def seen(frame: Any, event: str, called: Any) -> None:
@@ -152,6 +152,8 @@ class Boundaries:
                 holder = called.__self__
                 if isinstance(holder, ModuleType | np.ndarray) or (isinstance(holder, FILES) and holder.name not in STREAMS):
                     cls.passed.append(called.__name__)
+                    if len(cls.passed) == at and error:
+                        raise OSError(error, os.strerror(error))
                     if len(cls.passed) == at:
                         os.kill(own, number)
 

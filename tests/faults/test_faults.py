@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults import damage, disk, hub, kills, soak, stops, together
+from faults import damage, disk, downloads, hub, kills, soak, stops, together
 from faults.harness import MODEL, launched
 from faults.stages import STAGES, Base
 from faults.table import Row
@@ -127,6 +127,16 @@ def test_a_file_that_may_not_grow_and_a_folder_of_others_are_one_line(base: Base
     disk.not_ours(base, [STAGES["filter fit"]], tmp_path / "trial")
 
 
+def test_a_call_that_fails_is_one_line_and_later_goes_on(base: Base, rng: random.Random, tmp_path: Path) -> None:
+    kept(disk.refused(base, [STAGES["filter fit"]], tmp_path / "trial", 2, rng), 2)
+
+
+def test_damaged_parquet_of_a_cluster_is_one_line_or_the_same(rng: random.Random, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    for row in damage.shards(tmp_path / "trial", 8, rng):
+        kept(row, 4)
+
+
 def test_two_writers_come_to_one_result(base: Base, tmp_path: Path) -> None:
     kept(together.two_writers(base, [STAGES["encode"]], tmp_path / "trial"))
 
@@ -156,6 +166,14 @@ def test_a_hub_that_breaks_off_is_one_line_and_never_half_a_model(
 ) -> None:
     monkeypatch.setattr(hub, "FAULTS", [fault for fault in hub.FAULTS if fault[0].startswith("breaks off half")])
     for row in hub.rows(base, tmp_path / "trial", 1, rng):
+        kept(row)
+
+
+def test_half_a_collection_is_one_line_and_is_downloaded_again(
+    base: Base, rng: random.Random, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(downloads, "FAULTS", [fault for fault in downloads.FAULTS if fault[0].startswith("sends half")])
+    for row in downloads.rows(base, tmp_path / "trial", 1, rng):
         kept(row)
 
 
