@@ -27,8 +27,8 @@ PARTS = ".parts"  # the checksums of what a build that may be stopped has finish
 TRUST = "RARITYIR_TRUST"  # an environment variable: where it is set, sizes are compared and checksums are not
 log = logging.getLogger(__name__)
 _OWN = (MANIFEST, PARTIAL, LOCK, PARTS)
-_lists: dict[Path, tuple[tuple[object, ...], Any]] = {}  # what lists of files said, as those lists were then
-_seen: dict[Path, tuple[object, ...]] = {}  # files whose checksum this process has compared, as they were then
+_lists: dict[Path, tuple[int, Any]] = {}  # what lists of files said, as those lists were then
+_seen: dict[str, int] = {}  # files whose checksum this process has compared, as they were then
 
 
 def digest_file(path: Path) -> str:
@@ -209,18 +209,19 @@ def _same(path: Path, wanted: str) -> bool:
     """Whether a file has this checksum; it is not read again while it stays as it was."""
     try:
         now = _state(path, wanted)
-        if _seen.get(path) != now:
+        if _seen.get(os.fspath(path)) != now:
             if digest_file(path) != wanted:
                 return False
-            _seen[path] = now
+            _seen[os.fspath(path)] = now
     except FileNotFoundError:
         return False
     return True
 
 
-def _state(path: Path, digest: str) -> tuple[object, ...]:
+def _state(path: Path, digest: str) -> int:
+    """One number for a file as it is now: a million documents are thousands of files."""
     stat = path.stat()
-    return digest, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+    return hash((digest, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
 
 
 def differing(old: Mapping[str, Json], new: Mapping[str, Json]) -> str:
@@ -268,6 +269,7 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
         (folder / PARTIAL).unlink()
         for left in folder.rglob(PARTS):
             left.unlink()
+            _lists.pop(left, None)
 
 
 @contextmanager
@@ -313,7 +315,7 @@ def _files(folder: Path, *, checksums: bool = True) -> dict[str, dict[str, Json]
                     facts["sha256"] = parts[path.name]
                 else:
                     facts["sha256"] = digest_file(path)
-                    _seen[path] = _state(path, facts["sha256"])
+                    _seen[os.fspath(path)] = _state(path, facts["sha256"])
             files[path.relative_to(folder).as_posix()] = facts
     return files
 
