@@ -8,6 +8,7 @@ be checked is said.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -100,21 +101,30 @@ def unlicensed(names: set[str]) -> list[str]:
 
 
 def vulnerable() -> tuple[list[str], str]:
-    """Known vulnerabilities of the pinned versions, and what is to be said where nobody could look."""
+    """Known vulnerabilities of the pinned versions, and how many of them were looked up, or why none was."""
     if not any(one.metadata["Name"].lower() == "pip-audit" for one in metadata.distributions()):
         return [], "pip-audit is not installed: no database of vulnerabilities was asked (pip install pip-audit)"
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(ROOT / "constraints.txt"), "--no-deps", "--disable-pip"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired:
         return [], "pip-audit did not answer in 60 s: no database of vulnerabilities was asked"
-    rows = re.findall(r"^(\S+)\s+(\S+)\s+((?:PYSEC|GHSA|CVE)-\S+)", done.stdout, re.MULTILINE)
-    if not rows and done.returncode:
-        return (
-            [],
-            f"pip-audit could not reach its database: {(done.stderr.strip().splitlines() or ['no reason given'])[-1][:120]}",
-        )
-    return [f"{name} {version}: {advisory}" for name, version, advisory in rows], "" if rows else "pip-audit: nothing known"
+    return looked_up(done.stdout, done.stderr)
+
+
+def looked_up(told: str, error: str) -> tuple[list[str], str]:
+    """What pip-audit's JSON says. It ends well, and says that nothing is known, also where it could look nothing up."""
+    try:
+        found = json.loads(told)["dependencies"]
+    except (ValueError, KeyError, TypeError):
+        reason = (error.strip().splitlines() or ["no reason given"])[-1][:120]
+        return [], f"pip-audit could not reach its database: {reason}"
+    looked = [one for one in found if "skip_reason" not in one]
+    known = [f"{one['name']} {one['version']}: {advisory['id']}" for one in looked for advisory in one["vulns"]]
+    missed = len(found) - len(looked)
+    first = next((one["skip_reason"] for one in found if "skip_reason" in one), "")
+    said = f"pip-audit: {len(looked)} of {len(found)} packages looked up, {len(known)} vulnerabilities known"
+    return known, f"{said}; {missed} were not, the first because: {first[:120]}" if missed else said
 
 
 def main() -> None:
