@@ -9,7 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +53,8 @@ class TokenCounts:
         # A piece is read behind a letter or, if it begins with one, a line break: not at the start of a text, where tokenizers
         # add a space, nor behind a mark, which those of Llama 3 and Qwen take into the word.
         carriers = ["\n" if piece[0].isalnum() else "a" for piece in pieces]
-        found = tokenizer.encode_batch([c + p for c, p in zip(carriers, pieces)], add_special_tokens=False)
+        with readable(model):
+            found = tokenizer.encode_batch([c + p for c, p in zip(carriers, pieces)], add_special_tokens=False)
         for (count, _), encoding in zip(rows, found, strict=True):
             ids = [i for i, (_, stop) in zip(encoding.ids, encoding.offsets) if stop > 1]
             np.add.at(counts, [i for i in ids if i < vocabulary], int(count))
@@ -111,6 +113,17 @@ def tokenizer_of(model: str) -> Any:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Makes what `tokenizers` raises of a text that its vocabulary has no tokens for, or its rules break at, one line."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:  # tokenizers raises no other class
+            raise
+        raise RarityError(f"the tokenizer of {name} cannot read a text ({error}); take the model's own tokenizer files") from None
 
 
 def real_rows(model: str, vocabulary: int) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import checkpoints, registry
+from rarityir.counts import readable
 from rarityir.encoders import files, forward, packing, workers
 from rarityir.encoders.batching import Execution, batches
 from rarityir.encoders.prompts import POOLINGS, WEIGHTED, Pooling, Templated, lay_out
@@ -147,8 +148,12 @@ class HFEncoder:
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns each text's token ids, without special tokens and not cut."""
-        ids: list[list[int]] = self._tokenizer([self._spaced + t for t in texts], add_special_tokens=False)["input_ids"]
+        ids: list[list[int]] = self._read([self._spaced + t for t in texts])["input_ids"]
         return ids
+
+    def _read(self, texts: Sequence[str], **how: Any) -> Any:
+        with readable(self.model):
+            return self._tokenizer(texts, add_special_tokens=False, **how)
 
     @property
     def _layout(self) -> Pooling:
@@ -198,8 +203,8 @@ class HFEncoder:
     @cached_property
     def _spaced(self) -> str:
         """A space where the tokenizer does not itself write one before the first word, so a word is one token anywhere."""
-        first = self._tokenizer.convert_ids_to_tokens(self._tokenizer("a", add_special_tokens=False)["input_ids"])[0]
-        return "" if first[:1] in ("▁", "Ġ") else " "
+        first = self._tokenizer.convert_ids_to_tokens(self._read(["a"])["input_ids"][0])[:1]
+        return "" if first and first[0][:1] in ("▁", "Ġ") else " "
 
     @property
     def _ends(self) -> tuple[int, int]:
@@ -345,17 +350,17 @@ class HFEncoder:
 
     def lay_out(self, texts: Sequence[str]) -> list[Templated]:
         """Returns each text's tokens, cut and within the template, with the span that is pooled."""
-        layout, tokenizer = self._layout, self._tokenizer
+        layout = self._layout
         bos, eos = self._ends
         if layout.joint:
             before, after = layout.template
             filled = [before + text + after for text in self._cut(texts)]
-            joined = tokenizer(filled, add_special_tokens=False)["input_ids"] if filled else []
+            joined = self._read(filled)["input_ids"] if filled else []
             return [Templated([bos, *ids], len(ids), len(ids) + 1) for ids in joined]
-        parts = [tokenizer(part, add_special_tokens=False)["input_ids"] if part else [] for part in layout.template]
+        parts = [self._read([part])["input_ids"][0] if part else [] for part in layout.template]
         spaced = [self._spaced + text for text in texts]
         cut = {"truncation": True, "max_length": self._length}
-        bodies = tokenizer(spaced, add_special_tokens=False, **cut)["input_ids"] if spaced else []
+        bodies = self._read(spaced, **cut)["input_ids"] if spaced else []
         sequences = [lay_out(parts, body, bos, eos) for body in bodies]
         if layout.states == "last":
             return [Templated(s.ids, len(s.ids) - 1, len(s.ids)) for s in sequences]
@@ -365,8 +370,6 @@ class HFEncoder:
         """Texts cut after `max_length` tokens, as text: the template is filled afterwards and never cut."""
         if not texts:
             return []
-        found = self._tokenizer(
-            list(texts), add_special_tokens=False, truncation=True, max_length=self._length, return_offsets_mapping=True
-        )
+        found = self._read(list(texts), truncation=True, max_length=self._length, return_offsets_mapping=True)
         ends = [spans[-1][1] if spans else 0 for spans in found["offset_mapping"]]
         return [text[:end] for text, end in zip(texts, ends, strict=True)]

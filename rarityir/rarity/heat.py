@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir import checkpoints
-from rarityir.counts import tokenizer_of
+from rarityir.counts import readable, tokenizer_of
 from rarityir.rarity.predictions import predict
 from rarityir.rarity.stats import SYNONYMS, TARGETS, TokenStats
 from rarityir.report.heatmap import HeatMap, Scale, heat_map
@@ -62,7 +62,8 @@ def heat_maps(
     if repair != "none":
         more = {"repaired": _finite(predict(model, stats, target, matrix, gain=gain, repair=repair, **known)), **more}
     tokenizer = tokenizer_of(model)
-    read = [(text, tokenizer.encode(text, add_special_tokens=False)) for text in texts]
+    with readable(model):
+        read = [(text, tokenizer.encode(text, add_special_tokens=False)) for text in texts]
     error = max((_furthest(actual_V, predicted_V, encoding.ids) for _, encoding in read), default=1.0)
     scale = _scale(actual_V, target, clamp)
     values = (actual_V, predicted_V, more)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rarityir import checkpoints
-from rarityir.counts import tokenizer_of
+from rarityir.counts import readable, tokenizer_of
 from rarityir.types import Json, RarityError
 
 Encode = Callable[[Sequence[str]], Sequence[Sequence[int]]]
@@ -53,7 +53,8 @@ class Tokenizing:
     @classmethod
     def _backed(cls, backend: Any, name: str) -> Tokenizing:
         def encode(texts: Sequence[str]) -> list[list[int]]:
-            return [found.ids for found in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+            with readable(name):
+                return [found.ids for found in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
         vocabulary = 1 + max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
         return cls(encode, vocabulary, name, {"tokenizer": _digest(backend.to_str())}, backend)

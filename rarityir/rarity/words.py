@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rarityir.counts import readable
 from rarityir.datasets import reading
 from rarityir.rarity.tokenizing import Tokenizing
 from rarityir.types import BadInput, Ints, RarityError
@@ -23,7 +24,8 @@ def counted(path: Path, tokens: Tokenizing, vocabulary: int) -> Ints:
     found = np.zeros(vocabulary, np.int64)
     given = read(path)
     while batch := list(itertools.islice(given, BATCH)):
-        encodings = tokens.backend.encode_batch([f"{CARRIER} {word}" for word, _ in batch], add_special_tokens=False)
+        with readable(tokens.name):
+            encodings = tokens.backend.encode_batch([f"{CARRIER} {word}" for word, _ in batch], add_special_tokens=False)
         for encoding, (_, count) in zip(encodings, batch, strict=True):
             ids = [i for i, (_, stop) in zip(encoding.ids, encoding.offsets) if stop > len(CARRIER) and i < vocabulary]
             np.add.at(found, ids, count)

@@ -19,6 +19,7 @@ from tiny import STORIES
 
 from rarityir import counts, store
 from rarityir.indexes.approximate import FaissIndex, Kind
+from rarityir.rarity.tokenizing import Tokenizing
 from rarityir.types import Impacts, RarityError
 
 Made = tuple[Callable[[Path, Random], Any], Callable[[Path], Any], Callable[[Path], None] | None]
@@ -91,11 +92,10 @@ def _tokenizer(folder: Path, rng: Random) -> None:
 
 
 def _read_tokenizer(folder: Path) -> None:
-    found = counts.tokenizer_of(str(folder))
-    for encoding in found.encode_batch(["a ab b", "", "é <s> ab\n\ud7ff"], add_special_tokens=False):
-        assert len(encoding.ids) == len(encoding.offsets)
-    real = counts.real_rows(str(folder), 8)
-    assert real.shape == (8,)
+    found = Tokenizing.of(str(folder))
+    for ids in found.encode(["a ab b", "", "é <s> ab\n\ud7ff"]):
+        assert all(0 <= token < found.vocabulary for token in ids)
+    assert counts.real_rows(str(folder), 8).shape == (8,)
 
 
 PARSERS: dict[str, Made] = {
