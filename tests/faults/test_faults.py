@@ -186,11 +186,11 @@ def test_experiments_in_one_process_leave_nothing_open(tmp_path: Path) -> None:
 
 def test_a_soak_that_grows_is_lost() -> None:
     flat = [{"kib": 500_000 + number % 3, "peak": 600_000, "files": 9, "threads": 4} for number in range(90)]
-    assert soak.row(flat).lost == 0
-    assert soak.row([{**one, "kib": one["kib"] + 100 * number} for number, one in enumerate(flat)]).lost == 1
-    assert soak.row([{**one, "peak": 620_000 if number == 80 else 600_000} for number, one in enumerate(flat)]).lost == 1
-    assert soak.row([{**one, "files": 9 + number // 10} for number, one in enumerate(flat)]).lost == 1
-    assert soak.row([{**one, "threads": 4 + number // 10} for number, one in enumerate(flat)]).lost == 1
+    assert soak.held(flat).lost == soak.needed(flat).lost == 0
+    assert soak.held([{**one, "kib": one["kib"] + 100 * number} for number, one in enumerate(flat)]).lost == 1
+    assert soak.needed([{**one, "peak": 620_000 if number == 80 else 600_000} for number, one in enumerate(flat)]).lost == 1
+    assert soak.needed([{**one, "files": 9 + number // 10} for number, one in enumerate(flat)]).lost == 1
+    assert soak.needed([{**one, "threads": 4 + number // 10} for number, one in enumerate(flat)]).lost == 1
 
 
 def test_a_run_that_was_changed_is_said_in_the_report_itself(base: Base, tmp_path: Path) -> None:
