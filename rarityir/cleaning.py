@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rarityir import corpus, parsing, registry, store
+from rarityir import corpus, parsing, registry, store, unfinished
 from rarityir.systems import Part
 from rarityir.types import Busy, Json, RarityError, StaleArtefact, UnknownName
 
@@ -195,7 +195,7 @@ def _kind(folder: Path) -> str:
 
 def _own(folder: Path) -> list[Path]:
     """The files of a folder that the store wrote: all that its manifest names, or all in it where it was only begun."""
-    temporary = [path for path in _all(folder) if store.written(path.name) is not None]
+    temporary = [path for path in _all(folder) if unfinished.written(path.name) is not None]
     files = _read(folder / store.MANIFEST).get("files")
     if not (folder / store.MANIFEST).exists():
         return [path for path in _all(folder) if path.name != store.LOCK]
@@ -229,7 +229,7 @@ def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 def _abandoned(path: Path) -> bool:
     """Whether a file was left half written: its name says by which process, which is gone, and it has lain still."""
-    if store.written(path.name) is not False or path.is_symlink():
+    if unfinished.written(path.name) is not False or path.is_symlink():
         return False
     return time.time() - path.lstat().st_mtime >= _QUIET
 

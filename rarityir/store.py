@@ -8,21 +8,19 @@ SHA-256 in the manifest, which has its own: what is read is compared with it, on
 from __future__ import annotations
 
 import fcntl
-import glob
 import hashlib
 import json
 import logging
 import os
-import platform
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rarityir import machine, parsing
+from rarityir import parsing, unfinished
+from rarityir.machine import cores
 from rarityir.types import Busy, Json, StaleArtefact
 
 MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
@@ -65,35 +63,17 @@ def replacing(path: Path) -> Iterator[Path]:
     written", or otherwise.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside(path)
+    temporary = unfinished.beside(path)
     try:
         yield temporary
         sync(temporary)
         os.replace(temporary, path)
     except BaseException as error:
-        told = machine.refusal(error, temporary, path)
+        told = unfinished.refusal(error, temporary, path)
         temporary.unlink(missing_ok=True)
         if told is error:
             raise
         raise told from None
-
-
-def beside(path: Path) -> Path:
-    """Returns a name of this process's own beside a path, and removes what stands under those of processes that were killed."""
-    begin = f".{path.name}.{platform.node()}-"
-    for left in path.parent.glob(f"{glob.escape(begin)}*.tmp"):
-        if not written(left.name):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-    return path.with_name(f"{begin}{os.getpid()}.tmp")
-
-
-def written(name: str) -> bool | None:
-    """Returns whether the process that `beside` gave a name to still runs here; None for a name that is none of this machine's.
-
-    Earlier releases left the machine's name out.
-    """
-    process = re.fullmatch(rf"\..+\.(?:{re.escape(platform.node())}-)?(\d+)\.tmp", name)
-    return None if process is None else machine.alive(process[1])
 
 
 @contextmanager
@@ -101,16 +81,18 @@ def keeping(path: Path) -> Iterator[Path]:
     """Is `replacing` for a part of a folder that is being built: its checksum is noted, by which `kept` knows it again."""
     with replacing(path) as temporary:
         yield temporary
-        line = f"{digest_file(temporary)}  {path.name}\n".encode()
+        digest, noted = digest_file(temporary), _parts(path.parent)
         with (path.parent / PARTS).open("ab", buffering=0) as file:
-            file.write(line)
+            file.write(f"{digest}  {path.name}\n".encode())
+        noted[path.name] = digest
+        _lists[path.parent / PARTS] = _state(path.parent / PARTS, ""), noted
 
 
 def kept(path: Path) -> bool:
     """Returns whether an earlier, stopped build has finished this part; one that was damaged since is removed, and said."""
     if not path.is_file():
         return False
-    wanted = _once(path.parent / PARTS, lambda: _noted(path.parent)).get(path.name)
+    wanted = _parts(path.parent).get(path.name)
     if wanted is not None and _same(path, wanted):
         return True
     log.warning("%s is damaged, or not by this build; it is made again", path)
@@ -212,8 +194,8 @@ def check(folder: Path, *names: str) -> None:
 def _compare(folder: Path, files: Mapping[str, Json]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(machine.cores()) as pool:
-        same = pool.map(lambda name: _same(folder / name, files[name]["sha256"]), files)
+    with ThreadPoolExecutor(cores()) if len(files) > 1 else nullcontext() as pool:  # a thread costs more than a block
+        same = (pool.map if pool else map)(lambda name: _same(folder / name, files[name]["sha256"]), files)
         for name, whole in zip(files, same, strict=True):
             if not whole:
                 raise StaleArtefact(f"{folder / name} is corrupt (checksum differs); remove the folder: rm -r {folder}")
@@ -263,7 +245,7 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
         check_begun(folder, identity)
         if begun is None and (folder / PARTIAL).exists():
             raise StaleArtefact(f"{folder / PARTIAL} is damaged; remove the folder to build it anew: rm -r {folder}")
-        if begun is None and any(path.name != LOCK and not _unnamed(path) for path in folder.iterdir()):
+        if begun is None and any(path.name != LOCK and not unfinished.unnamed(path) for path in folder.iterdir()):
             raise StaleArtefact(f"{folder} holds files that were not built here, and they are left alone; choose another folder")
         if begun != wanted:
             empty(folder)
@@ -271,11 +253,12 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
         started = time.monotonic()
         yield True
         facts.setdefault("build_seconds", round(time.monotonic() - started, 3))
-        for left in filter(_unnamed, folder.rglob(".*.tmp")):  # what an earlier kill left half written
+        for left in filter(unfinished.unnamed, folder.rglob(".*.tmp")):  # what an earlier kill left half written
             left.unlink()
         files = _files(folder)
-        for path in (*folder.rglob("*"), folder):  # on the disk before the manifest says that they are there
-            if path.is_dir() or path.relative_to(folder).as_posix() in files:
+        # On the disk before the manifest says that they are there; parts were when they were noted.
+        for path in (*folder.rglob("*"), folder):
+            if path.is_dir() or (path.relative_to(folder).as_posix() in files and path.name not in _parts(path.parent)):
                 sync(path)
         write_json(folder / MANIFEST, sealed({"identity": wanted, "facts": facts, "files": files}))
         (folder / PARTIAL).unlink()
@@ -317,12 +300,11 @@ def size(folder: Path) -> int:
 
 def _files(folder: Path, *, checksums: bool = True) -> dict[str, dict[str, Json]]:
     files = {}
-    noted: dict[Path, dict[str, str]] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in _OWN and not path.name.endswith(".tmp"):
             facts: dict[str, Json] = {"bytes": path.stat().st_size}
             if checksums:
-                parts = noted.setdefault(path.parent, _noted(path.parent))
+                parts = _parts(path.parent)
                 if path.name in parts:  # as it was written, not as it is now
                     facts["sha256"] = parts[path.name]
                 else:
@@ -345,6 +327,11 @@ def _once(path: Path, read: Callable[[], Any]) -> Any:
     return _lists[path][1]
 
 
+def _parts(folder: Path) -> dict[str, str]:
+    noted: dict[str, str] = _once(folder / PARTS, lambda: _noted(folder))
+    return noted
+
+
 def _noted(folder: Path) -> dict[str, str]:
     """What `keeping` has noted in a folder, name → checksum; a line that a kill cut off counts for nothing."""
     try:
@@ -356,11 +343,6 @@ def _noted(folder: Path) -> dict[str, str]:
 
 def _sum(value: Mapping[str, Json]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _unnamed(path: Path) -> bool:
-    """Whether a file never came to its name: the process that wrote it was stopped."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def _read(path: Path) -> Json:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rarityir import cleaning, store
+from rarityir import cleaning, store, unfinished
 from rarityir.cleaning import Built, choose, free, survey
 from rarityir.cli import main
 from rarityir.types import Busy, UnknownName
@@ -264,7 +264,7 @@ def test_half_written_files_of_ended_processes_are_freed() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     here = platform.node()
-    assert store.beside(results / "b").name == f".b.{here}-{os.getpid()}.tmp"
+    assert unfinished.beside(results / "b").name == f".b.{here}-{os.getpid()}.tmp"
     old, earlier, fresh, alive = (
         results / name
         for name in (

@@ -353,3 +353,23 @@ def test_a_folder_of_many_blocks_has_its_list_read_once_and_again_when_it_change
     (folder / store.MANIFEST).write_text(held.replace('"blocks"', '"stocks"'))
     with pytest.raises(StaleArtefact, match="was changed"):
         store.check(folder, "a")
+
+
+def test_a_build_of_many_parts_lists_its_folder_and_reads_its_notes_no_oftener(tmp_path, monkeypatch):
+    reads, lists, synced = [], [], []
+    noted, listed, sync = store._noted, os.listdir, store.sync
+    monkeypatch.setattr(store, "_noted", lambda folder: (reads.append(folder), noted(folder))[1])
+    monkeypatch.setattr(os, "listdir", lambda folder: (lists.append(folder), listed(folder))[1])
+    monkeypatch.setattr(store, "sync", lambda path: (synced.append(path.name), sync(path))[1])
+    with store.building(tmp_path / "x", {"a": 1}, {}) as needed:
+        assert needed
+        for part in range(200):
+            assert not store.kept(tmp_path / "x" / f"{part}.npy")
+            with store.keeping(tmp_path / "x" / f"{part}.npy") as temporary:
+                temporary.write_bytes(bytes([part]))
+            assert store.kept(tmp_path / "x" / f"{part}.npy")
+    assert len(reads) <= 2, len(reads)
+    assert len(lists) <= 5, len(lists)
+    assert not [name for name in synced if name.endswith(".npy")]  # once, before they took their names
+    assert len([name for name in synced if ".npy." in name]) == 200
+    store.check(tmp_path / "x")

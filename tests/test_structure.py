@@ -20,7 +20,7 @@ PACKAGE = Path(rarityir.__file__).parent
 # Bottom first: each line imports only from the lines before it; what stands on one line never imports each other.
 LAYERS = (
     {"types"},
-    {"machine", "notebook", "parsing", "progress", "registry"},
+    {"machine", "notebook", "parsing", "progress", "registry", "unfinished"},
     {"doc_ids", "settings", "store", "systems"},
     {"checkpoints", "runs"},
     {"counts", "weights"},

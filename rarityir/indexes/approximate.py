@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rarityir import parsing, registry, store
+from rarityir import parsing, registry, store, unfinished
 from rarityir.indexes.flat import write
 from rarityir.indexes.topk import pad
 from rarityir.types import Floats, Hits, Json, RarityError
@@ -112,7 +112,7 @@ class FaissIndex:
         """Writes the index of (n, K) blocks, which come in row order, and returns its facts."""
         import faiss
 
-        path = store.beside(folder / "vectors.npy")
+        path = unfinished.beside(folder / "vectors.npy")
         try:
             documents, width, _ = write(blocks, path)
             kind.check(documents, width)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rarityir import parsing, store
+from rarityir import parsing, store, unfinished
 from rarityir.indexes.packing import BLOCK, Codes, packed
 from rarityir.types import Ints, RarityError
 
@@ -164,7 +164,7 @@ class Growing:
     """A `.npy` file whose first axis grows; numpy leaves room in the header for its final length."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._temporary = path, store.beside(path)
+        self._path, self._temporary = path, unfinished.beside(path)
         self._file: BinaryIO = self._temporary.open("wb")
         self._sample: NDArray[Any] | None = None
         self._shape: tuple[int, ...] = (0,)

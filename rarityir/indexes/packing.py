@@ -76,7 +76,7 @@ def packed(blocks: Iterable[Codes]) -> Iterator[dict[str, Any]]:
         if twice >= 0:
             raise RarityError(f"document {first + twice} (counted from 0) has a token twice; add its impacts up first")
         heavy = np.flatnonzero(lengths * HEAVY > documents)
-        yield {**_sorted(block, lengths, heavy), **_bounds(peaks), "scales": block.scales}
+        yield {**_sorted(block, lengths, heavy), **_bounds(peaks), "scales": block.scales.copy()}
         first += documents
 
 
@@ -124,38 +124,60 @@ def blocks_of(impacts: Any) -> Iterable[Impacts]:
     return map(as_impacts, impacts)
 
 
+class _Gathering:
+    """Documents put one after the other into arrays that are used again for the next block: memory is that of one block."""
+
+    def __init__(self, size: int, vocabulary: int) -> None:
+        self.size, self._vocabulary = size, vocabulary
+        self.documents, self._impacts = 0, 0
+        self._ends, self._scales = np.zeros(size + 1, np.int64), np.empty(size, np.float32)
+        self._token_ids, self._codes = np.empty(0, np.int64), np.empty(0, np.uint8)
+
+    def take(self, block: Codes, start: int) -> int:
+        """Takes documents from `start` on, as many as there is room for, and returns the first that is left."""
+        if block.vocabulary != self._vocabulary:
+            raise RarityError(f"impacts of {self._vocabulary} and of {block.vocabulary} tokens are of different vocabularies")
+        stop = min(len(block.scales), start + self.size - self.documents)
+        first, last = self.documents, self.documents + stop - start
+        part = slice(block.indptr[start], block.indptr[stop])
+        at, end = self._impacts, self._impacts + int(part.stop - part.start)
+        if end > len(self._token_ids):
+            room = max(end, 2 * len(self._token_ids))
+            self._token_ids, self._codes = (
+                np.concatenate([x[:at], np.empty(room - at, x.dtype)]) for x in (self._token_ids, self._codes)
+            )
+        self._token_ids[at:end], self._codes[at:end] = block.token_ids[part], block.codes[part]
+        self._ends[first + 1 : last + 1] = at + block.indptr[start + 1 : stop + 1] - block.indptr[start]
+        self._scales[first:last] = block.scales[start:stop]
+        self.documents, self._impacts = last, end
+        return stop
+
+    def given(self) -> Codes:
+        """Returns what was taken, in these arrays, and begins anew."""
+        documents, impacts, self.documents, self._impacts = self.documents, self._impacts, 0, 0
+        arrays = self._ends[: documents + 1], self._token_ids[:impacts], self._codes[:impacts], self._scales[:documents]
+        return Codes(*arrays, self._vocabulary)
+
+
 def _rebatched(blocks: Iterable[Codes], size: int) -> Iterator[Codes]:
-    """The same documents in blocks of `size`, the last one shorter."""
-    held: list[Codes] = []
-    count, vocabulary = 0, None
+    """The same documents in blocks of `size`, the last one shorter. The arrays of one block are those of the next."""
+    held: _Gathering | None = None
     for block in blocks:
-        start, vocabulary = 0, block.vocabulary if vocabulary is None else vocabulary
+        held, start = held or _Gathering(size, block.vocabulary), 0
         while start < len(block.scales):
-            stop = min(len(block.scales), start + size - count)
-            held.append(_cut(block, start, stop))
-            count, start = count + stop - start, stop
-            if count == size:
-                yield joined(held, vocabulary)
-                held, count = [], 0
-    if held and vocabulary is not None:
-        yield joined(held, vocabulary)
-
-
-def _cut(block: Codes, start: int, stop: int) -> Codes:
-    part = slice(block.indptr[start], block.indptr[stop])
-    indptr = np.asarray(block.indptr[start : stop + 1] - block.indptr[start], np.int64)
-    return Codes(indptr, block.token_ids[part], block.codes[part], block.scales[start:stop], block.vocabulary)
+            start = held.take(block, start)
+            if held.documents == size:
+                yield held.given()
+    if held and held.documents:
+        yield held.given()
 
 
 def joined(parts: list[Codes], vocabulary: int) -> Codes:
-    """Returns the documents of several, one after the other, as one; of different vocabularies they are a `RarityError`."""
-    for part in parts:
-        if part.vocabulary != vocabulary:
-            raise RarityError(f"impacts of {vocabulary} and of {part.vocabulary} tokens are of different vocabularies")
+    """Returns the documents of several, one after the other, as one."""
     lengths = [np.diff(part.indptr) for part in parts]
     return Codes(
-        np.concatenate([[0], *lengths]).cumsum().astype(np.int64),
-        np.concatenate([np.empty(0, np.int64), *(part.token_ids for part in parts)]).astype(np.int64),
+        np.concatenate([[0], *lengths]).cumsum().astype(np.int64, copy=False),
+        np.concatenate([np.empty(0, np.int64), *(part.token_ids for part in parts)]),
         np.concatenate([np.empty(0, np.uint8), *(part.codes for part in parts)]),
         np.concatenate([np.empty(0, np.float32), *(part.scales for part in parts)]),
         vocabulary,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rarityir import __version__, parsing, registry, store
+from rarityir import __version__, parsing, registry, store, unfinished
 from rarityir.filters import EmbedFilter, Unembedding
 from rarityir.types import Encoder, Json, RarityError
 
@@ -65,7 +65,7 @@ def written(out: Path, kind: str) -> Iterator[tuple[Path, dict[str, Json]]]:
     """The same for what is no filter: gives the temporary folder, and facts to fill, which its card says."""
     check_free(out, kind)
     out = out.resolve()  # a name of its own, also for "." and for a link
-    temporary = store.beside(out)
+    temporary = unfinished.beside(out)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     facts: dict[str, Json] = {}
