@@ -51,7 +51,8 @@ def not_starting(base: Base, place: Path, rng: random.Random) -> Row:
     hollow.mkdir(parents=True, exist_ok=True)
     (hollow / "java").write_text("#!/bin/sh\necho 'openjdk version \"21.0.8\"' >&2\n")
     (hollow / "java").chmod(0o755)
-    half, whole = base.home / "half.jar", java.jar()
+    whole = java.jar()
+    half = base.home / whole.name
     with whole.open("rb") as file:
         half.write_bytes(file.read(whole.stat().st_size // 2))
     cases: list[tuple[dict[str, Any], dict[str, str], str]] = [
