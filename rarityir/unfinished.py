@@ -20,7 +20,8 @@ def beside(path: Path) -> Path:
     if path.parent not in _left:  # looked for once: a folder of a million documents has thousands of files
         if len(_left) >= 64:
             _left.clear()
-        _left[path.parent] = [name for name in os.listdir(path.parent) if _HERE in name and name.endswith(".tmp")]
+        names = os.listdir(path.parent) if path.parent.is_dir() else []
+        _left[path.parent] = [name for name in names if _HERE in name and name.endswith(".tmp")]
     for name in _left[path.parent]:
         left = path.with_name(name)
         if name.startswith(begin) and not written(name):

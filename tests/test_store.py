@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 import pytest
 
-from rarityir import store
+from rarityir import store, unfinished
 from rarityir.types import Busy, StaleArtefact
 
 IDENTITY = {"encoder": "a", "pooling": "mean", "dtype": "float32"}
@@ -309,6 +309,10 @@ def test_what_a_killed_process_left_goes_when_its_file_is_written_again(tmp_path
         path.touch()
     store.write_text(tmp_path / "table[1].md", "text")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([foreign.name, live.name, "table[1].md"])
+
+
+def test_a_name_in_a_folder_that_is_not_there_yet_is_a_name_like_any(tmp_path: Path) -> None:
+    assert unfinished.beside(tmp_path / "later" / "x").parent == tmp_path / "later"
 
 
 def write_array(path: Path) -> None:
