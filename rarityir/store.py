@@ -28,7 +28,7 @@ TRUST = "RARITYIR_TRUST"  # an environment variable: where it is set, sizes are 
 log = logging.getLogger(__name__)
 _OWN = (MANIFEST, PARTIAL, LOCK, PARTS)
 _lists: dict[Path, tuple[int, Any]] = {}  # what lists of files said, as those lists were then
-_seen: dict[str, int] = {}  # files whose checksum this process has compared, as they were then
+_seen: set[int] = set()  # files whose checksum this process has compared, as they were then
 
 
 def digest_file(path: Path) -> str:
@@ -166,7 +166,7 @@ def check_begun(folder: Path, identity: Mapping[str, Json]) -> None:
 
 def verify(folder: Path) -> None:
     """Compares every file of a complete folder with its checksum; raises `StaleArtefact` at the first that differs."""
-    _compare(folder, described(folder)["files"])
+    _compare(folder, _sums(described(folder)))
 
 
 def opened(folder: Path, identity: Mapping[str, Json]) -> dict[str, Json]:
@@ -186,8 +186,8 @@ def check(folder: Path, *names: str) -> None:
     """
     if os.environ.get(TRUST):
         return
-    files: Mapping[str, Json] = _once(folder / MANIFEST, lambda: described(folder)["files"])
-    _compare(folder, {name: files[name] for name in names} if names else files)
+    sums: Mapping[str, str] = _once(folder / MANIFEST, lambda: _sums(described(folder)))
+    _compare(folder, {name: sums[name] for name in names} if names else sums)
 
 
 def unchanged(path: Path, digest: str) -> bool:
@@ -195,12 +195,16 @@ def unchanged(path: Path, digest: str) -> bool:
     return bool(os.environ.get(TRUST)) or _same(path, digest)
 
 
-def _compare(folder: Path, files: Mapping[str, Json]) -> None:
+def _sums(manifest: Mapping[str, Json]) -> dict[str, str]:
+    return {name: facts["sha256"] for name, facts in manifest["files"].items()}
+
+
+def _compare(folder: Path, sums: Mapping[str, str]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(machine.cores()) if len(files) > 1 else nullcontext() as pool:  # a thread costs more than a block
-        same = (pool.map if pool else map)(lambda name: _same(folder / name, files[name]["sha256"]), files)
-        for name, whole in zip(files, same, strict=True):
+    with ThreadPoolExecutor(machine.cores()) if len(sums) > 1 else nullcontext() as pool:  # a thread costs more than a block
+        same = (pool.map if pool else map)(lambda name: _same(folder / name, sums[name]), sums)
+        for name, whole in zip(sums, same, strict=True):
             if not whole:
                 raise StaleArtefact(f"{folder / name} is corrupt (checksum differs); remove the folder: rm -r {folder}")
 
@@ -209,10 +213,10 @@ def _same(path: Path, wanted: str) -> bool:
     """Whether a file has this checksum; it is not read again while it stays as it was."""
     try:
         now = _state(path, wanted)
-        if _seen.get(os.fspath(path)) != now:
+        if now not in _seen:
             if digest_file(path) != wanted:
                 return False
-            _seen[os.fspath(path)] = now
+            _seen.add(now)
     except FileNotFoundError:
         return False
     return True
@@ -221,7 +225,7 @@ def _same(path: Path, wanted: str) -> bool:
 def _state(path: Path, digest: str) -> int:
     """One number for a file as it is now: a million documents are thousands of files."""
     stat = path.stat()
-    return hash((digest, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    return hash((os.fspath(path), digest, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
 
 
 def differing(old: Mapping[str, Json], new: Mapping[str, Json]) -> str:
@@ -315,7 +319,7 @@ def _files(folder: Path, *, checksums: bool = True) -> dict[str, dict[str, Json]
                     facts["sha256"] = parts[path.name]
                 else:
                     facts["sha256"] = digest_file(path)
-                    _seen[os.fspath(path)] = _state(path, facts["sha256"])
+                    _seen.add(_state(path, facts["sha256"]))
             files[path.relative_to(folder).as_posix()] = facts
     return files
 
