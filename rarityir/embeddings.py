@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -105,11 +105,33 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class Blocks(Sequence[Path]):
+    """The files of blocks, in row order; of millions of documents there are too many to be held by name."""
+
+    folder: Path
+    blocks: int
+
+    def __len__(self) -> int:
+        return self.blocks
+
+    @overload
+    def __getitem__(self, number: int) -> Path: ...
+    @overload
+    def __getitem__(self, number: slice) -> tuple[Path, ...]: ...
+    def __getitem__(self, number: int | slice) -> Path | tuple[Path, ...]:
+        at = range(self.blocks)[number]
+        return self._path(at) if isinstance(at, int) else tuple(map(self._path, at))
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npy"
+
+
+@dataclass(frozen=True)
 class Embeddings:
     """The (N, D) float32 embeddings of a corpus in row order, block by block, memory-mapped unless stored as float16."""
 
     folder: Path
-    paths: tuple[Path, ...]
+    paths: Blocks
     identity: dict[str, Json]
     seconds: float
 
@@ -130,7 +152,7 @@ def embed(dataset: Dataset, corpus: Corpus, encoder: Encoder) -> Embeddings:
     folder = corpus.folder / slug(encoder.name) / "embeddings"
     identity = identify(corpus, encoder)
     count = len(corpus.doc_ids)
-    paths = tuple(folder / f"{start // BLOCK:06d}.npy" for start in range(0, count, BLOCK))
+    paths = Blocks(folder, -(-count // BLOCK))
     facts: dict[str, Json] = {"documents": count, "dim": encoder.dim}
     with store.building(folder, identity, facts) as needed:
         if needed:
@@ -210,7 +232,7 @@ def store_dtype(encoder: Encoder) -> str:
     return getattr(encoder, "execution", Execution()).store_dtype
 
 
-def _encode(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], count: int) -> None:
+def _encode(dataset: Dataset, encoder: Encoder, paths: Blocks, count: int) -> None:
     there = min(count, sum(store.kept(path) for path in paths) * BLOCK)
     if there:
         log.info("resuming: %d of %d documents are encoded", there, count)
@@ -235,7 +257,7 @@ def _encode(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], count: 
     log.info("encoded %d documents in %.1f s (%s)", new, time.monotonic() - started, speed.said())
 
 
-def _windows(dataset: Dataset, encoder: Encoder, paths: tuple[Path, ...], opened: dict[int, Unfinished]) -> Iterator[Window]:
+def _windows(dataset: Dataset, encoder: Encoder, paths: Blocks, opened: dict[int, Unfinished]) -> Iterator[Window]:
     """The windows that lack a block, each opened as it is given out."""
     docs = dataset.docs()
     dtype = np.dtype(store_dtype(encoder))
