@@ -52,6 +52,7 @@ def write(blocks: Iterable[Codes], folder: Path) -> None:
         for part in _counted(packed(blocks)):
             for name, file in files.items():
                 file.append(part[name])
+            del part  # gone before the next block is gathered, here and in `_counted`
         _write_facts(folder, {name: file.close() for name, file in files.items()})
     finally:
         for file in files.values():
@@ -154,7 +155,9 @@ def _counted(parts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     none = True
     for part in parts:
         after = starts[-1:] + np.array([[len(part["rows"]), len(part["heavy"])]])
-        yield {**part, "starts": np.concatenate([starts, after]) if none else after}
+        part["starts"] = np.concatenate([starts, after]) if none else after
+        yield part
+        del part
         starts, none = after, False
     if none:
         raise RarityError("there are no documents to index")
