@@ -212,6 +212,6 @@ def test_cores_are_those_that_this_process_may_use(monkeypatch) -> None:
 
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    assert machine.cores() == flat.cores() == store.cores() == anserini.cores() == 3
+    assert machine.cores() == flat.cores() == store.machine.cores() == anserini.cores() == 3
     monkeypatch.delattr("os.sched_getaffinity")
     assert machine.cores() == 64
