@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -23,13 +22,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from faults.table import Row, keep
 from fuzz.hostile import mutated
 from fuzz.parsers import PARSERS, placed, taken
 from fuzz.promise import kept
 
-from rarityir import store
-
-OUT = Path(__file__).parent / "reliability" / "fuzz.json"
 LEAST = 10_000  # inputs from which on a parser's row is kept
 VALID = 24  # valid inputs that a parser's hostile ones are made of
 PROMISE = "a result or one line that says what is wrong; within 1 s of a processor and 1 GiB of memory"
@@ -50,20 +47,11 @@ def main() -> None:
     for name in [name for name in PARSERS if given.only in name][part::parts]:
         rows.append(one(name, given))
         if given.inputs >= LEAST:
-            keep(rows[-1])
-    sys.exit(any(row["lost"] for row in rows))
+            keep("fuzz", [rows[-1]])
+    sys.exit(any(row.lost for row in rows))
 
 
-def keep(row: dict[str, Any]) -> None:
-    """Writes a row of the table in place of an earlier one of the same parser."""
-    with store.locked(OUT.with_suffix(".lock"), 60):
-        rows = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else []
-        rows = [other for other in rows if other["fault"] != row["fault"]] + [row]
-        store.write_json(OUT, sorted(rows, key=lambda of: str(of["fault"])))
-    OUT.with_suffix(".lock").unlink(missing_ok=True)
-
-
-def one(name: str, given: argparse.Namespace) -> dict[str, Any]:
+def one(name: str, given: argparse.Namespace) -> Row:
     """Fuzzes a parser and returns its row of the table."""
     started, failures = time.monotonic(), list(failing(name, given.inputs, given.seed))
     print(f"{name}: {given.inputs} inputs, {len(failures)} broken, {time.monotonic() - started:.0f} s", flush=True)
@@ -72,13 +60,7 @@ def one(name: str, given: argparse.Namespace) -> dict[str, Any]:
         kinds.setdefault(said[-60:], seed)
     for said, seed in list(kinds.items())[: given.show]:
         print(f"    seed {seed}: {dict(failures)[seed]} ({said[-20:]})")
-    return {
-        "fault": f"hostile input: {name}",
-        "promise": PROMISE,
-        "injected": given.inputs,
-        "lost": len(failures),
-        "command": "python -m evals.fuzz",
-    }
+    return Row(f"hostile input: {name}", PROMISE, "python -m evals.fuzz", given.inputs, len(failures))
 
 
 def failing(name: str, inputs: int, seed: int) -> Any:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
-import json
 import logging
 import os
 import shutil
@@ -23,15 +22,15 @@ import warnings
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 if TYPE_CHECKING:
+    from faults.table import Row
     from fuzz.hostile import Files
     from fuzz.parsers import Parser
 
-TABLE = Path(__file__).parent / "reliability" / "guided.json"
 LEAST = 10_000  # inputs from which on a parser's row is kept
 VALID = 8  # valid inputs to begin with
 SEALED = 0x80  # in an input's first byte: its checksums are made true again
@@ -58,6 +57,7 @@ def main() -> None:
         sys.exit("atheris is not installed: pip install 'rarityir[fuzz]'")
     if given.parser:
         guided(given.parser, given.inputs, given.seed, given.out)
+    from faults.table import keep
     from fuzz.parsers import PARSERS
 
     names, lost = [name for name in PARSERS if given.only in name], 0
@@ -67,24 +67,13 @@ def main() -> None:
         sys.exit(replayed(names[0], given.replay.read_bytes()) or 0)
     for name in names:
         row = one(name, given.inputs, given.seed, given.out / "".join(c if c.isalnum() else "-" for c in name))
-        lost += row["lost"]
-        if row["injected"] >= LEAST:
-            keep(row)
+        lost += row.lost
+        if row.injected >= LEAST:
+            keep("guided", [row])
     sys.exit(bool(lost))
 
 
-def keep(row: dict[str, Any]) -> None:
-    """Writes a row of the table in place of an earlier one of the same parser."""
-    from rarityir import store
-
-    with store.locked(TABLE.with_suffix(".lock"), 60):
-        rows = json.loads(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else []
-        rows = [other for other in rows if other["fault"] != row["fault"]] + [row]
-        store.write_json(TABLE, sorted(rows, key=lambda of: str(of["fault"])))
-    TABLE.with_suffix(".lock").unlink(missing_ok=True)
-
-
-def one(name: str, inputs: int, seed: int, out: Path) -> dict[str, Any]:
+def one(name: str, inputs: int, seed: int, out: Path) -> Row:
     """Runs a parser's process and returns its row of the table."""
     started = time.monotonic()
     shutil.rmtree(out, ignore_errors=True)
@@ -106,13 +95,9 @@ def one(name: str, inputs: int, seed: int, out: Path) -> dict[str, Any]:
         print(f"    {told.with_suffix('.bin')}: {told.read_text(encoding='utf-8', errors='replace').strip()}")
     if ended:
         print(f"    {ended}; {out / 'said'} holds what its process said")
-    return {
-        "fault": f"input led by coverage: {name}",
-        "promise": PROMISE,
-        "injected": given,
-        "lost": len(broken) + bool(ended),
-        "command": "python -m evals.guided",
-    }
+    from faults.table import Row
+
+    return Row(f"input led by coverage: {name}", PROMISE, "python -m evals.guided", given, len(broken) + bool(ended))
 
 
 def _ended(argv: list[str], environment: dict[str, str], out: Path) -> str:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from rarityir import parsing, registry, subcollection
 from rarityir.datasets import load_dataset
-from rarityir.experiment import runs_in
 from rarityir.measures import Comparison, evaluate
 from rarityir.measures.significance import ALPHA, holm, paired_t, randomisation
 from rarityir.report.changes import Change, Changes, Paired, Side
 from rarityir.report.model import COSTS
+from rarityir.results import runs_in
 from rarityir.types import BadInput, Json, RarityError, UnknownName
 
 DIGITS = 6  # of a topic's score as topics.json keeps it
@@ -52,7 +52,7 @@ class Performed:
             whole = [{*row["measures"]} >= {*found["measures"]} for row in found["systems"]]
             numbers = [found["topics"], found["cutoff"]]
         except parsing.BROKEN:
-            raise BadInput(f"{file} is not a report; make it again: rarityir report {file.parent}") from None
+            raise BadInput(f"{file} is not a report; remove it and make it again: rarityir report {file.parent}") from None
         if not (all(whole) and all(map(math.isfinite, figures)) and all(isinstance(name, str) for name in names)):
             raise BadInput(f"{file} is not a whole report; make it again: rarityir report {file.parent}")
         if not all(type(number) is int for number in numbers):
@@ -207,7 +207,7 @@ def _stored(side: Performed) -> Topics:
 def _scored(side: Performed, pairs: Sequence[tuple[str, str]], dataset: str) -> Topics:
     """Scores the runs beside a report."""
     systems, measures = (list(dict.fromkeys(column)) for column in zip(*pairs, strict=True))
-    runs = [(run, facts) for run, facts in runs_in(side.folder / "runs") if run.name in systems]
+    runs = [(run, facts) for run, facts in runs_in(side.folder / "runs", list(side.systems))[0] if run.name in systems]
     name = dataset or next((facts["dataset"] for _, facts in runs if facts.get("dataset")), "")
     if runs and not name:
         raise RarityError(f"the runs in {side.folder / 'runs'} do not say of which dataset they are; give --dataset")

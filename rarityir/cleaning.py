@@ -19,7 +19,7 @@ from rarityir.systems import Part
 from rarityir.types import Busy, Json, RarityError, StaleArtefact, UnknownName
 
 STATES = ("whole", "stale", "broken", "partial", "leftover", "in use")
-USELESS = ("stale", "broken", "partial", "leftover")
+USELESS = ("stale", "broken", "leftover")  # what was begun is hours of work that the same command goes on with
 _HELD = (store.MANIFEST, store.PARTIAL, store.LOCK, store.PARTS)
 _QUIET = 3600.0  # seconds that a half-written file of another process must have lain still
 _RELEASES = {"encoder.torch": "torch", "encoder.transformers": "transformers"}
@@ -65,8 +65,8 @@ def survey(root: Path) -> list[Built]:
 def choose(found: Sequence[Built], states: Sequence[str], patterns: Sequence[str]) -> list[Built]:
     """Returns what is in one of the states and matches a pattern; a pattern of a folder matches all in it.
 
-    Without states, patterns alone choose; without either, what is of no use is chosen. What is in use is never chosen. Raises
-    `UnknownName` for a pattern that matches nothing.
+    Without states, patterns alone choose; without either, what is of no use is chosen, which what was begun is not. What is in
+    use is never chosen. Raises `UnknownName` for a pattern that matches nothing.
     """
     for pattern in patterns:
         if not any(_matches(built.name, pattern) for built in found):

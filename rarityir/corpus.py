@@ -10,7 +10,7 @@ from pathlib import Path
 from rarityir import progress, store
 from rarityir.doc_ids import DocIds, writing
 from rarityir.systems import slug
-from rarityir.types import BadInput, Dataset, Json, RarityError
+from rarityir.types import BadInput, Dataset, Json
 
 log = logging.getLogger(__name__)
 FORM = 2  # of the files that doc_ids are kept in
@@ -34,13 +34,9 @@ def prepare(dataset: Dataset, indexes: Path) -> Corpus:
     root = indexes / slug(dataset.corpus)
     folder, facts = root / "documents", {"documents": 0, "empty": 0, "sha256": ""}
     identity = identify(dataset)
-    with store.building(folder, identity, facts) as needed:
+    with store.building(folder, identity, facts, resumes=False) as needed:
         if needed:
-            try:
-                _read(dataset, folder, facts)
-            except RarityError:  # what was put right is another corpus, which must not find this one begun
-                store.empty(folder)
-                raise
+            _read(dataset, folder, facts)
     found = store.opened(folder, identity)
     if found["facts"]["empty"]:
         log.warning("%d of %d documents are empty: they are kept as rows", found["facts"]["empty"], found["facts"]["documents"])

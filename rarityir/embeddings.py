@@ -141,8 +141,14 @@ class Embeddings:
             yield _floats(path)
 
 
-def identify(corpus: Corpus, encoder: Encoder) -> dict[str, Json]:
-    """Returns what stored embeddings depend on: the documents' digest, the encoder's identity, the type they are kept in."""
+def identify(corpus: Corpus, encoder: Encoder, *, elsewhere: bool = False) -> dict[str, Json]:
+    """Returns what stored embeddings depend on: the documents' digest, the encoder's identity, the type they are kept in.
+
+    Its arithmetic is its device's: one that is not here is a `RarityError`, unless documents are read `elsewhere`, and not
+    taken for another encoder than what is there was built with.
+    """
+    if isinstance(encoder, HFEncoder) and not elsewhere:
+        encoder.check_device()
     facts = {"documents": corpus.digest, "block": BLOCK, **{f"encoder.{k}": v for k, v in encoder.identity().items()}}
     return facts if store_dtype(encoder) == "float32" else {**facts, "store_dtype": store_dtype(encoder)}
 

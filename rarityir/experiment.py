@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import logging
-import math
 import platform
 import tomllib
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rarityir import overview, parsing, registry, store, subcollection
+from rarityir import overview, registry, results, store, subcollection
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
@@ -25,10 +23,9 @@ from rarityir.measures import DEFAULT, Measure, compare, evaluate
 from rarityir.measures.shares import share
 from rarityir.measures.significance import ALPHA
 from rarityir.overview import Bounds
-from rarityir.report import RENDERERS, Report, Row, render
-from rarityir.report.model import COSTS
+from rarityir.report import Report, Row
+from rarityir.report.matching import visible
 from rarityir.retrieval import CUTOFF, INDEXES, Retriever, check
-from rarityir.runs import Run, read_run
 from rarityir.systems import System, expand, slug
 from rarityir.types import BadInput, Dataset, Encoder, Json, RarityError, Scores, UnknownName
 
@@ -36,14 +33,6 @@ SYSTEMS = (
     "bm25", "dense", "dense+edge:2", "dense+tail:2", "dense+random:2", "sparse:64", "sparse:64+edge:2", "sparse:64+auto",
     "rrf(bm25,dense+edge:2)",
 )  # fmt: skip
-_FILES = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "json": "report.json"}
-# What a run's provenance holds, where it holds it.
-_SIDECAR: dict[str, type] = {
-    **dict.fromkeys(("dataset", "baseline", "share_of", "instruction", "encoder"), str),
-    **dict.fromkeys(("cutoff", "seed", "order"), int),
-    **dict.fromkeys(("cost", "subset"), dict),
-    "measures": list,
-}
 log = logging.getLogger(__name__)
 
 
@@ -132,8 +121,12 @@ class Experiment:
             raise RarityError(f"share_of {self.share_of!r} is not among the systems; {registry.hint(self.share_of, names)}")
         for name in self.measures:
             Measure.parse(name)
-        if not self.measures or self.cutoff < 1 or self.seed < 0:
-            raise RarityError("an experiment needs a measure, a cutoff of at least 1 and a seed of at least 0")
+        if not self.measures:
+            raise RarityError("an experiment needs at least one measure, such as nDCG@10")
+        if self.cutoff < 1:
+            raise RarityError(f"cutoff is {self.cutoff}; at least one document of a ranking must be kept")
+        if self.seed < 0:
+            raise RarityError(f"seed is {self.seed}; give 0 or a whole number above")
         systems = [System.parse(name) for name in names]
         for system in systems:
             check(system)
@@ -154,10 +147,14 @@ def perform(experiment: Experiment) -> Report:
     if not dataset.qrels:
         raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured; use rarityir search for runs")
     encoder = experiment.reader()
-    whole = Retriever(dataset, encoder, Path(experiment.indexes))
+    if experiment.out:  # else the folder is known only when a sub-collection was chosen
+        results.check_free(Path(experiment.out), runs=[system.slug for system in systems])
+    whole = Retriever(dataset, encoder, Path(experiment.indexes), timed=True)
     retriever = subcollection.narrow(whole, experiment.pool, experiment.sample)
     dataset = retriever.dataset
     folder = Path(experiment.out or default_folder(dataset, encoder.name, experiment.instruction))
+    results.check_free(folder, runs=[system.slug for system in systems])
+    results.warn_of_another(folder, dataset.name, encoder.name, [str(system) for system in systems])
     check_judged(dataset, retriever.corpus)
     identity = encoder.identity() if any(takes_model(system) for system in systems) else None
     scores, costs, ranked = [], {}, []
@@ -183,7 +180,7 @@ def perform(experiment: Experiment) -> Report:
         experiment.seed,
         str(System.parse(experiment.share_of)) if experiment.share_of else "",
     )
-    write(report, scores, folder)
+    results.write(report, scores, folder)
     store.write_json(folder / "provenance.json", provenance(experiment, dataset, identity))
     spectrum = overview.read_spectrum(retriever, report, folder)
     return dataclasses.replace(report, page=overview.write(report, scores, ranked, dataset, folder, spectrum))
@@ -210,13 +207,19 @@ def rebuild(
 ) -> Report:
     """Returns a report made again from the runs in a folder (or its `runs/`), and rewrites its tables.
 
-    Costs, dataset and order come from the runs' sidecars where there are any; a run of other origin needs `dataset`. The
-    HTML page is written where `page` says, and anew where the folder holds one.
+    Which runs and in which order is said by the folder's `report.json`, where there is one: another evaluation's are named and
+    left out, a run of another tool joins. Costs and dataset come from the runs' sidecars where there are any; a run of other
+    origin needs `dataset`. The HTML page is written where `page` says, and anew where the folder holds one.
     """
     runs = folder / "runs" if (folder / "runs").is_dir() else folder
-    found = runs_in(runs)
+    home = runs.parent if runs.name == "runs" else folder
+    found, others = results.runs_in(runs, results.systems_told(home))
     if not found:
         raise BadInput(f"{folder} holds no runs (*.trec)")
+    results.check_free(home, results.TABLES)
+    if others:
+        named = ", ".join(map(visible, others))
+        log.warning("left out of another evaluation in %s: %s; to show all, remove report.json", home, named)
     first = next((facts for _, facts in found if facts), {})
     name = dataset or first.get("dataset", "")
     if not name:
@@ -235,8 +238,7 @@ def rebuild(
         first.get("seed", 0) if seed is None else seed, shared if (shared := first.get("share_of", "")) in names else "",
     )  # fmt: skip
     report = dataclasses.replace(report, notes=[*report.notes, *(facts["changed"] for _, facts in found if "changed" in facts)])
-    home = runs.parent if runs.name == "runs" else folder
-    write(report, scores, home)
+    results.write(report, scores, home)
     if page is None and not (home / overview.PAGE).exists():
         return report
     depth = (bounds or Bounds()).depth
@@ -287,15 +289,6 @@ def tabulate(
     )  # fmt: skip
 
 
-def write(report: Report, scores: Sequence[Scores], folder: Path) -> None:
-    """Writes the report's tables, and every topic's measures, into a folder."""
-    for form, name in _FILES.items():
-        assert form in RENDERERS
-        store.write_text(folder / name, render(report, form))
-    by_system = {s.system: {m: [round(float(v), 6) for v in values] for m, values in s.values.items()} for s in scores}
-    store.write_json(folder / "topics.json", {"query_ids": list(scores[0].query_ids), "systems": by_system})
-
-
 def provenance(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] | None) -> dict[str, Json]:
     """Returns what made the figures: the experiment, the documents, the encoder, package versions and the machine."""
     subset = {"subset": dict(dataset.subset)} if dataset.subset else {}
@@ -333,52 +326,6 @@ def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] 
         "documents": dict(dataset.identity),
         "subset": dict(dataset.subset),
     }
-
-
-def runs_in(runs: Path) -> list[tuple[Run, dict[str, Json]]]:
-    """Returns a folder's runs with their sidecars, in order, named for their systems; those of one name by their files."""
-    found = []
-    for path in sorted(runs.glob("*.trec")):
-        run, facts = read_run(path), _facts(path)
-        label = f"@{tag}" if (tag := facts.get("subset", {}).get("tag")) else ""
-        found.append((path.stem, dataclasses.replace(run, name=run.name.removesuffix(label)), facts))
-    _check_alike(runs, [facts for _, _, facts in found])
-    found = sorted(found, key=lambda each: each[2].get("order", math.inf))
-    names = [run.name for _, run, _ in found]
-    return [(dataclasses.replace(run, name=stem) if names.count(run.name) > 1 else run, facts) for stem, run, facts in found]
-
-
-def _check_alike(runs: Path, sidecars: Sequence[dict[str, Json]]) -> None:
-    for key in ("dataset", "subset", "cutoff", "instruction", "encoder_identity"):
-        if len({json.dumps(facts[key], sort_keys=True) for facts in sidecars if facts.get(key) is not None}) > 1:
-            raise RarityError(f"the runs in {runs} differ in {key}; keep the runs of one evaluation in a folder")
-
-
-def _facts(run: Path) -> dict[str, Json]:
-    path = run.with_suffix(".json")
-    if not path.exists():
-        return {}
-    try:
-        stored = parsing.mapping(path)
-        facts: dict[str, Json] = {"subset": {}, "measures": [], "cost": {}, "seed": 0, **stored}
-        for key, kind in _SIDECAR.items():
-            parsing.need(key not in facts or isinstance(facts[key], kind), f"{key} is no {kind.__name__}")
-        parsing.need(all(isinstance(name, str) for name in facts["measures"]), "measures are no names")
-        numbers = [cost for name in COSTS if (cost := facts["cost"].get(name)) is not None]
-        parsing.need(facts["seed"] >= 0 and all(abs(number) < math.inf for number in numbers), "a cost or seed is no number")
-        if facts["subset"]:
-            parsing.need(isinstance(facts["subset"]["tag"], str) and subcollection.note(facts["subset"]), "no sub-collection")
-        if prebuilt := facts["cost"].get("prebuilt"):
-            parsing.need(prebuilt["name"] and prebuilt["md5"], "no prebuilt index")
-        whole = store.unbroken(stored)
-    except parsing.BROKEN as error:
-        raise BadInput(f"{path} is no run's provenance ({error}); remove it, and give --dataset and --baseline") from None
-    if not whole:
-        raise BadInput(f"{path} was changed after it was written; remove it, and give --dataset and --baseline")
-    if facts.get("run_sha256") != store.digest_file(run):
-        log.warning("%s was changed after it was written: its costs are kept, its scores are those of the file", run)
-        facts["changed"] = f"{run.name} was changed after it was written."
-    return facts
 
 
 def _p_values(c: Any) -> dict[str, float]:

@@ -72,6 +72,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+_FARTHER = 0.25  # of a likeness of at most 1
+
 
 @cache
 def table(kind: str) -> dict[str, str]:
@@ -130,11 +132,17 @@ def hint(name: str, known: Iterable[str]) -> str:
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
-    """Returns the known names that a misspelt one is nearest to, at most three, best first; small and capital letters are one."""
+    """Returns the known names that a misspelt one is nearest to, at most three, best first; small and capital letters are one.
+
+    One that is far less like it than the best is left out.
+    """
     spelt: dict[str, list[str]] = {}
     for each in sorted(known):
         spelt.setdefault(each.lower(), []).append(each)
-    return [each for close in difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.5) for each in spelt[close]][:3]
+    close = difflib.get_close_matches(name.lower(), spelt, n=3, cutoff=0.5)
+    likeness = [difflib.SequenceMatcher(None, each, name.lower()).ratio() for each in close]
+    found = [word for word, like in zip(close, likeness, strict=True) if like >= likeness[0] - _FARTHER]
+    return [each for word in found for each in spelt[word]][:3]
 
 
 def options(text: str, known: Mapping[str, Callable[[str], Any]], where: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rarityir import machine, parsing, unfinished
-from rarityir.types import Busy, Json, StaleArtefact
+from rarityir.types import Busy, Json, RarityError, StaleArtefact
 
 MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
 PARTS = ".parts"  # the checksums of what a build that may be stopped has finished, as sha256sum writes them
@@ -235,12 +235,15 @@ def differing(old: Mapping[str, Json], new: Mapping[str, Json]) -> str:
 
 
 @contextmanager
-def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json], wait: float = 3600.0) -> Iterator[bool]:
+def building(
+    folder: Path, identity: Mapping[str, Json], facts: dict[str, Json], wait: float = 3600.0, *, resumes: bool = True
+) -> Iterator[bool]:
     """Builds a folder once: yields True if the caller must (re)build or resume, False if it is already complete.
 
     Holds the folder's lock meanwhile; a second process waits up to `wait` seconds, then gets `Busy`. When the block
     ends well the manifest is written: identity, `facts` (which the caller may fill meanwhile), size and SHA-256 of
-    every file. A partial folder of another identity is a `StaleArtefact`, as `check_begun` says.
+    every file. A partial folder of another identity is a `StaleArtefact`, as `check_begun` says. Without `resumes` a
+    `RarityError` in the block empties the folder: input that is put right is other input, and must not find this begun.
     """
     if manifest(folder, identity) is not None:
         yield False
@@ -260,7 +263,12 @@ def building(folder: Path, identity: Mapping[str, Json], facts: dict[str, Json],
             empty(folder)
             write_json(folder / PARTIAL, wanted)
         started = time.monotonic()
-        yield True
+        try:
+            yield True
+        except RarityError:
+            if not resumes:
+                empty(folder)
+            raise
         facts.setdefault("build_seconds", round(time.monotonic() - started, 3))
         for left in filter(unfinished.unnamed, folder.rglob(".*.tmp")):  # what an earlier kill left half written
             left.unlink()

@@ -117,7 +117,7 @@ def narrow(whole: Retriever, pool: str = "", sample: str = "") -> Retriever:
         subset={"tag": tag, "documents": len(rows), "of": len(ids), "judged": len(judged)},
     )
     log.info("%s", note(made.subset))
-    return Retriever(made, whole.encoder, whole.indexes)
+    return Retriever(made, whole.encoder, whole.indexes, timed=whole.timed)
 
 
 def tagged(chosen: Pool | Sample) -> str:

@@ -18,6 +18,7 @@ os.environ["IR_DATASETS_HOME"] = f"{_HOME}/irds"  # before ir_datasets is import
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TQDM_DISABLE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.pop("RARITYIR_TRUST", None)  # tests of damage compare checksums
 
 settings.register_profile("steady", deadline=None)  # a busy machine is no failure
 settings.load_profile("steady")

@@ -176,7 +176,7 @@ def test_what_cannot_be_compared_is_one_line(tmp_path: Path, pair: tuple[Path, P
     huge = json.dumps({**whole, "systems": [{"name": "dense", "measures": {"AP": 10**400, "RR@10": 1}}]})
     for text in ("\x00", "[" * 100_000, '{"systems": [{"name": "\\ud800"}]}', huge):
         (pair[1] / "report.json").write_text(text)
-        with pytest.raises(BadInput, match="is not a report"):
+        with pytest.raises(BadInput, match="is not a report; remove it and make it again"):
             compare(*pair)
 
 
@@ -212,10 +212,44 @@ def test_the_command_prints_each_form_and_fails_on_loss_when_asked(
     assert main(["compare", a]) == 2
 
 
+def test_of_one_and_the_same_it_is_one_line_that_nothing_changed(
+    tmp_path: Path, pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = str(pair[0])
+    (pair[0] / "provenance.json").write_text('{"versions": {"python": "3"}}')
+    assert main(["compare", a, a]) == 0
+    said = "nothing changed: 3 systems by AP, RR@10 on 8 topics, their costs and settings are the same."
+    assert capsys.readouterr().out == f"{a}: {said}\n"
+    other = Path(shutil.copytree(a, tmp_path / "copy"))
+    assert main(["compare", a, str(other), "--measures", "AP"]) == 0
+    assert capsys.readouterr().out == f"{a} and {other}: {said.replace(', RR@10', '')}\n"
+    assert main(["compare", a, a, "--markdown"]) == 0
+    assert capsys.readouterr().out == f"A is `{a}`, B is `{a}`.\n\n{said}\n"
+    assert main(["compare", a, a, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["systems"][2]["measures"]["AP"]["difference"] == 0
+    # Whatever differs has its table: a system, a topic, a cost, a setting; and so has what could not be tested.
+    ones = {name: dict(found) for name, found in A.items()}
+    ones["bm25"] = {"AP": [0.25, 0.5, *A["bm25"]["AP"][2:]], "RR@10": A["bm25"]["RR@10"]}  # the same mean
+    changed = [
+        write(tmp_path / "topic", ones),
+        write(tmp_path / "fewer", {"bm25": A["bm25"]}),
+        write(tmp_path / "un", A, stored=False),
+    ]
+    costly = json.loads((other / "report.json").read_text())
+    costly["systems"][0]["bytes_per_doc"] = 5.0
+    (other / "report.json").write_text(json.dumps(costly))
+    later = Path(shutil.copytree(a, tmp_path / "later"))
+    (later / "provenance.json").write_text('{"versions": {"python": "4"}}')
+    for side in (*changed, other, later):
+        for ends in ((a, str(side)), (str(side), a)):
+            assert main(["compare", *ends]) == 0
+            assert "nothing changed" not in capsys.readouterr().out
+
+
 def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
     name = "dense\x1b[31m\u202e|\n"
-    a, b = (write(tmp_path / side, {name: {"AP": [0.5]}}, ids=["q0"], notes=["\x1b[2J"]) for side in "ab")
-    for text in (str(compare(a, b)), compare(a, b).markdown()):
+    a, b = (write(tmp_path / side, {name: {"AP": [ap]}}, ids=["q0"], notes=["\x1b[2J"]) for side, ap in (("a", 0.5), ("b", 1)))
+    for text in (str(compare(a, b)), compare(a, b).markdown(), str(compare(a, a)), compare(a, a).markdown()):
         assert all(letter.isprintable() or letter == "\n" for letter in text)
     assert "\\|" in compare(a, b).markdown()
 

@@ -97,7 +97,7 @@ def test_what_commands_build_is_shown_by_kind_and_freed_only_when_asked(
     assert main(["index", "dense+edge:2", *common]) == 0
 
 
-def test_what_is_begun_stale_or_broken_is_chosen_and_what_is_of_use_is_not() -> None:
+def test_what_is_stale_or_broken_is_chosen_and_what_is_of_use_or_begun_is_not() -> None:
     home = INDEXES / "c"
     build(home / "documents", {"ids": b"1"}, {"text": "rule", "form": cleaning.corpus.FORM, "documents": 1})
     manifest = json.loads((home / "documents" / store.MANIFEST).read_text())
@@ -112,7 +112,7 @@ def test_what_is_begun_stale_or_broken_is_chosen_and_what_is_of_use_is_not() -> 
     }  # fmt: skip
     assert found[stale].why == "its documents are other ones now"
     assert found[partial].bytes == 8
-    assert [built.path for built in choose(list(found.values()), [], [])] == [stale, partial]
+    assert [built.path for built in choose(list(found.values()), [], [])] == [stale]
     assert [built.path for built in choose(list(found.values()), ["partial"], [])] == [partial]
     for key, value in (("form", "form 1"), ("encoder.torch", "1.0"), ("encoder.transformers", "1.0")):
         before = (whole / store.MANIFEST).read_text()
@@ -152,6 +152,21 @@ def test_freeing_what_was_begun_lets_it_be_built_anew() -> None:
     assert survey(INDEXES) == []
     build(folder, {"a": b"1"}, {"another": "identity"})
     assert only(survey(INDEXES)).state == "whole"
+
+
+def test_what_was_begun_stays_unless_it_is_named_and_is_shown_with_its_size(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = begin(INDEXES / "c" / "embeddings")
+    before = files()
+    for argv in (["clean"], ["clean", "--yes"], ["clean", "--stale", "--yes"]):
+        assert main(argv) == 0
+        assert files() == before
+        out = capsys.readouterr().out.splitlines()
+        assert "partial  c/embeddings (begun and not finished)" in out[1]
+        assert out[2] == "8 B begun and not finished stay, and the same command goes on with them; free them with --partial"
+    assert main(["clean", "--partial"]) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == ["would free 8 B of 8 B; free it with --yes"]
+    assert main(["clean", "c", "--yes"]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == [".lock"]
 
 
 def test_what_another_process_builds_is_left(capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,7 +314,9 @@ def test_patterns_choose_by_name_and_one_that_matches_nothing_is_told() -> None:
     assert chosen("scifact") == chosen("scifact/demo/") == ["scifact/demo/dense", "scifact/demo/sparse_64"]
     assert chosen("*/dense") == ["cranfield/demo/dense", "scifact/demo/dense"]
     assert chosen("cranfield", states=("partial",)) == ["cranfield/demo/embeddings"]
-    assert chosen() == ["cranfield/demo/embeddings"]
+    assert chosen("cranfield") == ["cranfield/demo/dense", "cranfield/demo/embeddings"]
+    assert chosen(states=("partial",)) == ["cranfield/demo/embeddings"]
+    assert chosen() == []
     with pytest.raises(UnknownName, match="nothing built matches 'scifcat'; did you mean scifact"):
         chosen("scifcat")
 

@@ -77,7 +77,7 @@ def test_wrong_usage_exits_with_two_and_says_so_on_standard_error(argv: list[str
         (["eval", "--systems", "bm25:k1=-1", "--dataset", "{beir}"], "k1 must be at least 0"),
         (["eval", "--measures", "nDCG10"], "unknown measure 'nDCG10'"),
         (["eval", "--systems", "dense", "--baseline", "bm25"], "baseline 'bm25' is not among the systems"),
-        (["eval", "--cutoff", "0"], "cutoff of at least 1"),
+        (["eval", "--cutoff", "0"], "cutoff is 0"),
         (["eval", "--dataset", "{beir}:dev"], "no qrels/dev.tsv"),
         (["eval", "--encoder", "{stories}", "--pooling", "meen", "--dataset", "{beir}"], "did you mean mean"),
         (["eval", "--encoder", "{stories}", "--dtype", "int4", "--dataset", "{beir}"], "unknown dtype 'int4'"),
@@ -302,15 +302,15 @@ def test_eval_prints_one_json_object_and_a_second_time_encodes_nothing_again(
     assert main(argv) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
-    assert err == ""
+    assert err == "out: report.html, report.md, runs\n"
     assert {"dataset", "encoder", "systems", "baseline"} <= found.keys()
     assert (found["dataset"], found["encoder"], found["baseline"]) == ("tiny/test", "stories260K", "bm25")
     assert [system["name"] for system in found["systems"]] == SYSTEMS.split(",")
     for system in found["systems"]:
-        assert {"name", "measures", "dim", "bytes_per_doc", "qps"} <= system.keys()
+        assert {"name", "measures", "dim", "bytes_per_doc", "qps", "search_qps"} <= system.keys()
         assert list(system["measures"]) == ["nDCG@10", "RR@10", "R@100", "R@1000", "AP"]
         assert all(0 <= value <= 1 for value in system["measures"].values())
-        assert system["qps"] > 0
+        assert system["search_qps"] >= system["qps"] > 0
     assert [system["dim"] for system in found["systems"]] == [None, 64, 32, 32]
     assert [system["bytes_per_doc"] for system in found["systems"]][1:3] == [256, 128]
     assert found["systems"][0]["measures"]["AP"] > 0.8  # words that the texts share

@@ -13,14 +13,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 import rarityir
 from rarityir import progress, registry
-from rarityir.cli import cli, main
+from rarityir.cli import cli, listing, main
 from rarityir.cli.completing import Named, _start
 from rarityir.cli.evaluation import show
 from rarityir.cli.options import screen
+from rarityir.integrations import corpora, impacts
 from rarityir.report import Report, Row
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -60,6 +63,8 @@ def offered(words: str, shell: str = "bash") -> list[str]:
         ("rarityir filter fit demo spec", {"plain,spectroscopy"}),
         ("rarityir filter fit de", {"plain,demo"}),
         ("rarityir export demo --to py", {"plain,pytorch"}),
+        ("rarityir export demo --to mil", {"plain,milvus"}),
+        ("rarityir sparse export index --to ", {f"plain,{name}" for name in impacts.KINDS}),
         ("rarityir rarity probe demo --targets log_id", {"plain,log_idf"}),
         ("rarityir rarity idf --systems uni", {"plain,uniform"}),
         ("rarityir report --form mark", {"plain,markdown"}),
@@ -150,7 +155,12 @@ def test_every_part_has_one_line_that_says_what_it_is(capsys: pytest.CaptureFixt
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["indexes", "filters", "fusions", "encoders", "poolings", "datasets", "measures", "targets", "exports"]
-    for kind in ("indexes", "filters", "fusions", "exports"):
+    assert found["exports"].keys() == {*registry.table("exports"), *corpora.KINDS}
+    assert listing.EXPORTS.keys() == {*corpora.KINDS}
+    for name in corpora.KINDS:
+        kinds = [kind for kind, takers in (("dense", corpora.DENSE), ("sparse:64", corpora.SPARSE)) if name in takers]
+        assert found["exports"][name].endswith(f": --system {' or '.join(kinds)}")
+    for kind in ("indexes", "filters", "fusions"):
         assert found[kind].keys() == registry.table(kind).keys()
     assert found["datasets"]["scifact"] == "beir/scifact/test"
     assert found["filters"]["tail"].startswith("Keeps positions [0, k) of the falling spectrum")
@@ -162,6 +172,12 @@ def test_every_part_has_one_line_that_says_what_it_is(capsys: pytest.CaptureFixt
     alone = capsys.readouterr().out.splitlines()
     assert alone[0] == "filters"
     assert len(alone) == 1 + len(found["filters"])
+
+
+def test_the_help_of_list_names_every_kind() -> None:
+    text = " ".join(CliRunner().invoke(listing.list_, ["--help"]).output.split())
+    *most, last = listing.KINDS
+    assert f"KIND is {', '.join(most)} or {last}." in text
 
 
 def test_a_part_of_another_package_that_cannot_be_read_has_an_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +235,8 @@ def test_the_table_of_an_evaluation_is_coloured_alike(
     assert "\x1b" not in plain
     monkeypatch.setenv("CLICOLOR_FORCE", "1")
     coloured = shown()
-    assert "\x1b[1m0.5000" in coloured
+    assert re.search(r"\x1b\[1m *0\.5000", coloured)
+    assert not re.search(r"\x1b\[1m *0\.2500", coloured)
     assert [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", coloured).splitlines()] == [
         line.split() for line in plain.splitlines()
     ]
@@ -261,3 +278,16 @@ def test_quiet_shows_no_bar_and_an_error_is_said_all_the_same(
         advance(3)
     assert "counting" in screen_.getvalue()
     assert main(["-q", "-v", "list"]) == 2
+
+
+@pytest.mark.parametrize("width", ["50", "80", "200"])
+def test_help_says_each_commands_first_sentence_whole_in_the_order_of_work(capsys, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", width)
+    groups = [("", cli), *((name, command) for name, command in cli.commands.items() if isinstance(command, click.Group))]
+    assert len(groups) > 6
+    for name, group in groups:
+        main([*name.split(), "--help"])
+        said = " ".join(capsys.readouterr().out.partition("Commands:")[2].split())
+        first = [(sub, " ".join(str(of.help).split("\n\n")[0].partition(". ")[0].split())) for sub, of in group.commands.items()]
+        assert said == " ".join(f"{sub} {told.removesuffix('.')}." for sub, told in first)
+    assert next(iter(cli.commands)) == "eval"

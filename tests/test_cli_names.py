@@ -40,6 +40,8 @@ def test_a_misspelt_command_option_or_choice_is_wrong_usage(
         (["search", "sparse:64,style=prompreps"], "unknown style of impacts 'prompreps'; did you mean promptreps"),
         (["search", "bm25-idf:prob"], "unknown source of IDF 'prob'; did you mean probe?"),
         (["search", "bm25", "--dataset", "SCIFACTS"], "unknown dataset 'SCIFACTS'; did you mean scifact"),
+        (["search", "bm25", "--dataset", "cranfeld"], "unknown dataset 'cranfeld'; did you mean cranfield?"),
+        (["search", "bm25", "--dataset", "msmarco-pasage"], "unknown dataset 'msmarco-pasage'; did you mean msmarco-passage"),
         (["search", "dense", "--encoder", "qwen2.5-0.6b"], "unknown encoder 'qwen2.5-0.6b'; did you mean qwen2.5-0.5b"),
         (["search", "dense", "--pooling", "lst"], "unknown pooling 'lst'; did you mean last?"),
         (["search", "dense", "--dtype", "float23"], "unknown dtype 'float23'; did you mean float32"),
@@ -61,6 +63,29 @@ def test_a_misspelt_name_is_told_in_one_line(argv: list[str], meant: str, capsys
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("rarityir: ")
     assert meant in line
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["eval", "-q"], "-q stands before the command: rarityir -q eval"),
+        (["filter", "fit", "demo", "edge:2", "-v"], "-v stands before the command: rarityir -v filter fit"),
+        (["list", "--quiet"], "--quiet stands before the command: rarityir --quiet list"),
+        (["list", "--verbose"], "--verbose stands before the command: rarityir --verbose list"),
+    ],
+)
+def test_how_much_is_said_is_told_to_stand_before_the_command(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"Error: {told}"
+
+
+def test_a_run_given_to_report_instead_of_its_folder_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs").mkdir()
+    Path("runs/other.trec").write_text("q1 Q0 d1 1 2 tag\n")
+    assert main(["report", "runs/other.trec"]) == 2
+    assert "runs/other.trec is a file; give its folder: runs" in capsys.readouterr().err
 
 
 def test_names_near_to_another_come_best_first_whatever_their_letters() -> None:

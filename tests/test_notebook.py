@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -10,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import rarityir
@@ -18,7 +21,7 @@ from rarityir.filters import EmbedFilter
 from rarityir.measures import evaluate
 from rarityir.rarity import RarityProbe, TokenStats
 from rarityir.rarity.result import ProbeResult
-from rarityir.report import Report, Row
+from rarityir.report import Explanation, Report, Row
 from rarityir.runs import Run
 from rarityir.types import Hits, RarityError
 
@@ -164,6 +167,80 @@ def test_a_filter_shows_what_it_keeps(stories: str) -> None:
     assert "nested" not in cells
     assert cells[-2:] == ["sha256", chosen.digest]
     read(EmbedFilter.fit(stories, "tail:2")._repr_html_())
+
+
+def sides(html: str) -> list[list[str]]:
+    """On which side each cell of each row stands."""
+    return [re.findall(r"text-align:(\w+)", row) for row in html.split("<tr>")[1:]]
+
+
+def test_figures_stand_to_the_right_and_words_to_the_left_and_none_is_broken() -> None:
+    html = notebook.table("t", ["a", "b", "c", "d"], [["1", "**0.5**", "205.0 KiB", "d3 (1.2)"], ["x", "–", "", "4 (1)"]])
+    assert sides(html) == [["left", "right", "right", "left"]] * 3
+    facts = notebook.facts("t", {"sha256": "0" * 64, "tokens": 3})
+    assert sides(facts) == [["left"] * 2] * 3
+    for shown in (html, facts, a_report()._repr_html_(), a_run()._repr_html_()):
+        cells = re.findall(r"<t[dh] style=\"([^\"]*)\"", shown)
+        assert cells
+        assert all("white-space:nowrap" in style for style in cells)
+
+
+def test_a_filter_has_a_frame_of_one_row() -> None:
+    two = [EmbedFilter(f"edge:{k}", np.eye(6 // k, 6, dtype=np.float32), {"model": HOSTILE, "nested": {}}) for k in (2, 3)]
+    frame = pd.concat([one.to_frame() for one in two])
+    assert frame.index.tolist() == ["edge:2", "edge:3"]
+    assert frame["kept"].tolist() == [3, 2]
+    assert frame["width"].tolist() == [6, 6]
+    assert frame["centred"].tolist() == [False, False]
+    assert frame["model"].tolist() == [HOSTILE] * 2
+    assert frame["sha256"].tolist() == [one.digest for one in two]
+    assert "nested" not in frame
+
+
+def test_an_explanation_has_a_frame_of_a_row_a_direction() -> None:
+    values = np.array([3.0, 2.0, 1.0])
+    arrays = (values, np.array([0.0, 1, 1]), values / 7, values / 6)
+    plain = Explanation("m", "edge:3", 3, 9, "english", *arrays, None, (), (), {})
+    frame = plain.to_frame()
+    assert frame.index.tolist() == [1, 2, 3]
+    assert list(frame.columns) == ["value", "energy", "frequency", "shift", "kept"]
+    np.testing.assert_allclose(frame["energy"], [9 / 14, 13 / 14, 1])
+    for name, array in zip(("value", "kept", "shift", "frequency"), arrays, strict=True):
+        np.testing.assert_array_equal(frame[name], array)
+    assert repr(plain) == "<Explanation of 'm', 9 × 3: 'edge:3' keeps 2 of 3 directions>"
+    read_too = dataclasses.replace(plain, filter="", energy=values / 6).to_frame()
+    assert read_too["texts"].tolist() == (values / 6).tolist()
+
+
+def test_what_is_written_of_a_result_in_plain_text_is_one_short_line(probed: ProbeResult) -> None:
+    probe = RarityProbe(("a", "b", "c", "d"), folds=3, seed=2)
+    assert repr(probe) == "<RarityProbe of 'a', 'b', 'c', …, 3 folds, seed 2: not fitted; call fit(X, y)>"
+    best = "".join(("s1", HOSTILE))
+    assert repr(a_report()) == (
+        f"<Report: 2 systems on 3 topics of {f'tiny{HOSTILE}'!r}, encoder 'demo'; best AP: {best!r}, 0.1000>"
+    )
+    assert repr(dataclasses.replace(a_report(), rows=())).endswith("encoder 'demo'>")
+    first, second = (target.fits["ridge"].r2.type.value for target in probed.targets)
+    assert repr(probed) == f"<ProbeResult of 60 rows of width 6: R² over types {f'a{HOSTILE}'!r} {first:.3f}, 'b' {second:.3f}>"
+    many = dataclasses.replace(probed, targets=probed.targets * 3)
+    assert repr(many).endswith(" and 3 more>")
+    for found in (probe, a_report(200), probed, many):
+        assert len(repr(found)) < 400
+        assert repr(found).isprintable()
+
+
+def test_a_probe_shows_its_result() -> None:
+    rng = np.random.default_rng(3)
+    x_VD = rng.normal(size=(40, 4))
+    probe = RarityProbe("rare <b>", folds=3, replicates=5)
+    assert read(probe._repr_html_()).cells == []
+    assert "rare &lt;b&gt;" in probe._repr_html_()
+    with pytest.raises(RarityError, match="not fitted"):
+        probe.to_frame()
+    probe.fit(x_VD, x_VD @ rng.normal(size=4))
+    assert probe._repr_html_() == probe.result._repr_html_()
+    assert repr(probe) == f"<RarityProbe of 'rare <b>', 3 folds, seed 0: {probe.result!r}>"
+    pd.testing.assert_frame_equal(probe.to_frame(), probe.result.to_frame())
 
 
 def test_a_probes_frames_hold_its_numbers(probed: ProbeResult) -> None:

@@ -20,6 +20,7 @@ from rarityir import experiment, overview
 from rarityir.cli import evaluation, main
 from rarityir.overview import Bounds, spectra
 from rarityir.overview.rankings import bounded
+from rarityir.report import overview_pictures as pictures
 from rarityir.report.matching import visible
 from rarityir.report.model import Report, Row
 from rarityir.report.overview import front
@@ -347,6 +348,56 @@ def test_every_priced_system_is_a_mark_that_leads_to_its_row(page, made):
         assert [j for j, (_, on) in enumerate(links) if on] == sorted(front(points))
 
 
+def drawn_labels(picture: str) -> list[tuple[str, tuple[float, float, float, float]]]:
+    """Every name or number beside a mark, with about what it takes of the picture."""
+    found = []
+    for x, y, anchor, shown in re.findall(
+        r'<text class="name" x="([-\d.]+)" y="([-\d.]+)" text-anchor="(\w+)">([^<]*)<', picture
+    ):
+        wide = len(shown) * 6.4
+        left = float(x) - {"start": 0, "middle": wide / 2, "end": wide}[anchor]
+        found.append((shown, (left, float(y) - 8, left + wide, float(y) + 2)))
+    return found
+
+
+def crosses(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+@pytest.mark.parametrize("systems", [2, 8, 19, 24, 45])
+def test_every_mark_of_a_picture_is_told_by_its_name_or_a_number_of_the_key(systems):
+    rng = np.random.default_rng(systems)
+    names = [f"dense+edge:{i}" if i % 3 else f"rrf(bm25,sparse:{i})" for i in range(systems)]
+    rows = [
+        Row(n, {"AP": float(v)}, cost={"qps": float(q)})
+        for n, v, q in zip(names, rng.random(systems) ** 2, rng.random(systems) + 9)
+    ]
+    shown = pictures.costs(Report("x", "e", names[0], ("AP",), 1, 10, 0, 0.05, rows), "qps", "queries", more=True)
+    picture, _, key = shown.partition('<ol class="key">')
+    labels = drawn_labels(picture)
+    told = {shown for shown, _ in labels if not shown.isdigit()}
+    by_number = {int(n): re.sub("<.*?>", "", item) for n, item in re.findall(r"<li><b>(\d+)</b> (.*?)</li>", key)}
+    assert sorted(int(shown) for shown, _ in labels if shown.isdigit()) == sorted(by_number)
+    assert sorted([*told, *by_number.values()]) == sorted(names)
+    order = sorted(rows, key=lambda row: -row.measures["AP"])
+    assert all(order[n - 1].name == name for n, name in by_number.items())
+    assert by_number or systems < 19
+    boxes = [box for _, box in labels]
+    assert not [pair for pair in itertools.combinations(boxes, 2) if crosses(*pair)]
+    line = [tuple(map(float, at.split(","))) for at in re.search(r'class="front" points="([^"]*)"', picture)[1].split()]
+    for (x, y), (to, down) in itertools.pairwise(line):
+        edge = (min(x, to) - 0.1, min(y, down) - 0.1, max(x, to) + 0.1, max(y, down) + 0.1)
+        assert not [box for box in boxes if crosses(box, edge)]
+
+
+def test_an_axis_of_close_figures_has_ticks():
+    rows = [Row(n, {"AP": 0.5}, cost={"qps": q}) for n, q in (("a", 31.0), ("b", 33.0))]
+    shown = pictures.costs(Report("x", "e", "a", ("AP",), 1, 10, 0, 0.05, rows), "qps", "queries", more=True)
+    ticks = re.findall(r'text-anchor="middle">([\d.,k]+)</text>', shown)
+    assert len(ticks) >= 2
+    assert all(20 < float(tick) < 50 for tick in ticks)
+
+
 def test_marks_stand_where_their_figures_say(page, made):
     """Circles, which the dense systems are: x over the logarithm of the cost, y over the measure, each on one straight line."""
     report = made[0]
@@ -421,13 +472,55 @@ def test_the_same_inputs_give_the_same_bytes(made, tmp_path):
     assert pages[0] == pages[1]
 
 
-def test_one_system_alone_has_a_page_without_what_needs_two(made, tmp_path):
+@pytest.fixture(scope="module")
+def single(made, tmp_path_factory) -> str:
+    """The page of one system."""
     report, scores, runs, dataset = made
-    alone = dataclasses.replace(report, rows=report.rows[1:2])
-    html = overview.write(alone, scores[1:2], [overview.ranked(runs[1], dataset)], dataset, tmp_path).read_text()
-    found = Parsed(html)
+    alone, folder = dataclasses.replace(report, rows=report.rows[1:2]), tmp_path_factory.mktemp("single")
+    return overview.write(alone, scores[1:2], [overview.ranked(runs[1], dataset)], dataset, folder).read_text()
+
+
+def test_one_system_alone_has_a_page_without_what_needs_two(single):
+    found = Parsed(single)
     assert len(found.tables["t-systems"]) == 2
-    assert not [a for a in found.all("section") if a["id"] in ("topics", "pairs", "cost", "widths")]
+    assert [a["id"] for a in found.all("section")] == ["systems", "topics", "made"]
+    assert not [a for _, a in found.tags if a.get("id") in ("a", "b", "swap")]
+    assert " 1 system ·" in single
+    assert re.search(r"has a mean nDCG@10 of <b>0\.\d{4}</b>\.</p>", single)
+    assert "paired randomisation (seed" not in single
+    assert data_of(single)["topics"][29][0] == "q29"
+
+
+def test_a_p_that_is_the_least_of_the_permutations_is_a_bound(tmp_path):
+    """Of 20 topics no random sign pattern is as extreme as the best system; the others' p are not at the floor."""
+    topics = tuple(map(str, range(20)))
+    values = {"a": np.linspace(0.5, 0.9, 20), "b": np.linspace(0.3, 0.4, 20), "c": np.linspace(0.41, 0.29, 20)}
+    scores = [Scores(n, topics, {"AP": v}) for n, v in values.items()]
+    dataset = Dataset("t", "t", {}, lambda: iter(()), dict.fromkeys(topics, ""), {q: {"d": 1} for q in topics})
+    report = experiment.tabulate(scores, {}, dataset, "demo", "b", ("AP",), 10, 0)
+    pairs = {(p.one, p.other): p for p in overview.pairs(report, scores)[1]}
+    assert [(both, p.least) for both, p in pairs.items()] == [(("a", "b"), True), (("a", "c"), True), (("b", "c"), False)]
+    assert pairs["a", "b"].p == pytest.approx(3 / 10_001)
+    empty = overview.Ranked(((),) * 20, ({},) * 20)
+    html = overview.write(report, scores, [empty] * 3, dataset, tmp_path).read_text()
+    cells = [[shown for _, shown in row][-2:] for row in Parsed(html).tables["t-tests"]]
+    assert cells[1] == ["< 0.0001", "≤ 0.0002"]
+    assert "≤" not in "".join(cells[2])
+    assert "none of 10,000 permutations was as extreme" in html
+    assert [pair[3] for pair in data_of(html)["pairs"]] == [1, 1, 0]
+    assert html.count(", p ≤ 0.0003, significantly better") == 2
+    exact = [Scores(n, topics[:8], {"AP": v[:8]}) for n, v in values.items()]
+    assert not any(p.least for p in overview.pairs(report, exact)[1])  # every sign pattern of 8 topics is tried
+
+
+def test_an_encoder_whose_model_says_only_that_it_is_one_is_known_by_its_name(made, tmp_path):
+    report, scores, runs, dataset = made
+    shown, alone = {}, dataclasses.replace(report, rows=report.rows[1:2])
+    for name in ("model", "Model-v2"):
+        (tmp_path / "provenance.json").write_text(json.dumps({"encoder": {"model": name, "pooling": "mean"}}))
+        html = overview.write(alone, scores[1:2], [overview.ranked(runs[1], dataset)], dataset, tmp_path).read_text()
+        shown[name] = re.search(r"<dt>encoder</dt><dd>(.*?)</dd>", html)[1]
+    assert shown == {"model": "demo, pooling mean", "Model-v2": "demo, model Model-v2, pooling mean"}
 
 
 @pytest.fixture(scope="module")

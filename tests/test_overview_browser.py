@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import html as entities
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from test_overview import MEASURES, SYSTEMS, TOPICS, made, page
+from matplotlib.image import imread
+from test_overview import DOCUMENTS, MEASURES, SYSTEMS, TOPICS, made, page, single
 from test_pages import BROWSER, contrast, luminance, needs_browser
 
-__all__ = ["made", "page"]  # fixtures
+from evals.screenshots import Picture, taken
+from rarityir import experiment, overview
+from rarityir.types import Dataset, Scores
+
+__all__ = ["made", "page", "single"]  # fixtures
 pytestmark = needs_browser
 
 # What a person would do, step by step; each step's outcome is kept by its name.
@@ -46,6 +54,22 @@ const step = {
     $("#filter").dispatchEvent(new Event("input"));
     return [all("#t-systems tbody tr:not([hidden])").map((row) => Number(row.id.slice(1))).sort(), $("#count").textContent];
   }),
+  reveals: () => {
+    $("#filter").value = "sparse";
+    $("#filter").dispatchEvent(new Event("input"));
+    const row = $("#s0"), hidden = row.hidden;
+    $('svg.cost a[href="#s0"]').dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+    return [hidden, row.hidden, $("#filter").value, $("#count").textContent];
+  },
+  keeps: () => {  // a row that is shown already leaves the filter as it is
+    $("#filter").value = "bm25";
+    $("#filter").dispatchEvent(new Event("input"));
+    $('svg.cost a[href="#s0"]').dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+    const kept = $("#filter").value;
+    $("#filter").value = "";
+    $("#filter").dispatchEvent(new Event("input"));
+    return kept;
+  },
   systems: () => {
     for (const [id, value] of [["#a", 3], ["#b", 0], ["#m", 1]]) change(id, value);
     return [chosen(), bars(), $("#tally").textContent, location.hash];
@@ -87,6 +111,20 @@ const step = {
     const rows = all("#all-topics tbody tr");
     return [rows.length, rows[4].querySelector("a").getAttribute("href"), rows.map((row) => row.cells[4].textContent)];
   },
+  narrows: () => {
+    const shown = () => all("#all-topics tbody tr:not([hidden]) th").map((cell) => cell.textContent).sort();
+    const result = ["TOPIC q1", "q2 zzz", ""].map((text) => {
+      $("#topics-filter").value = text;
+      $("#topics-filter").dispatchEvent(new Event("input"));
+      return [shown(), $("#topics-count").textContent];
+    });
+    $("#topics-filter").value = "q29";
+    change("#m", 0);  // the table is made anew, and the box still holds
+    result.push([shown(), $("#topics-count").textContent]);
+    $("#topics-filter").value = "";
+    change("#m", 1);
+    return result;
+  },
 };
 for (const [name, deed] of Object.entries(step)) found[name] = deed();
 found.link = [];
@@ -127,8 +165,6 @@ def done(page, tmp_path_factory) -> dict:
     (folder / "page.html").write_text(permissive(page).replace("</body>", DEEDS), encoding="utf-8")
     dom, console = browse(folder, (folder / "page.html").as_uri(), "--window-size=1200,900")
     assert console == ""
-    import html as entities
-
     found = json.loads(entities.unescape(re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)[1]))
     assert "errors" not in found
     return found
@@ -201,7 +237,7 @@ def test_what_is_shown_first(done, made):
 def check_rankings(lists: list, made, one: int, other: int, topic: int) -> None:
     _, _, runs, dataset = made
     query_id = f"q{topic}"
-    for system, shown in zip((one, other), lists, strict=True):
+    for system, shown in zip((one, other), lists, strict=len(lists) > 1):
         order = [doc_id for doc_id, _ in runs[system][query_id]][:10]
         assert [doc_id for _, doc_id in shown] == order
         for kind, doc_id in shown:
@@ -237,6 +273,65 @@ def test_the_filter_keeps_what_has_every_word(done):
     assert edge == [[i for i, name in enumerate(SYSTEMS) if "edge" in name and "dense" in name], "3 of 8 systems"]
     assert nothing == [[], "0 of 8 systems"]
     assert everything == [list(range(8)), "8 of 8 systems"]
+
+
+def test_a_mark_leads_to_its_row_through_a_filter_that_hides_it(done):
+    assert done["reveals"] == [True, False, "", "8 of 8 systems"]
+    assert done["keeps"] == "bm25"
+
+
+def test_the_table_of_topics_has_a_box_too(done):
+    some, none, everything, again = done["narrows"]
+    ones = sorted(f"q{i}" for i in range(TOPICS) if "q1" in f"q{i}")
+    assert some == [ones, f"{len(ones)} of {TOPICS} topics"]
+    assert none == [[], f"0 of {TOPICS} topics"]
+    assert everything == [sorted(f"q{i}" for i in range(TOPICS)), f"{TOPICS} of {TOPICS} topics"]
+    assert again == [["q29"], f"1 of {TOPICS} topics"]
+
+
+ALONE = """
+<script>
+const $ = (s) => document.querySelector(s), all = (s) => [...document.querySelectorAll(s)];
+location.hash = "#topic=q5&m=AP";
+setTimeout(() => {
+  $("#all").open = true;
+  $("#all").dispatchEvent(new Event("toggle"));
+  const out = document.createElement("pre");
+  out.id = "found";
+  out.textContent = JSON.stringify([
+    $("#tally").textContent, all("#bars rect").map((bar) => [Number(bar.dataset.topic), Number(bar.getAttribute("height"))]),
+    all("#rankings .ranking").map((list) => [...list.children].map((li) => [li.className, li.querySelector("code").textContent])),
+    $("#rankings h4").textContent, all("#all-topics th[scope=col]").map((head) => head.textContent),
+    all("#all-topics tbody tr:first-child td.number").map((cell) => cell.textContent), location.hash,
+    $("#rankings").textContent]);
+  document.body.append(out);
+}, 50);
+</script></body>"""
+
+
+def test_one_system_alone_is_shown_topic_by_topic(single, made, tmp_path):
+    _, scores, runs, dataset = made
+    (tmp_path / "page.html").write_text(permissive(single).replace("</body>", ALONE), encoding="utf-8")
+    dom, console = browse(tmp_path, (tmp_path / "page.html").as_uri())
+    assert console == ""
+    told, bars, lists, title, heads, first, place, section = json.loads(
+        entities.unescape(re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)[1])
+    )
+    values = scores[1].values["AP"]
+    order = sorted(range(TOPICS), key=lambda t: (-values[t], t))
+    assert told == f"dense has a mean AP of {values.mean():.4f}; it is 0 on 0 of {TOPICS} topics."
+    assert [topic for topic, _ in bars] == order
+    assert [height for _, height in bars] == pytest.approx(values[order])
+    check_rankings(lists[:1], made, 1, 1, 5)
+    assert title == f"dense AP {values[5]:.4f}"
+    assert heads == ["topic", "text", "AP"]
+    assert first == [f"{values[order[0]]:.4f}"]
+    assert place == "#topic=q5&m=AP"
+    further = [f"d{i}" for i in range(DOCUMENTS) if dataset.qrels["q5"].get(f"d{i}", 0) > 0]
+    further = [d for d in further if d not in [doc_id for doc_id, _ in runs[1]["q5"]][:10]]
+    assert sorted(doc_id for _, doc_id in lists[1]) == sorted(further)
+    assert "A: " not in section
+    assert "B: " not in section
 
 
 def test_two_systems_and_a_measure_are_chosen_and_swapped(done, made):
@@ -336,6 +431,44 @@ def test_the_page_never_scrolls_sideways(page, tmp_path, width):
     assert 0 < int(re.search(r"<title>wide (\d+)</title>", dom)[1]) <= width
 
 
+@pytest.fixture(scope="module")
+def twenty(tmp_path_factory) -> str:
+    """The page of twenty systems with long names and figures."""
+    rng = np.random.default_rng(4)
+    names = [f"sparse:{64 << i % 5}+spectroscopy:{i}" if i % 7 == 3 else f"dense+edge:{i}" for i in range(20)]
+    topics = tuple(map(str, range(20)))
+    measures = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
+    scores = [
+        Scores(n, topics, {m: np.clip(rng.normal(0.2 + i / 40, 0.02, 20), 0, 1) for m in measures}) for i, n in enumerate(names)
+    ]
+    dataset = Dataset("t", "t", {}, lambda: iter(()), dict.fromkeys(topics, ""), {q: {"d": 1} for q in topics})
+    cost = {"dim": 1024, "bytes_per_doc": 2416, "index_bytes": 364_100, "build_seconds": 108.6, "qps": 115_757.0}
+    report = experiment.tabulate(scores, dict.fromkeys(names, cost), dataset, "demo", names[0], measures, 10, 0)
+    ranked = [overview.Ranked(((),) * 20, ({},) * 20)] * 20
+    return overview.write(report, scores, ranked, dataset, tmp_path_factory.mktemp("twenty")).read_text()
+
+
+def test_on_a_phone_the_line_between_rows_runs_through_the_column_that_stays(twenty, tmp_path):
+    (tmp_path / "page.html").write_text(twenty, encoding="utf-8")
+    taken(BROWSER, tmp_path / "page.html", Picture("phone", ("#systems",), 360, 1100), tmp_path, tmp_path / "phone.png")
+    line = np.abs(imread(tmp_path / "phone.png")[:, :, :3] - 0xD4 / 255).max(axis=2) < 0.02
+    lines = [y for y in range(1100) if line[y, 200:330].all()]
+    assert len(lines) >= 15
+    assert [y for y in lines if not line[y, 15]] == []
+
+
+def test_on_a_page_of_paper_twenty_systems_fit(twenty, tmp_path):
+    """What holds for print holds for the screen here, at the width of A4 less its margins."""
+    asked = (
+        "<script>document.title=JSON.stringify([innerWidth,document.documentElement.scrollWidth,"
+        "document.querySelectorAll('.matrix td a').length])</script></body>"
+    )
+    paper = permissive(twenty).replace("@media print{", "@media all{").replace("</body>", asked)
+    (tmp_path / "page.html").write_text(paper, encoding="utf-8")
+    dom, _ = browse(tmp_path, (tmp_path / "page.html").as_uri(), "--window-size=688,900", "--hide-scrollbars")
+    assert json.loads(re.search(r"<title>(.*?)</title>", dom)[1]) == [688, 688, 380]
+
+
 def test_inks_are_readable_in_light_and_dark(page, tmp_path):
     kinds = [
         "body",
@@ -361,3 +494,13 @@ def test_inks_are_readable_in_light_and_dark(page, tmp_path):
         ground, *inks = [tuple(map(int, re.findall(r"\d+", colour)[:3])) for colour in found]
         assert (luminance(ground) < 0.05) == dark
         assert {kind: contrast(ground, ink) for kind, ink in zip(kinds, inks) if contrast(ground, ink) < 4.5} == {}
+
+
+def test_pictures_for_the_docs_are_taken_light_dark_and_narrow(page, tmp_path):
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    command = [sys.executable, "-m", "evals.screenshots", "--page", tmp_path / "report.html", "--out", tmp_path / "img"]
+    subprocess.run(command, check=True, cwd=Path(__file__).parent.parent)
+    taken = {path.stem: path.read_bytes() for path in (tmp_path / "img").iterdir()}
+    sizes = {name: (int.from_bytes(png[16:20]), int.from_bytes(png[20:24])) for name, png in taken.items()}
+    assert sizes == {"report-light": (1200, 2060), "report-dark": (1200, 1900), "report-narrow": (1120, 1150)}
+    assert min(map(len, taken.values())) > 20_000  # an empty window is a tenth of that

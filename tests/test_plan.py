@@ -426,7 +426,7 @@ def test_every_long_command_begins_with_what_it_will_take(
     }
     for argv in commands.values():  # a job of seconds says nothing
         assert main([*argv, "--indexes", "quick"]) == 0
-        assert capsys.readouterr().err == ""
+        assert capsys.readouterr().err == ("out: report.html, report.md, runs\n" if argv[0] == "eval" else "")
     monkeypatch.setattr(plan, "LONG", 0.0)
     for name, argv in commands.items():
         assert main([*argv, "--dry-run"]) == 0
@@ -437,7 +437,7 @@ def test_every_long_command_begins_with_what_it_will_take(
         shutil.rmtree("here", ignore_errors=True)
         assert main(argv) == 0
         said = capsys.readouterr().err.splitlines()
-        assert len(said) == 1
+        assert said[1:] == ["out: report.html, report.md, runs"] * (name == "eval")
         assert said[0].startswith("tiny/test, encoder stories260K: 6 documents, about 1")
         assert "of disk here (--dry-run says more)" in said[0]
         assert main(["-q", *argv, "--indexes", f"quiet-{name}"]) == 0

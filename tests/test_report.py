@@ -156,6 +156,7 @@ def test_json_is_one_object_with_the_promised_keys() -> None:
         "measures": {"nDCG@10": 0.3700001, "AP": 0.1},
         **COST,
         "recall": None,
+        "search_qps": None,
         "tests": {"nDCG@10": TESTS, "AP": TESTS},
     }
     assert found["systems"][2]["dim"] is None

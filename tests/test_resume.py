@@ -189,6 +189,21 @@ def test_a_kill_at_any_moment_of_encoding_or_indexing_is_resumed_to_the_same_byt
     assert resumed >= 2, "hardly a kill fell between two blocks"
 
 
+def test_a_killed_encode_goes_on_with_its_blocks_after_what_is_of_no_use_was_freed(
+    dataset: Path, stories: str, launch: Launch, whole: tuple[Path, Path, dict[str, float]], tmp_path: Path
+) -> None:
+    argv = command("encode", dataset, stories, tmp_path / "indexes")
+    assert launch(argv, 0.0, kill_at=4) == -signal.SIGKILL
+    there = blocks(tmp_path / "indexes")
+    assert len(there) >= 4
+    assert launch(["clean", "--yes", "--indexes", str(tmp_path / "indexes")]) == 0
+    assert blocks(tmp_path / "indexes") == there
+    assert launch(argv) == 0
+    now = blocks(tmp_path / "indexes")
+    assert {path: now[path] for path in there} == there
+    assert contents(tmp_path / "indexes") == contents(whole[1])
+
+
 def test_one_worker_and_three_write_the_same_bytes(
     dataset: Path, stories: str, launch: Launch, whole: tuple[Path, Path, dict[str, float]], tmp_path: Path
 ) -> None:

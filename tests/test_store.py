@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from rarityir import store, unfinished
-from rarityir.types import Busy, StaleArtefact
+from rarityir.types import BadInput, Busy, StaleArtefact
 
 IDENTITY = {"encoder": "a", "pooling": "mean", "dtype": "float32"}
 
@@ -377,3 +377,21 @@ def test_a_build_of_many_parts_lists_its_folder_and_reads_its_notes_no_oftener(t
     assert not [name for name in synced if name.endswith(".npy")]  # once, before they took their names
     assert len([name for name in synced if ".npy." in name]) == 200
     store.check(tmp_path / "x")
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_what_an_error_leaves_of_a_build_is_kept_for_one_that_resumes_only(tmp_path, resumes):
+    folder = tmp_path / "built"
+
+    def stopped() -> None:
+        with store.building(folder, {"of": 1}, {}, resumes=resumes):
+            (folder / "begun").write_text("half")
+            raise BadInput("line 3")
+
+    with pytest.raises(BadInput, match="line 3"):
+        stopped()
+    assert (folder / "begun").exists() == resumes
+    with store.building(folder, {"of": 1 if resumes else 2}, {}, resumes=resumes) as needed:
+        assert needed
+        assert (folder / "begun").exists() == resumes
+    assert store.manifest(folder, {"of": 1 if resumes else 2}) is not None

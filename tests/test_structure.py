@@ -30,8 +30,9 @@ LAYERS = (
     {"geometry", "informativeness", "reading", "retrieval"},
     {"alignment", "analogy", "cluster", "integrations", "matching", "overview", "powers", "published"}
     | {"selection", "subcollection", "weighing"},
-    {"experiment"},
-    {"changes", "planning"},
+    {"results"},
+    {"changes", "experiment"},
+    {"planning"},
     {"cli"},
     {"__main__"},
 )
@@ -60,7 +61,8 @@ OWNERS = {
     },
     "milvus_lite": {"indexes.milvus"},
     "numba": {"indexes.instructions", "indexes.keeping", "indexes.kernels", "indexes.saturating", "indexes.sorting"},
-    "pandas": {"notebook", "rarity.result", "rarity.stats", "report.model", "runs"},
+    "pandas": {"filters.embed_filter", "notebook", "rarity.probe", "rarity.result", "rarity.stats", "report.explanation"}
+    | {"report.model", "runs"},
     "pyarrow": {"cluster.on_ray", "cluster.on_spark", "cluster.recipe", "cluster.shards"},
     "pymilvus": {"indexes.milvus"},
     "pyserini": set(),  # its jar is found without importing it
@@ -69,7 +71,7 @@ OWNERS = {
     "qdrant_edge": {"indexes.qdrant"},
     "ranx": {"measures.scoring"},
     "ray": {"cluster.on_ray"},
-    "rich": {"cli.evaluation", "progress", "report.render", "report.terminal"},
+    "rich": {"progress", "report.render", "report.terminal"},
     "safetensors": {"checkpoints"},
     "scipy": {
         "filters.frequent",

@@ -99,7 +99,7 @@ def test_empty_places_in_a_list_name_nothing():
     ("text", "message"),
     [
         ("dnese", "unknown system 'dnese'; did you mean dense?"),
-        ("BM25", "unknown system 'BM25'; did you mean bm25 or bm25-idf?"),
+        ("BM25", "unknown system 'BM25'; did you mean bm25?"),
         ("dense+egde:2", "unknown filter 'egde'; did you mean edge"),
         ("rff(bm25,dense)", "unknown fusion 'rff'; did you mean rrf?"),
         ("rrf(bm25:k1=0.9,b=0.4,dnese)", "unknown system 'dnese'; did you mean dense?"),

@@ -65,7 +65,9 @@ def keep(name: str, figures: dict[str, float | str], goals: Mapping[str, tuple[G
     path.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
     table = FOLDER / "RESULTS.md"
     if not table.exists():
-        table.write_text("# Results\n\nEvery run of `python -m evals.bench`, the last one below.\n")
+        table.write_text(
+            "# Results\n\nRuns of `python -m evals.bench`, each appended: of an area with several the last counts.\n"
+        )
     lines = [f"| {key} | {shown(value)}{said(key, goals)} |" for key, value in figures.items()]
     today = datetime.datetime.now(datetime.UTC).date()
     with table.open("a") as file:

@@ -30,13 +30,16 @@ from rarityir.cli import (
     stopping,
     variation,
 )
+from rarityir.cli.commands import Commands
 from rarityir.cli.ica import ica
 from rarityir.cli.informativeness import informativeness
 from rarityir.cli.rarity import rarity
 from rarityir.types import RarityError
 
+_SAID_FIRST = ("-q", "--quiet", "-v", "--verbose")  # how much is said, by whatever command
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="rarityir")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -107,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RarityError as error:
         return _fail(f"rarityir: {error}", 1)
     except click.UsageError as error:
+        error = _placed(error)
         error.show()
         return error.exit_code
     except click.exceptions.Exit as end:
@@ -122,6 +126,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Disk full, no permission, read-only: the reader's to put right, and nothing half-written keeps its name.
         return _fail(f"rarityir: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
     return status if isinstance(status, int) else 0  # click gives back what a command exits with
+
+
+def _placed(error: click.UsageError) -> click.UsageError:
+    """The error, or of an option that only stands before a command the one that says so."""
+    if not isinstance(error, click.NoSuchOption) or error.option_name not in _SAID_FIRST or error.ctx is None:
+        return error
+    command = error.ctx.command_path.partition(" ")[2]
+    said = f"{error.option_name} stands before the command: rarityir {error.option_name} {command}"
+    return click.UsageError(said, error.ctx)
 
 
 def _fail(message: str, status: int) -> int:

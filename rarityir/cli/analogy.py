@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from rarityir.cli import relating
+from rarityir.cli.commands import Commands
 from rarityir.cli.options import Choice, dataset_option, encoder_options, indexes_option, json_option, print_facts, retriever
 from rarityir.cli.relating import HOW, LEAVE_OUT, PAIRS, PATH, K, drawn, numbers, read, with_options
 
 
-@click.group("analogy")
+@click.group("analogy", cls=Commands)
 def analogy() -> None:
     """Learn what leads from queries to answers as one vector, and find answers with it.
 

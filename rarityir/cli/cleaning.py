@@ -21,7 +21,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @click.option("--stale", is_flag=True, help="Free what would be refused now: of other documents, another release, or broken.")
-@click.option("--partial", is_flag=True, help="Free what was begun and not finished, which would be gone on with.")
+@click.option("--partial", is_flag=True, help="Free what was begun and not finished, and files left half written.")
 @click.option("--all", "everything", is_flag=True, help="Free what is whole and of use too.")
 @click.option("--yes", is_flag=True, help="Free it; without this it is only shown.")
 @click.option("--indexes", type=_FOLDER, default="indexes", show_default=True, help="Where everything built is kept.")
@@ -40,9 +40,10 @@ def clean(
 ) -> None:
     """Show what was built and what of it can be freed; free it with --yes.
 
-    What is of no use is chosen: stale, broken, partial, left half written. A PATTERN such as cranfield/demo or '*/dense*' chooses
-    what it matches, whole or not; with --stale, --partial or --all only that of it. Results are never freed, nor is anything
-    that was not built here, nor what another process is building.
+    What is of no use is chosen: stale, broken, left half written. What was begun and not finished stays, as the same command
+    goes on with it, unless --partial or --all says so, or a PATTERN names it. A PATTERN such as cranfield/demo or '*/dense*'
+    chooses what it matches, whole or not; with --stale, --partial or --all only that of it. Results are never freed, nor is
+    anything that was not built here, nor what another process is building.
 
     \b
     rarityir clean
@@ -66,7 +67,8 @@ def clean(
         "found": [{**built.json(), "chosen": built in chosen} for built in found],
         "notes": notes,
     }
-    print_facts(facts, "\n".join([*_table(found, chosen), _total(found, chosen, freed, yes=yes), *notes]), as_json=as_json)
+    told = [*_table(found, chosen), *_begun(found, chosen), _total(found, chosen, freed, yes=yes), *notes]
+    print_facts(facts, "\n".join(told), as_json=as_json)
 
 
 def _free(chosen: Sequence[Built]) -> tuple[int, list[str]]:
@@ -98,6 +100,17 @@ def _table(found: Sequence[Built], chosen: Sequence[Built]) -> list[str]:
         rows.append(["free" if built in chosen else "", cost("index_bytes", built.bytes), used, built.kind, built.state, what])
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     return ["  ".join([*(f"{c:{'>' if i == 1 else '<'}{widths[i]}}" for i, c in enumerate(row[:5])), row[5]]) for row in rows]
+
+
+def _begun(found: Sequence[Built], chosen: Sequence[Built]) -> list[str]:
+    """What is kept because the same command goes on with it, in a line that says how it is freed."""
+    from rarityir.report.render import cost
+
+    kept = [built for built in found if built.state == "partial" and built not in chosen]
+    if not kept:
+        return []
+    size = cost("index_bytes", sum(built.bytes for built in kept))
+    return [f"{size} begun and not finished stay, and the same command goes on with them; free them with --partial"]
 
 
 def _total(found: Sequence[Built], chosen: Sequence[Built], freed: int, *, yes: bool) -> str:

@@ -93,10 +93,18 @@ def poolings() -> Iterable[str]:
 
 
 def exports() -> Iterable[str]:
-    """The stacks that filters are written for."""
+    """The stacks that filters, or a system's documents, are written for."""
     from rarityir import registry
+    from rarityir.cli.listing import EXPORTS
 
-    return sorted(registry.table("exports"))
+    return sorted({*registry.table("exports"), *EXPORTS})
+
+
+def engines() -> Iterable[str]:
+    """The engines that impacts are written for."""
+    from rarityir.cli.listing import EXPORTS
+
+    return [name for name in EXPORTS if name not in ("faiss", "parquet")]
 
 
 def targets() -> Iterable[str]:
@@ -132,7 +140,10 @@ _KINDS: Mapping[str, Named] = {
     "MODEL": Named(encoders),
     "SYSTEM": Named(systems, joined=True),
 }
-_OWN: Mapping[tuple[str, ...], Named] = {("rarity", "idf", "--systems"): Named(sources, several=True)}
+_OWN: Mapping[tuple[str, ...], Named] = {
+    ("rarity", "idf", "--systems"): Named(sources, several=True),
+    ("sparse", "export", "--to"): Named(engines),
+}
 
 
 def complete(command: click.Command, path: Sequence[str] = ()) -> None:

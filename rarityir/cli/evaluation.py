@@ -12,6 +12,7 @@ import click
 
 from rarityir.cli.options import (
     Choice,
+    Folder,
     dataset_option,
     encoder_options,
     given,
@@ -24,6 +25,7 @@ from rarityir.cli.options import (
     subset_options,
 )
 from rarityir.cli.planning import stops
+from rarityir.cli.reading import check_free
 
 if TYPE_CHECKING:
     from rarityir.experiment import Experiment
@@ -86,12 +88,14 @@ def eval_(
     if not stops(lambda: Job.of(chosen), dry_run=dry_run, force=force, as_json=as_json):
         found = perform(chosen)
         show(found, as_json=as_json)
+        if found.page:
+            log.warning("%s: %s, report.md, runs", found.page.parent, found.page.name)
         if opened and found.page:
             open_page(found.page)
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.argument("folder", type=Folder(), required=False)
 @click.option(
     "--against",
     metavar="WHOLE",
@@ -144,6 +148,7 @@ def report(
     from rarityir.report import render
 
     page = None if html is None else Path(html) if html else (folder.parent if folder.name == "runs" else folder) / PAGE
+    check_free(page)
     found = rebuild(folder, dataset or "", baseline or "", wanted, seed, page=page, bounds=Bounds(depth, size))
     if page is not None:
         log.warning("wrote %s", page)
@@ -197,16 +202,8 @@ def open_page(page: Path) -> None:
 
 
 def show(report: Report, *, as_json: bool) -> None:
-    """Prints a report: JSON, a rich table on a terminal, plain text elsewhere."""
-    if as_json:
-        click.echo(report.json(), nl=False)
-    elif "width" in (where := screen()) or where["colour"]:
-        from rich.console import Console
+    """Prints a report: JSON, or the table, as wide as the terminal is and in bold where it may be."""
+    from rarityir.report.render import on_terminal
 
-        from rarityir.report.render import caption, table
-
-        console = Console(force_terminal=where["colour"], width=where.get("width", 10_000))
-        console.print(table(report))
-        console.print(caption(report), highlight=False)
-    else:
-        click.echo(str(report), nl=False)
+    where = screen()
+    click.echo(report.json() if as_json else on_terminal(report, **where), nl=False, color=where["colour"])

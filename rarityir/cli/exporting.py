@@ -52,9 +52,10 @@ def export(
     pytorch, the filter alone. A system's documents and topics: milvus, qdrant, opensearch, vespa, parquet; of sparse:K also
     anserini and elasticsearch; of dense also faiss. An earlier export in --out is replaced, anything else is left alone.
     """
+    if system is not None and name is not None:
+        raise click.UsageError("--filter is part of the system's name: --system sparse:64+edge:2")
+    _check(kind, system, name)
     if system is not None:
-        if name is not None:
-            raise click.UsageError("--filter is part of the system's name: --system sparse:64+edge:2")
         _system(system, kind, out, {"levels": levels, "cutoff": cutoff}, {**options, "encoder": model}, as_json=as_json)
         return
     if name is None or levels or cutoff:
@@ -69,6 +70,21 @@ def export(
     facts = {"folder": str(out), "export": kind, "encoder": encoder.name, "filter": found.name, "kept": kept, "width": width}
     text = f"{out}: {encoder.name} with {found.name}, {width} to {kept}"
     print_facts({**facts, "files": _files(out)}, text, as_json=as_json)
+
+
+def _check(kind: str, system: str | None, filter: str | None) -> None:
+    """Raises what is wrong with the name of an export: one that nobody knows, or of the other option."""
+    from rarityir import registry
+    from rarityir.integrations import corpora
+    from rarityir.types import UnknownName
+
+    filters = registry.table("exports")
+    if kind not in filters and kind not in corpora.KINDS:
+        raise UnknownName(registry.unknown("export", kind, {*filters, *corpora.KINDS}))
+    if filter is not None and kind not in filters:
+        raise click.UsageError(f"{kind} takes --system, not --filter")
+    if system is not None and kind not in corpora.KINDS:
+        raise click.UsageError(f"{kind} takes --filter, not --system")
 
 
 def _system(name: str, kind: str, out: Path, how: dict[str, Any], options: dict[str, Any], *, as_json: bool) -> None:

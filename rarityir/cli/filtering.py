@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rarityir.cli.commands import Commands
 from rarityir.cli.options import (
     dataset_option,
     encoder_options,
@@ -32,7 +33,7 @@ COUNTS = click.option(
 DATA = click.option("--dataset", metavar="D", help="Documents for filters that are fitted on embeddings, and for counts=corpus.")
 
 
-@click.group("filter")
+@click.group("filter", cls=Commands)
 def filter_() -> None:
     """Fit, choose, explain and apply filters of a model's embeddings."""
 
@@ -55,7 +56,9 @@ def fit(model: str, name: str, out: Path, *, as_json: bool, **options: Any) -> N
 
     The model itself is loaded only where documents are to be encoded (--dataset).
     """
+    from rarityir.filters import EmbedFilter
 
+    EmbedFilter.check_place(out)
     _saved(fitted(_source(model, options), name), out, as_json=as_json)
 
 
@@ -70,10 +73,13 @@ def fit(model: str, name: str, out: Path, *, as_json: bool, **options: Any) -> N
 @json_option
 def select(filters: str | None, index: str, measure: str, out: Path | None, *, as_json: bool, **options: Any) -> None:
     """Choose a filter by its measure on a development split; a test split is refused."""
+    from rarityir.filters import EmbedFilter
     from rarityir.retrieval import INDEXES
     from rarityir.selection import CANDIDATES, check_split
     from rarityir.selection import select as choose
 
+    if out is not None:
+        EmbedFilter.check_place(out)
     source = retriever(options)
     check_split(source.dataset.name)
     wanted = names(filters) if filters else CANDIDATES

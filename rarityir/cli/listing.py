@@ -21,6 +21,17 @@ _INDEXES = {
     "seismic": "the impacts of sparse searched approximately (extra seismic): seismic:64",
     "sparse": "each document's best canonical tokens: sparse:64, sparse:64,style=promptreps",
 }
+# What takes a system's documents; what takes a filter is in the registry.
+EXPORTS = {
+    "anserini": "JSON vectors that Lucene indexes as impacts: --system sparse:64",
+    "elasticsearch": "the mapping, bulk lines and requests: --system sparse:64",
+    "faiss": "an exact index with its ids and the topics' vectors: --system dense",
+    "milvus": "the schema, rows and requests: --system dense or sparse:64",
+    "opensearch": "the mapping, bulk lines and requests: --system dense or sparse:64",
+    "parquet": "a table of documents and one of topics: --system dense or sparse:64",
+    "qdrant": "the collection, points and requests: --system dense or sparse:64",
+    "vespa": "the application package, feed and requests: --system dense or sparse:64",
+}
 _MEASURES = {
     "nDCG@10": "discounted gain of the best 10 by grade, as a share of the ideal order's",
     "RR@10": "1 / rank of the first relevant document among the best 10",
@@ -87,6 +98,17 @@ def targets() -> dict[str, str]:
     return dict(TARGETS)
 
 
+def exports() -> dict[str, str]:
+    """What a filter is written for, and what a system's documents and topics are, with the option that says which."""
+    from rarityir import registry
+
+    found = {
+        name: f"{line.rstrip('.')}: --filter edge:2".removeprefix(": ") for name, line in registry.described("exports").items()
+    }
+    both = {name: f"{found[name]}; or {EXPORTS[name]}" for name in found if name in EXPORTS}
+    return dict(sorted({**found, **EXPORTS, **both}.items()))
+
+
 def _described(kind: str) -> Callable[[], dict[str, str]]:
     def found() -> dict[str, str]:
         from rarityir import registry
@@ -105,7 +127,7 @@ KINDS: dict[str, Callable[[], dict[str, str]]] = {
     "datasets": datasets,
     "measures": measures,
     "targets": targets,
-    "exports": _described("exports"),
+    "exports": exports,
 }
 
 
@@ -114,6 +136,8 @@ KINDS: dict[str, Callable[[], dict[str, str]]] = {
 @json_option
 def list_(kind: str | None, *, as_json: bool) -> None:
     """List the parts that exist, one a line: those of KIND, or of every kind.
+
+    KIND is indexes, filters, fusions, encoders, poolings, datasets, measures, targets or exports.
 
     \b
     rarityir list

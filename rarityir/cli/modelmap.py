@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from rarityir.cli import mapping
+from rarityir.cli.commands import Commands
 from rarityir.cli.mapping import BOS, DEVICE, DTYPE, FOLDER, SEED, UNIT, mapped, square
 from rarityir.cli.options import Choice, json_option, print_facts
 
 
-@click.group("modelmap")
+@click.group("modelmap", cls=Commands)
 def modelmap() -> None:
     """Map language models by their log-likelihoods of texts, and systems by their rankings.
 

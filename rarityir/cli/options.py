@@ -31,6 +31,20 @@ class Choice(click.Choice[str]):
         return super().convert(value, param, ctx)
 
 
+class Folder(click.Path):
+    """A folder that may be there or not; of a file it is said in which folder it is."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Returns the folder."""
+        folder = Path(str(super().convert(value, param, ctx)))
+        if folder.is_file():
+            self.fail(f"{folder} is a file; give its folder: {folder.parent}", param, ctx)
+        return folder
+
+
 ENCODER = click.option(
     "--encoder",
     metavar="E",
@@ -119,7 +133,7 @@ def retriever(options: dict[str, Any], encoder: Encoder | None = None) -> Retrie
     dataset = load_dataset(values.pop("dataset", "cranfield"))
     indexes = Path(values.pop("indexes", INDEXES))
     encoder = encoder or load_encoder(values.pop("encoder", "demo"), **values)
-    return narrow(Retriever(dataset, encoder, indexes), **subset)
+    return narrow(Retriever(dataset, encoder, indexes, timed=True), **subset)
 
 
 def reader(model: str, options: dict[str, Any]) -> Encoder:

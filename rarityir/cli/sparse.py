@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rarityir.cli.commands import Commands
 from rarityir.cli.options import json_option, print_facts
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ ENCODER = click.option(
 )
 
 
-@click.group("sparse")
+@click.group("sparse", cls=Commands)
 def sparse() -> None:
     """Index, search, join and export sparse vectors, such as SPLADE's or uniCOIL's.
 
@@ -33,6 +34,9 @@ def sparse() -> None:
 @json_option
 def build(vectors: Path, out: Path, *, as_json: bool) -> None:
     """Index VECTORS into the folder OUT, as 8-bit impacts.
+
+    VECTORS are a file of Anserini's JSON vectors, {"id": …, "vector": {token: weight}} a line, plain or gzipped, or a folder of
+    such files.
 
     \b
     rarityir sparse build splade/ indexes/splade

@@ -91,12 +91,23 @@ def _search(found: Encoded, q_QK: Floats, cutoff: int) -> list[dict[str, Any]]:
 
     with _context():
         best = (
-            ray.data.read_parquet(str(found.folder / SHARDS), columns=["row", "emb"])
+            ray.data.from_items([{"name": path.relative_to(found.folder).as_posix()} for path in found.paths])
+            .map_batches(_whole, fn_args=(found.folder,), batch_size=1, batch_format="pyarrow")
             .map_batches(_best, fn_args=(found, q_QK, cutoff), batch_size=BLOCK, batch_format="pyarrow")
             .groupby("query")
             .map_groups(_joined, fn_args=(cutoff,), batch_format="numpy")
         )
         return list(best.iter_batches(batch_size=None, batch_format="numpy"))
+
+
+def _whole(names: pa.Table, folder: Path) -> pa.Table:
+    """Reads shards, whose bytes a worker compares with their checksums first: Ray would tell of others by a traceback."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    named = names.column("name").to_pylist()
+    store.check(folder, *named)
+    return pa.concat_tables([pq.read_table(folder / name, columns=["row", "emb"]) for name in named])
 
 
 def _best(block: pa.Table, found: Encoded, q_QK: Floats, cutoff: int) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Recipe:
         fresh = dataclasses.replace(encoder, execution=alone)
         size = embeddings.BLOCK * embeddings.WINDOW
         identity = {
-            **embeddings.identify(corpus, encoder),
+            **embeddings.identify(corpus, encoder, elsewhere=True),
             "corpus": corpus.folder.name,
             "window": size,
             "emb": "filtered, unit length" if filter else "raw",

@@ -8,13 +8,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from lzma import LZMAError
+from os.path import isfile
+from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 from rarityir import registry
 from rarityir.datasets import reading
 from rarityir.datasets.aliases import ALIASES
-from rarityir.types import Dataset, Doc, RarityError, UnknownName
+from rarityir.types import BadInput, Dataset, Doc, RarityError, UnknownName
 
 log = logging.getLogger(__name__)
 _BROKEN = (
@@ -40,6 +42,8 @@ def load(name: str) -> Dataset:
     try:
         source = ir_datasets.load(name)
     except KeyError:
+        if isfile(name):
+            raise BadInput(f"{name} is a file; a dataset is a folder: give {_home(Path(name))}") from None
         known = {*ALIASES, "cranfield", *ir_datasets.registry}
         raise UnknownName(registry.unknown("dataset", name, known) if name.strip() else "a dataset needs a name") from None
     if not source.has_docs():
@@ -62,6 +66,11 @@ def load(name: str) -> Dataset:
         docs_count=count,
         drops_query_document=reading.queries_are_documents(corpus.partition("beir/")[2]),
     )
+
+
+def _home(path: Path) -> Path:
+    """The folder that a file of a dataset is in, of its splits the one above."""
+    return path.parent.parent if path.parent.name == "qrels" else path.parent
 
 
 def _docs(name: str, source: Any) -> Iterator[Doc]:

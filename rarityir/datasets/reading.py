@@ -109,15 +109,27 @@ def collect_topics(pairs: Iterable[tuple[str, str, str]]) -> Topics:
 
 
 def judged(topics: Topics, qrels: Qrels, name: str) -> Topics:
-    """Returns the topics that have judgments, in order, and counts those left out on either side as warnings."""
+    """Returns the topics that have judgments, in order, and counts those left out on either side as warnings.
+
+    Topics without a relevant document are counted too; where there are no others a `BadInput` says so.
+    """
     kept = {query_id: topics[query_id] for query_id in topics if qrels.get(query_id)}
     if qrels:
         if not kept:
             raise BadInput(f"{name}: no query has a judgment; do queries and qrels use the same query_ids?")
         warn_count(len(topics) - len(kept), f"query without judgments in {name}", "left out of the evaluation")
         warn_count(sum(q not in topics for q in qrels), f"judged query without a text in {name}", "left out")
+        check_relevant(kept, qrels, name)
         return kept
     return topics
+
+
+def check_relevant(topics: Topics, qrels: Qrels, name: str) -> None:
+    """Counts topics for which no grade is above 0, which score 0 whatever is found; raises `BadInput` where all are such."""
+    bare = sum(all(grade < 1 for grade in qrels[query_id].values()) for query_id in topics)
+    if bare == len(topics):
+        raise BadInput(f"{name}: no query has a relevant document, every grade is below 1; are these the right qrels?")
+    warn_count(bare, f"query without a relevant document in {name}", "every measure of it is 0")
 
 
 def warn_count(count: int, what: str, consequence: str) -> None:

@@ -41,6 +41,8 @@ def load_encoder(
         compile: whether torch compiles the model, which pays for large corpora.
         store_dtype: in what a corpus's embeddings are kept, `float32` or `float16`.
     """
+    if batch_tokens < 0:
+        raise RarityError(f"batch_tokens is {batch_tokens}; give the tokens of one forward pass, or 0 for what suits the device")
     kind, colon, rest = name.partition(":")
     if not colon or kind not in registry.table("encoders"):
         kind, rest = "hf", name

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from rarityir.encoders import packing
+from rarityir.encoders import files, packing
 from rarityir.encoders.prompts import Templated
 from rarityir.types import Floats, RarityError
 
@@ -112,6 +112,31 @@ def one_thread(device: str) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_device(device: str) -> None:
+    """Raises `RarityError` unless torch can compute on a device, by its name; of a GPU that is there nothing is taken."""
+    if device in ("auto", "cpu"):
+        return
+    import torch
+
+    try:
+        kind = torch.device(device)
+    except RuntimeError:
+        raise RarityError(
+            f"device {device!r} cannot be used (torch knows none of that name); give cpu, cuda, cuda:1, mps or auto"
+        ) from None
+    try:
+        if kind.type == "cuda" and torch.cuda.is_available():
+            there = torch.cuda.device_count()
+            reason = f"there are {there}, cuda:0 to cuda:{there - 1}" if (kind.index or 0) >= there else ""
+        else:
+            _ = torch.zeros(1, device=kind).cpu()
+            reason = ""
+    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
+        reason = files.first_line(error)
+    if reason:
+        raise RarityError(f"device {device!r} cannot be used ({reason}); try --device cpu")
 
 
 def matmul_rate(device: str, dtype: str) -> float:

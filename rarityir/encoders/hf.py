@@ -106,6 +106,10 @@ class HFEncoder:
             **({"products": "oneDNN"} if self._packs else {}),
         }
 
+    def check_device(self) -> None:
+        """Raises `RarityError` unless the device that was asked for can be used here."""
+        forward.check_device(self.device)
+
     @property
     def arithmetic(self) -> str:
         """The type that the model computes in."""
@@ -233,6 +237,7 @@ class HFEncoder:
     @cached_property
     def _loaded(self) -> tuple[Any, set[str]]:
         """The model on its device, and the names of parameters that its files lack."""
+        self.check_device()
         model, missing = files.causal_lm(self.model, self.arithmetic, self.execution.attention)
         try:
             model.to(self.torch_device).eval()

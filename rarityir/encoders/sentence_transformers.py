@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rarityir import checkpoints
+from rarityir.encoders import forward
 from rarityir.encoders.batching import Execution
 from rarityir.encoders.vocabulary import surface_forms
 from rarityir.types import Floats, Json, MissingExtra, RarityError
@@ -105,6 +106,7 @@ class SentenceTransformerEncoder:
             from sentence_transformers import SentenceTransformer
         except ImportError:
             raise MissingExtra(f"{self.name} needs sentence-transformers: pip install 'rarityir[st]'") from None
+        forward.check_device(self.device)
         try:
             model = SentenceTransformer(
                 self.model, device=None if self.device == "auto" else self.device, trust_remote_code=False

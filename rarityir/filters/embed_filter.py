@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from rarityir.filters.source import Source
 from rarityir.filters.unembedding import Unembedding
 from rarityir.systems import Part
 from rarityir.types import Floats, Json, RarityError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WEIGHTS, CARD, _README = "model.safetensors", "filter.json", "README.md"
 SEAL = "card_sha256"  # over all else that the card says
@@ -115,6 +118,24 @@ class EmbedFilter:
         centred: Floats = x if self.mean is None else x - self.mean
         return centred @ self.basis.T
 
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a DataFrame of one row, `filter`: `kept`, `width`, `centred`, what it was fitted on, `sha256`.
+
+        Those of several filters stand below each other with `pandas.concat`; `rarityir.explain.explain` says what a filter does
+        to each direction, and has a DataFrame too.
+        """
+        kept, width = self.basis.shape
+        plain = {name: value for name, value in self.fitted_on.items() if isinstance(value, str | int | float)}
+        row = {
+            "filter": self.name,
+            "kept": kept,
+            "width": width,
+            "centred": self.mean is not None,
+            **plain,
+            "sha256": self.digest,
+        }
+        return notebook.frame({name: [value] for name, value in row.items()}, "filter")
+
     def _repr_html_(self) -> str:
         """What it keeps and what it was fitted on, for a notebook."""
         kept, width = self.basis.shape
@@ -136,13 +157,26 @@ class EmbedFilter:
                 f"(unembedding {fitted[:12]}), not on {model} ({unembedding_sha256[:12]}); fit it again on that model"
             )
 
+    @staticmethod
+    def check_place(folder: str | Path) -> None:
+        """Raises `RarityError` for a folder with files of a saved filter's names that are none's."""
+        card = Path(folder) / CARD
+        if card.exists():
+            try:
+                ours = {"name", "kept", "width", "fitted_on"} <= parsing.mapping(card).keys()
+            except parsing.BROKEN:
+                ours = False
+            if not ours:
+                raise RarityError(f"{card} is no filter's, and is left alone; choose another folder, or remove it: rm {card}")
+        elif any((Path(folder) / name).exists() for name in (WEIGHTS, _README)):
+            raise RarityError(f"{folder} holds a {WEIGHTS} or {_README} that is no filter's; choose another folder")
+
     def save(self, folder: str | Path) -> Path:
         """Writes `model.safetensors`, its card `filter.json` and a README for people into a folder."""
         from rarityir.filters.card import readme
 
         folder = Path(folder)
-        if any((folder / name).exists() for name in (WEIGHTS, _README)) and not (folder / CARD).exists():
-            raise RarityError(f"{folder} holds a {WEIGHTS} or {_README} that is no filter's; choose another folder")
+        self.check_place(folder)
         tensors = {"basis": self.basis} if self.mean is None else {"basis": self.basis, "mean": self.mean}
         card = {"name": self.name, "kept": self.basis.shape[0], "width": self.basis.shape[1], "fitted_on": self.fitted_on}
         card |= {"sha256": self.digest, "rarityir": __version__}
@@ -162,6 +196,10 @@ class EmbedFilter:
             return loaded
 
         again = "fit and save it again"
+        if not folder.is_dir():
+            raise RarityError(f"{folder} holds no whole filter (no such folder); save one there with rarityir filter fit")
+        if not (folder / CARD).exists():
+            raise RarityError(f"{folder} holds no whole filter (it has no {CARD}); {again}")
         loaded, card = checkpoints.carded(folder / CARD, folder / WEIGHTS, made, what="filter", again=again)
         if not store.unbroken(card, SEAL):
             raise RarityError(f"{folder / CARD} was changed after it was written; fit and save it again")

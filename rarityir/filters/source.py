@@ -106,7 +106,7 @@ class Source:
     def moments(self) -> Moments:
         """Mean and covariance of the documents' embeddings, in two passes over them."""
         if self.documents is None:
-            raise RarityError("this filter is fitted on documents' embeddings; give a dataset or embeddings")
+            raise RarityError("this filter is fitted on documents' embeddings; give a dataset (--dataset) or embeddings")
         apply = self.before or (lambda x: x)
         count, total = 0, np.zeros(1)
         for block in self.documents():

@@ -39,9 +39,9 @@ def check(kind: str, system: System, out: Path) -> None:
         raise RarityError(
             f"{system} holds no vectors to export; give dense or sparse:K with its filters, such as sparse:64+edge:2"
         )
-    if kind not in (DENSE if name == "dense" else SPARSE):
-        other = "sparse:64" if name == "dense" else "dense"
-        raise RarityError(f"{kind} takes no vectors of {name}; export {other}, or to one of: {', '.join(_both())}")
+    takers, other = (DENSE, "sparse:64") if name == "dense" else (SPARSE, "dense")
+    if kind not in takers:
+        raise RarityError(f"{kind} takes no vectors of {name}; export {other}, or to one of: {', '.join(sorted(takers))}")
     exports.check_free(out, kind)
 
 
@@ -180,10 +180,6 @@ def _digits(x_BK: Floats) -> Iterator[list[float]]:
     """Each row's numbers with no more digits than float32 needs."""
     for row in x_BK.tolist():
         yield [float(f"{value:.9g}") for value in row]
-
-
-def _both() -> list[str]:
-    return sorted({*DENSE} & {*SPARSE})
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -13,17 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from rarityir import parsing, store
-from rarityir.measures.significance import holm, randomisation
+from rarityir.measures.significance import PERMUTATIONS, holm, randomisation
 from rarityir.overview.rankings import Bounds, Ranked, bounded, ranked
 from rarityir.overview.spectra import read_spectrum, stored_spectrum
 from rarityir.report.model import Report
-from rarityir.report.overview import Overview, Pair, Spectrum, Sweep
+from rarityir.report.overview import Overview, Pair, Spectrum, Sweep, at_least
 from rarityir.report.overview_page import render
 from rarityir.systems import System
 from rarityir.types import Dataset, Json, RarityError, Scores
 
 __all__ = ["PAGE", "Bounds", "Ranked", "ranked", "read_spectrum", "stored_spectrum", "write"]
 PAGE = "report.html"
+LEAST = 1 / (PERMUTATIONS + 1)  # no sign pattern tried was as extreme as the systems are
 
 
 def write(
@@ -56,6 +57,7 @@ def write(
         bounded(scores, found, dataset, report.measures[0], limits),
         *spectrum,
         provenance(folder),
+        LEAST,
     )
     path = path or folder / PAGE
     store.write_text(path, render(shown))
@@ -76,8 +78,9 @@ def pairs(report: Report, scores: Sequence[Scores], most: int = Bounds.systems) 
     values = {s.system: s.values[measure].astype(np.float64) for s in scores}
     both = list(combinations(names, 2))
     differences = [values[one] - values[other] for one, other in both]
-    p_values = holm([randomisation(d, seed=report.seed) for d in differences])
-    return names, [Pair(*two, float(d.mean()), p) for two, d, p in zip(both, differences, p_values, strict=True)]
+    raw = [randomisation(d, seed=report.seed) for d in differences]
+    found = zip(both, differences, holm(raw), raw, strict=True)
+    return names, [Pair(*two, float(d.mean()), p, at_least(one, LEAST)) for two, d, p, one in found]
 
 
 def sweeps(report: Report) -> list[Sweep]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from rarityir.rarity.repair import PURPOSES
 from rarityir.rarity.result import Bands, Curve, ProbeResult
 from rarityir.rarity.scores import REPLICATES, Interval
 from rarityir.types import Ints, RarityError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RarityProbe:
@@ -219,6 +223,24 @@ class RarityProbe:
         if self._result is None:
             raise RarityError("this probe is not fitted; call fit(X, y) first")
         return self._result
+
+    def __repr__(self) -> str:
+        """One line: what is asked for and, once fitted, what was found."""
+        names = ", ".join(map(repr, self.targets[:3])) + ", …" * (len(self.targets) > 3)
+        found = "not fitted; call fit(X, y)" if self._result is None else repr(self._result)
+        return f"<RarityProbe of {names}, {self.folds} folds, seed {self.seed}: {found}>"
+
+    def _repr_html_(self) -> str:
+        """What its result shows in a notebook; before `fit`, one line."""
+        return (
+            f'<div style="white-space:pre-wrap">{escape(repr(self))}</div>'
+            if self._result is None
+            else self._result._repr_html_()
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns the result's DataFrame: a row for each target and regression. Raises `RarityError` before `fit`."""
+        return self.result.to_frame()
 
     @property
     def r2_type(self) -> Interval:

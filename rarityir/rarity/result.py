@@ -172,6 +172,12 @@ class ProbeResult:
             columns[field] = [value for part in found.values() for value in getattr(part, field).tolist()]
         return notebook.frame(columns)
 
+    def __repr__(self) -> str:
+        """One line: the R² of the first targets."""
+        told = [f"{t.name!r} {t.fits['ridge'].r2.type.value:.3f}" for t in self.targets[:3]]
+        more = f" and {len(self.targets) - 3:,} more" * (len(self.targets) > 3)
+        return f"<ProbeResult of {self.rows:,} rows of width {self.width:,}: R² over types {', '.join(told)}{more}>"
+
     def _repr_html_(self) -> str:
         """Every target's R² by the ridge, for a notebook."""
         rows = []

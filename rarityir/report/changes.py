@@ -77,6 +77,14 @@ class Changes:
         """The systems that nothing is known of by topic."""
         return list(dict.fromkeys(c.system for found in self.values.values() for c in found if c.test is None))
 
+    @property
+    def none(self) -> bool:
+        """Whether nothing changed: both have the same systems, every topic's score, cost and setting is the same."""
+        tests = [c.test for found in self.values.values() for c in found]
+        scores = all(test is not None and not test.better and not test.worse for test in tests)
+        costs = all(a == b for found in self.costs.values() for a, b in found.values())
+        return scores and costs and not (self.only_a or self.only_b or self.settings)
+
     def json(self) -> dict[str, Json]:
         """Returns the changes as JSON values; what was not tested or is not known is null."""
         systems = {c.system: None for found in self.values.values() for c in found}
@@ -96,6 +104,8 @@ class Changes:
     def markdown(self) -> str:
         """Returns the changes in Markdown."""
         parts = [f"A is {code(self.a.path)}, B is {code(self.b.path)}."]
+        if self.none:
+            return "\n\n".join([*parts, _nothing(self), *map(words, self.notes)])
         for title, rows in self._tables():
             head, *lines = rows
             table = [f"| {' | '.join(map(words, head))} |", f"|---|{'---:|' * (len(head) - 1)}"]
@@ -105,6 +115,9 @@ class Changes:
 
     def __str__(self) -> str:
         """Returns the changes as plain text."""
+        if self.none:
+            sides = f"{self.a.path} and {self.b.path}" if self.a.path != self.b.path else self.a.path
+            return "\n".join(map(visible, [f"{sides}: {_nothing(self)}", *self.notes]))
         parts = [f"A  {visible(_side(self.a))}\nB  {visible(_side(self.b))}"]
         for title, found in self._tables():
             rows = [list(map(escaped, row)) for row in found]
@@ -132,6 +145,12 @@ class Changes:
         ] * tested
         lines += [f"Only in {side}: {', '.join(names)}." for side, names in (("A", self.only_a), ("B", self.only_b)) if names]
         return [*lines, *self.notes]
+
+
+def _nothing(found: Changes) -> str:
+    systems = len({c.system for changes in found.values.values() for c in changes})
+    what = f"{systems} system{'s' * (systems != 1)} by {', '.join(found.values)} on {found.topics} topics"
+    return f"nothing changed: {what}, their costs and settings are the same."
 
 
 def _row(c: Change) -> list[str]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir import notebook
 from rarityir.types import Json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,22 @@ class Explanation:
     zones: tuple[Zone, ...]
     texts: tuple[Aligned, ...]
     fitted_on: dict[str, Json]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a DataFrame of a row a direction, by `rank` from 1: `value`, `energy` to it, `frequency`, `shift`, `kept`.
+
+        Energy is the cumulated share of the squared values; with texts also `texts`, their mean share of squared norm.
+        """
+        squares = self.values**2
+        columns = {"rank": np.arange(1, len(self.values) + 1), "value": self.values, "energy": np.cumsum(squares) / squares.sum()}
+        columns |= {"frequency": self.frequency, "shift": self.shift}
+        columns |= {"texts": self.energy} if self.energy is not None else {}
+        return notebook.frame({**columns, "kept": self.kept}, "rank")
+
+    def __repr__(self) -> str:
+        """One line."""
+        kept = f"{self.filter!r} keeps {self.kept.sum():.0f} of {self.width:,} directions" if self.filter else "no filter"
+        return f"<Explanation of {self.model!r}, {self.vocabulary:,} × {self.width:,}: {kept}>"
 
     def json(self) -> dict[str, Json]:
         """Returns the whole as JSON values."""

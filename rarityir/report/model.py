@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COSTS = ("dim", "bytes_per_doc", "index_bytes", "build_seconds", "qps", "recall")
+TOLD = (*COSTS, "search_qps")  # what JSON holds of a cost; tables have no room for all
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as JSON's types; `systems[i]["measures"]` holds full precision."""
         systems = [
-            {"name": row.name, "measures": dict(row.measures), **{c: row.cost.get(c) for c in COSTS},
+            {"name": row.name, "measures": dict(row.measures), **{c: row.cost.get(c) for c in TOLD},
              "tests": {m: dict(t) for m, t in row.tests.items()},
              **({"share": dict(zip(("value", "low", "high"), row.share, strict=True))} if row.share else {})}
             for row in self.rows
@@ -101,6 +102,14 @@ class Report:
             "query_id": [query_id for s in self.by_topic for query_id in s.query_ids],
         }
         return notebook.frame(columns | {m: [v for s in self.by_topic for v in s.values[m].tolist()] for m in self.measures})
+
+    def __repr__(self) -> str:
+        """One line; `print` gives the table."""
+        told = f"{len(self.rows):,} systems on {self.topics:,} topics of {self.dataset!r}, encoder {self.encoder!r}"
+        if self.rows and self.measures:
+            best = max(self.rows, key=lambda row: row.measures[self.measures[0]])
+            told += f"; best {self.measures[0]}: {best.name!r}, {best.measures[self.measures[0]]:.4f}"
+        return f"<Report: {told}>"
 
     def _repr_html_(self) -> str:
         """The table for a notebook."""

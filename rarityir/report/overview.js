@@ -50,19 +50,34 @@
   };
   document.querySelectorAll("table[data-sortable]").forEach(sortable);
 
-  const rows = [...byId("t-systems").tBodies[0].rows];
-  const filter = () => {
-    const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  // A box hides the rows that lack one of its words.
+  const narrow = (box, told, rows, text, noun) => {
+    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     for (const row of rows) {
-      const name = row.cells[0].dataset.v.toLowerCase();
-      row.hidden = !words.every((word) => name.includes(word));
+      const shown = text(row).toLowerCase();
+      row.hidden = !words.every((word) => shown.includes(word));
       count += !row.hidden;
     }
-    byId("count").textContent = `${count} of ${rows.length} systems`;
+    told.textContent = `${count} of ${rows.length} ${noun}`;
   };
+  const rows = [...byId("t-systems").tBodies[0].rows];
+  const filter = () => narrow(byId("filter"), byId("count"), rows, (row) => row.cells[0].dataset.v, "systems");
   byId("filter").addEventListener("input", filter);
   filter();
+
+  // A link to a row that the filter hides shows it again.
+  const reveal = (place) => {
+    const row = /^#s\d+$/.test(place) ? byId(place.slice(1)) : null;
+    if (!row?.hidden) return;
+    byId("filter").value = "";
+    filter();
+  };
+  document.addEventListener("click", (event) => reveal(event.target.closest("a")?.getAttribute("href") ?? ""));
+  addEventListener("hashchange", () => {
+    reveal(location.hash);
+    document.querySelector("tr:target")?.scrollIntoView({ block: "nearest" });
+  });
 
   // What is said of a mark where one points or tabs.
   const tip = byId("tip");
@@ -111,26 +126,36 @@
     roving(marks, (mark, key) => marks[marks.indexOf(mark) + ahead[key][0] + ahead[key][1]]);
   }
 
-  // Two systems, topic by topic.
-  if (!byId("a")) return;
+  // Two systems, topic by topic; of one alone, its measure instead of a difference.
+  const alone = data.systems.length < 2;
   const ranked = new Map(data.ranked.map((topic, place) => [topic, place]));
-  const best = data.means.map((means, i) => [means[0], i]).filter(([, i]) => i !== data.baseline).sort((x, y) => y[0] - x[0])[0][1];
+  const best = alone ? data.baseline : data.means.map((means, i) => [means[0], i]).filter(([, i]) => i !== data.baseline).sort((x, y) => y[0] - x[0])[0][1];
   const state = { a: best, b: data.baseline, m: 0, topic: null };
   let order = [], differences = [];
   const name = (i) => data.systems[i];
   const label = (topic) => `${data.topics[topic][0]} · ${data.topics[topic][1]}`;
   const place = () => {
     const query = data.topics[state.topic];
-    return `#topic=${encodeURIComponent(query[0])}&a=${encodeURIComponent(name(state.a))}&b=${encodeURIComponent(name(state.b))}` +
-      `&m=${encodeURIComponent(data.measures[state.m])}`;
+    const both = alone ? "" : `&a=${encodeURIComponent(name(state.a))}&b=${encodeURIComponent(name(state.b))}`;
+    return `#topic=${encodeURIComponent(query[0])}${both}&m=${encodeURIComponent(data.measures[state.m])}`;
   };
 
   const tally = () => {
+    if (alone) {
+      const none = differences.filter((d) => d === 0).length;
+      byId("tally").replaceChildren(
+        isolated(name(state.a), "code"), ` has a mean ${data.measures[state.m]} of `, isolated(data.means[state.a][state.m].toFixed(4), "b"),
+        "; it is 0 on ", isolated(`${none}`, "b"), ` of ${differences.length} topics.`,
+      );
+      return;
+    }
     const wins = differences.filter((d) => d > 0).length;
     const losses = differences.filter((d) => d < 0).length;
     const mean = data.means[state.a][state.m] - data.means[state.b][state.m];
     const pair = data.pairs.find(([x, y]) => (x === state.a && y === state.b) || (x === state.b && y === state.a));
-    const p = state.m === 0 && pair ? `; p ${pair[2] < 0.0001 ? "< 0.0001" : "= " + pair[2].toFixed(4)}, Holm-corrected over all pairs` : "";
+    const sign = pair?.[3] ? "≤" : "=";
+    const least = pair?.[3] ? ", the least that the test can tell" : "";
+    const p = state.m === 0 && pair ? `; p ${pair[2] < 0.0001 ? "< 0.0001" : `${sign} ${pair[2].toFixed(4)}`}${least}, Holm-corrected over all pairs` : "";
     byId("tally").replaceChildren(
       isolated(name(state.a), "code"), " is better on ", isolated(`${wins}`, "b"), ", ",
       isolated(name(state.b), "code"), " on ", isolated(`${losses}`, "b"), ", and they are level on ",
@@ -139,6 +164,7 @@
   };
 
   const bar = (topic) => {
+    if (alone) return `${label(topic)}\n${data.measures[state.m]} ${differences[topic].toFixed(4)}`;
     const [a, b] = [state.a, state.b].map((s) => data.values[state.m][s][topic].toFixed(4));
     return `${label(topic)}\n${name(state.a)} ${a}\n${name(state.b)} ${b}\ndifference ${signed(differences[topic])}`;
   };
@@ -146,19 +172,19 @@
   const bars = () => {
     const reach = [Math.max(...differences, 0), Math.max(...differences.map((d) => -d), 0)];
     const far = Math.max(...reach) || 1;
-    const [up, down] = reach.map((end) => Math.max(end, far * 0.15) + far * 0.02);
+    const [up, down] = reach.map((end) => Math.max(end, alone ? 0 : far * 0.15) + far * 0.02);
     const step = [0.05, 0.1, 0.2, 0.5].find((s) => (up + down) / s <= 5) ?? 0.5;
     const count = order.length;
     const thick = count > 600 ? 1 : 0.8;
     const svg = make("svg", {
       viewBox: `0 ${-up} ${count} ${up + down}`, preserveAspectRatio: "none", role: "listbox", tabindex: "0",
-      "aria-label": "Topics by difference; arrow keys move, Enter shows the rankings",
+      "aria-label": `Topics by ${alone ? "measure" : "difference"}; arrow keys move, Enter shows the rankings`,
     });
     const ticks = [];
     for (let tick = -Math.floor(down / step) * step; tick <= up; tick += step) {
       const y = Math.abs(tick) < 1e-9 ? 0 : tick;
       svg.append(make("line", { x1: 0, x2: count, y1: -y, y2: -y, class: y === 0 ? "zero" : null }));
-      const text = y === 0 ? "0" : minus(`${y > 0 ? "+" : ""}${Number(y.toFixed(2))}`);
+      const text = y === 0 ? "0" : minus(`${y > 0 && !alone ? "+" : ""}${Number(y.toFixed(2))}`);
       ticks.push(make("span", { class: "tick" }, text));
       ticks.at(-1).style.top = `${((up - y) / (up + down)) * 100}%`;
     }
@@ -172,11 +198,7 @@
       });
       svg.append(rect);
     });
-    const ends = [make("span", { class: "end" }, isolated(name(state.a)), " better"), make("span", { class: "end" }, isolated(name(state.b)), " better")];
-    ends[0].style.top = "0";
-    ends[1].style.bottom = "0";
-    ends[1].style.right = "auto";
-    ends[1].style.left = "2.6rem";
+    const ends = alone ? [] : [state.a, state.b].map((s, side) => make("span", { class: `end ${"ab"[side]}` }, isolated(name(s)), " better"));
     byId("bars").replaceChildren(svg, ...ticks, ...ends);
     const move = (i, told = true) => {
       svg.querySelector(".at")?.classList.remove("at");
@@ -209,7 +231,8 @@
     const holder = byId("all-topics");
     if (!byId("all").open) return holder.replaceChildren();
     const head = make("tr");
-    for (const [text, numeric] of [["topic", 0], ["text", 0], ["A", 1], ["B", 1], ["difference", 1]]) {
+    const figures = alone ? [[data.measures[state.m], 1]] : [["A", 1], ["B", 1], ["difference", 1]];
+    for (const [text, numeric] of [["topic", 0], ["text", 0], ...figures]) {
       head.append(make("th", { scope: "col", class: numeric ? "number" : null }, text));
     }
     const body = make("tbody");
@@ -217,15 +240,20 @@
       const [a, b] = [state.a, state.b].map((s) => data.values[state.m][s][topic]);
       const link = make("a", { href: place().replace(/topic=[^&]*/, `topic=${encodeURIComponent(data.topics[topic][0])}`) }, isolated(data.topics[topic][0]));
       const row = make("tr", {}, make("th", { scope: "row", "data-v": data.topics[topic][0] }, link), make("td", { class: "wrap" }, isolated(data.topics[topic][1])));
-      for (const [figure, text] of [[a, a.toFixed(4)], [b, b.toFixed(4)], [differences[topic], signed(differences[topic])]]) {
+      for (const [figure, text] of [[a, a.toFixed(4)], [b, b.toFixed(4)], [differences[topic], signed(differences[topic])]].slice(0, figures.length)) {
         row.append(make("td", { class: "number", "data-v": figure }, text));
       }
       body.append(row);
     }
-    const caption = make("caption", {}, "A is ", isolated(name(state.a), "code"), ", B is ", isolated(name(state.b), "code"));
+    const caption = make("caption", {}, alone ? "" : "A is ", isolated(name(state.a), "code"), ...(alone ? [] : [", B is ", isolated(name(state.b), "code")]));
     const found = make("table", {}, caption, make("thead", {}, head), body);
     holder.replaceChildren(make("div", { class: "scroll" }, found));
     sortable(found);
+    narrowed();
+  };
+  const narrowed = () => {
+    const text = (row) => `${row.cells[0].textContent} ${row.cells[1].textContent}`;
+    narrow(byId("topics-filter"), byId("topics-count"), document.querySelectorAll("#all-topics tbody tr"), text, "topics");
   };
 
   const judged = (grade) => {
@@ -245,44 +273,45 @@
     if (t === undefined) return holder.replaceChildren(make("p", { class: "quiet" }, "The page holds no rankings of this topic."));
     const grades = new Map();
     for (let i = 0; i < data.grades[t].length; i += 2) grades.set(data.grades[t][i], data.grades[t][i + 1]);
-    const sides = [state.a, state.b], lists = sides.map((s) => data.best[s][t]);
+    const sides = alone ? [state.a] : [state.a, state.b], lists = sides.map((s) => data.best[s][t]);
     const columns = sides.map((s, side) => {
       const list = make("ol", { class: "ranking" });
       lists[side].forEach((doc, i) => {
-        const there = lists[1 - side].indexOf(doc);
-        const far = data.ranks[sides[1 - side]][t][data.relevant[t].indexOf(doc)];
+        const there = alone ? -1 : lists[1 - side].indexOf(doc);
+        const far = alone ? 0 : data.ranks[sides[1 - side]][t][data.relevant[t].indexOf(doc)];
         const other = there >= 0 ? there + 1 : far > 0 ? far : 0;
         const told = other ? [make("span", { class: "other" }, `${"AB"[1 - side]}: rank ${other}`)] : [];
         list.append(line(`${i + 1}`, doc, grades.get(doc), told));
       });
       const right = lists[side].filter((doc) => grades.get(doc) > 0).length;
-      const title = make("h4", {}, `${"AB"[side]} · `, isolated(name(s), "code"), ` ${data.measures[state.m]} ${data.values[state.m][s][state.topic].toFixed(4)}`);
+      const title = make("h4", {}, alone ? "" : `${"AB"[side]} · `, isolated(name(s), "code"), ` ${data.measures[state.m]} ${data.values[state.m][s][state.topic].toFixed(4)}`);
       const note = make("p", { class: "quiet" }, `${right} of ${data.count[t]} relevant documents in the best ${lists[side].length}`);
       return make("div", {}, title, note, lists[side].length ? list : make("p", {}, "retrieved nothing"));
     });
-    const missed = data.relevant[t].map((doc, i) => [doc, i]).filter(([doc]) => !lists[0].includes(doc) && !lists[1].includes(doc));
+    const missed = data.relevant[t].map((doc, i) => [doc, i]).filter(([doc]) => !lists.some((list) => list.includes(doc)));
     const title = make("h3", {}, "Topic ", isolated(data.topics[state.topic][0]), ": ", isolated(data.topics[state.topic][1]));
     holder.replaceChildren(title, make("div", { class: "two" }, ...columns));
     if (missed.length) {
       const list = make("ol", { class: "ranking" });
       for (const [doc, i] of missed) {
-        const told = sides.map((s, side) => `${"AB"[side]}: ${data.ranks[s][t][i] ? "rank " + data.ranks[s][t][i] : "not found"}`).join(", ");
+        const told = sides.map((s, side) => `${alone ? "" : `${"AB"[side]}: `}${data.ranks[s][t][i] ? "rank " + data.ranks[s][t][i] : "not found"}`).join(", ");
         list.append(line("", doc, grades.get(doc), [make("span", { class: "other" }, told)]));
       }
       holder.append(make("details", {}, make("summary", {}, `${missed.length} relevant documents further down`), list));
     }
   };
 
+  const controls = alone ? ["m", "topic"] : ["a", "b", "m", "topic"];
   const choose = (wanted, written = true) => {
     Object.assign(state, wanted);
     const values = data.values[state.m];
     differences = data.topics.map((_, t) => {
-      const d = values[state.a][t] - values[state.b][t];
+      const d = values[state.a][t] - (alone ? 0 : values[state.b][t]);
       return Math.abs(d) < 5e-7 ? 0 : d;
     });
     order = differences.map((_, t) => t).sort((x, y) => differences[y] - differences[x] || x - y);
     if (state.topic === null) state.topic = order.find((t) => ranked.has(t)) ?? order[0];
-    for (const key of ["a", "b", "m", "topic"]) byId(key).value = state[key];
+    for (const key of controls) byId(key).value = state[key];
     tally(); bars(); table(); rankings();
     byId(`bar${state.topic}`).classList.add("chosen");
     if (written) history.replaceState(null, "", place());
@@ -302,8 +331,9 @@
     return true;
   };
   byId("topic").append(...data.topics.map((_, t) => make("option", { value: t }, label(t).slice(0, 120))));
-  for (const key of ["a", "b", "m", "topic"]) byId(key).addEventListener("change", () => choose({ [key]: Number(byId(key).value) }));
-  byId("swap").addEventListener("click", () => choose({ a: state.b, b: state.a }));
+  for (const key of controls) byId(key).addEventListener("change", () => choose({ [key]: Number(byId(key).value) }));
+  byId("topics-filter").addEventListener("input", narrowed);
+  byId("swap")?.addEventListener("click", () => choose({ a: state.b, b: state.a }));
   byId("all").addEventListener("toggle", table);
   addEventListener("hashchange", follow);
   if (!follow()) choose({}, false);

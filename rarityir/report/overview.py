@@ -12,12 +12,16 @@ from rarityir.types import Json
 
 @dataclass(frozen=True)
 class Pair:
-    """Two systems on the first measure: the mean of one minus that of the other, and p corrected over all pairs shown."""
+    """Two systems on the first measure: the mean of one minus that of the other, and p corrected over all pairs shown.
+
+    Where p is the `least` that the permutations can give, it is a bound and no more.
+    """
 
     one: str
     other: str
     difference: float
     p: float
+    least: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Overview:
     spectrum: Spectrum | None = None
     without: str = ""  # why there is no spectrum
     provenance: Mapping[str, Json] = field(default_factory=dict)
+    least: float = 0.0  # the smallest p, uncorrected, that random permutations can give
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -104,6 +109,11 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
         if not found or points[i][1] > points[found[-1]][1] or points[i] == points[found[-1]]:
             found.append(i)
     return found
+
+
+def at_least(p: float, least: float) -> bool:
+    """Returns whether an uncorrected p is the smallest that random permutations can give, as it is stored."""
+    return p <= least * (1 + 1e-9)
 
 
 def priced(report: Report, cost: str) -> list[Row]:

@@ -23,7 +23,7 @@ def data(found: Overview) -> dict[str, Json]:
         "alpha": report.alpha,
         "topics": [[visible(q), clipped(t, _TOPIC)] for q, t in zip(found.query_ids, found.topics, strict=True)],
         "values": [[[round(float(v), 6) for v in values] for values in found.values[m]] for m in report.measures],
-        "pairs": [[at[p.one], at[p.other], round(p.p, 6)] for p in found.pairs],
+        "pairs": [[at[p.one], at[p.other], round(p.p, 6), int(p.least)] for p in found.pairs],
         **rankings(found.rankings),
     }
 

@@ -15,6 +15,7 @@ from rarityir.report.render import caption
 from rarityir.types import Json
 
 _HERE = Path(__file__).parent
+UNNAMED = "model"  # what the folder of the demo encoder's model is called, which says nothing
 
 
 def render(found: Overview) -> str:
@@ -23,7 +24,7 @@ def render(found: Overview) -> str:
     sections = [
         ("systems", "Systems", _systems(found)),
         ("cost", "Effectiveness against cost", _costs(found)),
-        ("topics", "Two systems, topic by topic", _topics(found)),
+        ("topics", "Two systems, topic by topic" if len(report.rows) > 1 else "Topic by topic", _topics(found)),
         ("pairs", "All pairs", _pairs(found)),
         ("widths", "Width", _widths(found)),
         ("spectrum", "What the filters cut", _spectrum(found)),
@@ -44,10 +45,13 @@ def render(found: Overview) -> str:
 def _lead(found: Overview) -> str:
     """What the table says, in a sentence or two."""
     report, measure = found.report, found.report.measures[0]
-    facts = f"encoder {report.encoder} · {len(report.rows)} systems · {report.topics:,} topics · cutoff {report.cutoff:,}"
+    facts = (
+        f"encoder {report.encoder} · {_count(len(report.rows), 'system')} · {report.topics:,} topics · cutoff {report.cutoff:,}"
+    )
     best = max(report.rows, key=lambda row: row.measures[measure])
     marks = [row.marks.get(measure, "") for row in report.rows if row.name != report.baseline]
-    told = f"{name(best.name)} has the best {text(measure)}, <b>{best.measures[measure]:.4f}</b>."
+    what = f"the best {text(measure)}," if len(report.rows) > 1 else f"a mean {text(measure)} of"
+    told = f"{name(best.name)} has {what} <b>{best.measures[measure]:.4f}</b>."
     if marks:
         up, down = marks.count("+"), marks.count("-")
         told += (
@@ -59,7 +63,7 @@ def _lead(found: Overview) -> str:
 
 def _systems(found: Overview) -> str:
     report = found.report
-    tests = tables.tests(report)
+    tests = tables.tests(report, found.least)
     notes = "".join(f'<p class="quiet">{text(line)}</p>\n' for line in (caption(report), *report.notes))
     more = f"<details><summary>Every test</summary>\n{tests}\n</details>" if tests else ""
     return (
@@ -84,7 +88,7 @@ def _costs(found: Overview) -> str:
         return ""
     note = (
         '<p class="quiet">The line is the Pareto front: no other system is as cheap and better, or as good and cheaper than those'
-        " on it. Each mark leads to its row of the table.</p>"
+        " on it. Each mark leads to its row of the table; a number is a system's place by the measure.</p>"
     )
     return f'<div class="pictures">\n{drawn}\n</div>\n{pictures.legend(report)}\n{note}'
 
@@ -93,17 +97,23 @@ def _topics(found: Overview) -> str:
     options = "".join(f'<option value="{i}">{text(row.name)}</option>' for i, row in enumerate(found.report.rows))
     measures = "".join(f'<option value="{i}">{text(m)}</option>' for i, m in enumerate(found.report.measures))
     notes = "".join(f'<p class="quiet">{text(note)}</p>\n' for note in found.rankings.notes)
-    if len(found.report.rows) < 2:
-        return ""
+    both = (
+        f'<label>A <select id="a">{options}</select></label> <button type="button" id="swap" aria-label="Swap A and B">⇄</button>'
+        f' <label>B <select id="b">{options}</select></label> '
+    )
+    other = '<p class="quiet">“B: rank 4” says where the other system has a document.</p>\n'
+    several = len(found.report.rows) > 1
     return (
         '<noscript><p class="quiet">To choose systems and topics, let this page run its script.</p></noscript>\n'
-        '<div class="needs-script">\n<div class="tools">'
-        f'<label>A <select id="a">{options}</select></label> <button type="button" id="swap" aria-label="Swap A and B">⇄</button>'
-        f' <label>B <select id="b">{options}</select></label> <label>measure <select id="m">{measures}</select></label></div>\n'
+        f'<div class="needs-script">\n<div class="tools">{both * several}'
+        f'<label>measure <select id="m">{measures}</select></label></div>\n'
         '<p id="tally" aria-live="polite"></p>\n<div id="bars"></div>\n'
-        '<details id="all"><summary>Every topic as a table</summary><div id="all-topics"></div></details>\n'
+        '<details id="all"><summary>Every topic as a table</summary>\n'
+        '<div class="tools"><label>Filter <input type="search" id="topics-filter" autocomplete="off" spellcheck="false"'
+        ' aria-controls="all-topics"></label> <output id="topics-count" for="topics-filter"></output></div>\n'
+        '<div id="all-topics"></div></details>\n'
         '<div class="tools"><label>Topic <select id="topic"></select></label></div>\n'
-        '<div id="rankings"></div>\n<p class="quiet">“B: rank 4” says where the other system has a document.</p>\n'
+        f'<div id="rankings"></div>\n{other * several}'
         f"{notes}</div>"
     )
 
@@ -172,9 +182,11 @@ def _made(found: Overview) -> str:
     report, made = found.report, found.provenance
     facts: list[tuple[str, str]] = [("collection", report.dataset)]
     facts += [("documents", _flat(_part(made, "dataset"), ("name", "corpus")))]
-    facts += [("encoder", ", ".join(filter(None, [report.encoder, _flat(_part(made, "encoder"), ())])))]
+    encoder = _part(made, "encoder")
+    unnamed = ("model",) if encoder.get("model") == UNNAMED else ()
+    facts += [("encoder", ", ".join(filter(None, [report.encoder, _flat(encoder, unnamed)])))]
     tests = f"paired randomisation (seed {report.seed}) and t-test against {report.baseline}"
-    facts += [("tests", f"{tests}, Holm-corrected, p < {report.alpha:g}")]
+    facts += [("tests", f"{tests}, Holm-corrected, p < {report.alpha:g}" if len(report.rows) > 1 else "")]
     facts += [("versions", _flat(_part(made, "versions"), ())), ("machine", _flat(_part(made, "machine"), ()))]
     facts += [("date", str(made.get("date", "")))]
     rows = "".join(f"<dt>{key}</dt><dd>{text(value)}</dd>" for key, value in facts if value)

@@ -8,21 +8,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from html import escape
-from itertools import pairwise, product
+from itertools import pairwise
+from typing import NamedTuple
 
 from rarityir.report.matching import visible
 from rarityir.report.model import Report, Row
 from rarityir.report.overview import Cut, Spectrum, Sweep, front, priced
+from rarityir.report.overview_tables import name as code
 from rarityir.report.render import cost as shown_cost
 
 WIDE, HIGH = 380, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 12, 12, 38
 _LETTER = 6.4  # how wide a letter of a label is, about
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 At = Callable[[float], float]
 Ticks = list[tuple[float, str]]
+_MOST_NAMES = 24  # marks of a picture; of more, the front's alone have names
 _MOST_BINS = 256  # of a spectrum's width
 SHAPES = {"dense": "circle", "sparse": "triangle", "bm25": "square", "fused": "diamond", "other": "cross"}
+
+
+class Named(NamedTuple):
+    """A mark, its system, and the system's place by the measure."""
+
+    at: Point
+    name: str
+    number: int
 
 
 def kind(name: str) -> str:
@@ -32,7 +44,10 @@ def kind(name: str) -> str:
 
 
 def costs(report: Report, name: str, title: str, *, more: bool = False) -> str:
-    """Returns the first measure of every system over one of its costs; `more` where a larger cost is the better one."""
+    """Returns the first measure of every system over one of its costs; `more` where a larger cost is the better one.
+
+    Marks that have no room for their names have numbers, the systems' places by the measure, and names in a key below.
+    """
     rows, measure = priced(report, name), report.measures[0]
     if len(rows) < 2:
         return ""
@@ -45,10 +60,13 @@ def costs(report: Report, name: str, title: str, *, more: bool = False) -> str:
     drawn = " ".join(f"{_n(x)},{_n(y)}" for x, y in stairs)
     marks = [_mark(report, row, points[i], name, on=i in best) for i, row in enumerate(rows)]
     order = sorted(range(len(rows)), key=lambda i: (i not in best, -ys[i]))
-    labels = _labels([(points[i], rows[i].name, i in best) for i in order], points, stairs)
+    ranks = {row.name: i for i, row in enumerate(sorted(report.rows, key=lambda row: -row.measures[measure]), start=1)}
+    wanted = [Named(points[i], rows[i].name, ranks[rows[i].name]) for i in order]
+    labels, numbered = _labels(wanted, len(rows) if len(rows) <= _MOST_NAMES else len(best), points, stairs)
     axes = _axes(x_ticks, y_ticks, title)
     told = f"{measure} over {title}: {len(rows)} systems, {len(best)} of them on the Pareto front"
-    return _svg("cost", WIDE, HIGH, told, [axes, f'<polyline class="front" points="{drawn}"/>', *marks, labels])
+    picture = _svg("cost", WIDE, HIGH, told, [axes, f'<polyline class="front" points="{drawn}"/>', *marks, labels])
+    return picture + _key(numbered)
 
 
 def sweep(report: Report, family: Sweep, top: float, widths: tuple[float, float]) -> str:
@@ -147,28 +165,72 @@ def _stairs(front: Sequence[Point]) -> list[Point]:
     return [front[0], *(at for (_, y), (x, up) in pairwise(front) for at in ((x, y), (x, up)))]
 
 
-def _labels(wanted: Sequence[tuple[Point, str, bool]], points: Sequence[Point], line: Sequence[Point]) -> str:
-    """Names beside their marks, the first ones first, where they meet no other; some may stand further off or cross the line."""
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in points]
+def _labels(wanted: Sequence[Named], named: int, points: Sequence[Point], line: Sequence[Point]) -> tuple[str, list[Named]]:
+    """Names beside their marks, of the first so many, where they meet nothing; the others have numbers, and are returned."""
+    taken = [_around(at, 7, 7) for at in points]
     edges = [(min(x, to) - 1, min(y, down) - 1, max(x, to) + 1, max(y, down) + 1) for (x, y), (to, down) in pairwise(line)]
-    found = []
-    for (x, y), name, far in wanted:
-        shown = visible(name)
-        wide = len(shown) * _LETTER
+    found, left = [], list(wanted[named:])
+    for one in wanted[:named]:
+        (x, y), shown = one.at, visible(one.name)
         places = [(x + 9, y + 4, "start"), (x - 9, y + 4, "end"), (x, y - 11, "middle"), (x, y + 17, "middle")]
-        places += [(x + side, y + by, at) for by in (-11, 17, *(-22, 28) * far) for side, at in ((4, "start"), (-4, "end"))]
-        for crossing, (left, base, anchor) in product((False, True)[: 1 + far], places):
-            start = left - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
-            box = (start, base - 9, start + wide, base + 3)
-            inside = box[0] > _LEFT and box[2] < WIDE and box[1] > 0 and box[3] < HIGH - _BOTTOM
-            if inside and not any(_meet(box, other) for other in (taken if crossing else [*taken, *edges])):
+        places += [(x + side, y + by, anchor) for by in (-11, 17) for side, anchor in ((4, "start"), (-4, "end"))]
+        others = [_around(at, 13, 8) for at in points if at != one.at]  # so that a name is beside no other mark
+        for place in places:
+            box = _box(place, shown)
+            if _inside(box) and not any(_meet(box, other) for other in (*taken, *edges, *others)):
                 taken.append(box)
-                found.append(_label((left, base), name, anchor, "name"))
+                found.append(_label(place[:2], one.name, place[2], "name"))
                 break
-    return "".join(found)
+        else:
+            left.append(one)
+    found += [_number(one, taken, edges) for one in left]
+    return "".join(found), sorted(left, key=lambda one: one.number)
 
 
-def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def _number(one: Named, taken: list[Box], edges: Sequence[Box]) -> str:
+    """A mark's number, as near to it as there is room, with a line to it from further off; over what is there where none is."""
+    (x, y), shown = one.at, str(one.number)
+    far = [(r, math.radians(turn)) for r in (13, 19, 26, 35, 44, 55, 70, 86, 105, 127) for turn in range(0, 360, 15)]
+    centres = [(x + r * math.cos(turn), y - r * math.sin(turn)) for r, turn in far]
+    chosen = centres[0]
+    for centre in centres:
+        box = _box((centre[0], centre[1] + 4, "middle"), shown)
+        way = [(x + share * (centre[0] - x), y + share * (centre[1] - y)) for share in (0.5, 0.65, 0.8)]
+        others = [other for other in taken if not (other[0] < x < other[2] and other[1] < y < other[3])]
+        free = not any(_meet(box, other) for other in (*taken, *edges))
+        if _inside(box) and free and not any(_meet((*at, *at), other) for at in way for other in (*others, *edges)):
+            chosen = centre
+            break
+    taken.append(_box((chosen[0], chosen[1] + 4, "middle"), shown))
+    away = math.dist(chosen, one.at)
+    start, stop = ((x + (chosen[0] - x) * part, y + (chosen[1] - y) * part) for part in (6 / away, 1 - 7 / away))
+    lead = f'<line class="leader" x1="{_n(start[0])}" y1="{_n(start[1])}" x2="{_n(stop[0])}" y2="{_n(stop[1])}"/>'
+    return lead * (away > 14) + _label((chosen[0], chosen[1] + 4), shown, "middle", "name")
+
+
+def _key(numbered: Sequence[Named]) -> str:
+    """The names that stand for the numbers of a picture."""
+    items = "".join(f"<li><b>{one.number}</b> {code(one.name)}</li>" for one in numbered)
+    return f'\n<ol class="key">{items}</ol>' if items else ""
+
+
+def _box(place: tuple[float, float, str], shown: str) -> Box:
+    """What a label takes of a picture."""
+    left, base, anchor = place
+    wide = len(shown) * _LETTER
+    start = left - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
+    return start, base - 9, start + wide, base + 3
+
+
+def _around(at: Point, wide: float, high: float) -> Box:
+    return at[0] - wide, at[1] - high, at[0] + wide, at[1] + high
+
+
+def _inside(box: Box) -> bool:
+    return box[0] > _LEFT and box[2] < WIDE and box[1] > 0 and box[3] < HIGH - _BOTTOM
+
+
+def _meet(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
@@ -208,7 +270,11 @@ def _logarithmic(values: Sequence[float], start: float, stop: float, base: int =
         exact = sorted(2**e for e in range(40) if low <= math.log10(2**e) <= high)
     else:
         steps = (1, 2, 5) if high - low < 2 else (1, 3) if high - low < 3 else (1,)
-        exact = [s * 10**e for e in range(-3, 13) for s in steps if low <= math.log10(s * 10**e) <= high]
+        close = (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)
+        for some in (steps, close, [i / 10 for i in range(10, 100)]):
+            exact = [s * 10**e for e in range(-3, 13) for s in some if low <= math.log10(s * 10**e) <= high]
+            if len(exact) > 1:
+                break
     return at, [(at(v), _thousands(v)) for v in exact]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rarityir.report.matching import visible
 from rarityir.report.model import Report, Row
-from rarityir.report.overview import Overview, Pair, Spectrum, Sweep
+from rarityir.report.overview import Overview, Pair, Spectrum, Sweep, at_least
 from rarityir.report.render import HEADS, cost
 
 MOST_FIGURES = 12  # systems whose pairs are shown as figures; of more, as signs
@@ -31,8 +31,11 @@ def systems(report: Report) -> str:
     return table("Systems", heads, rows, "systems", told=False)
 
 
-def tests(report: Report) -> str:
-    """Returns every test against the baseline: the difference and p-values as they are, and corrected."""
+def tests(report: Report, least: float) -> str:
+    """Returns every test against the baseline: the difference and p-values as they are, and corrected.
+
+    Those of the randomisation test that are the `least` it can give are bounds.
+    """
     heads = [head("system"), head("measure"), head("difference", number=True)]
     heads += [head(h, number=True) for h in ("p, t-test", "Holm", "p, randomisation", "Holm")]
     rows = []
@@ -40,16 +43,24 @@ def tests(report: Report) -> str:
         for measure, found in row.tests.items():
             cells = [f'<th scope="row" data-v="{text(row.name)}">{name(row.name)}</th><td>{text(measure)}</td>']
             cells.append(number(signed(found["difference"]), found["difference"]))
-            cells += [number(p_value(found[p]), found[p]) for p in ("t", "t_holm", "fisher", "fisher_holm")]
+            bound = at_least(found["fisher"], least)
+            cells += [number(p_value(found[p]), found[p]) for p in ("t", "t_holm")]
+            cells += [number(p_value(found[p], bound=bound), found[p]) for p in ("fisher", "fisher_holm")]
             rows.append(f"<tr>{''.join(cells)}</tr>")
-    return table(f"Against {report.baseline}", heads, rows, "tests") if rows else ""
+    if not rows:
+        return ""
+    bounds = any(at_least(found["fisher"], least) for row in report.rows for found in row.tests.values())
+    shown = table(f"Against {report.baseline}", heads, rows, "tests")
+    if bounds:
+        shown += f'\n<p class="quiet">≤: none of {1 / least - 1:,.0f} permutations was as extreme; p may be smaller.</p>'
+    return shown
 
 
 def matrix(found: Overview) -> str:
     """Returns all pairs of systems: the row's mean minus the column's, marked where it is significant."""
     report, names = found.report, list(found.compared)
     known = {(p.one, p.other): p for p in found.pairs}
-    known |= {(p.other, p.one): Pair(p.other, p.one, -p.difference, p.p) for p in found.pairs}
+    known |= {(p.other, p.one): Pair(p.other, p.one, -p.difference, p.p, p.least) for p in found.pairs}
     at = {row.name: i for i, row in enumerate(report.rows)}
     columns = "".join(f'<th scope="col"><abbr title="{text(n)}">{i + 1}</abbr></th>' for i, n in enumerate(names))
     rows = []
@@ -146,9 +157,9 @@ def signed(value: float) -> str:
     return f"{value:+.4f}".replace("-", "−")
 
 
-def p_value(value: float) -> str:
-    """Returns a p-value in four digits, one below them as a bound."""
-    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
+def p_value(value: float, *, bound: bool = False) -> str:
+    """Returns a p-value in four digits; one below them, and one that is a bound, as such."""
+    return f"{'≤ ' * bound}{value:.4f}" if value >= 0.0001 else "< 0.0001"
 
 
 def text(shown: str) -> str:
@@ -178,7 +189,7 @@ def _share(row: Row) -> str:
 def _pair(report: Report, pair: Pair, at: dict[str, int], *, figures: bool) -> str:
     mark = ("+" if pair.difference > 0 else "-") if pair.p < report.alpha else ""
     style, sign, said = _SIGNS.get(mark, ("", "·", "not told apart"))
-    told = f"{pair.one} − {pair.other}\n{signed(pair.difference)}, p {p_value(pair.p)}\n{said}"
+    told = f"{pair.one} − {pair.other}\n{signed(pair.difference)}, p {p_value(pair.p, bound=pair.least)}\n{said}"
     shown = signed(pair.difference).replace("0.", ".", 1)[:-1] if figures else sign
     shown += sign if figures and mark else ""
     link = f"#a={at[pair.one]}&amp;b={at[pair.other]}"

@@ -6,13 +6,18 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rarityir import notebook, registry
 from rarityir.report.matching import visible
 from rarityir.report.model import Report, Row
 from rarityir.types import UnknownName
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    Column = tuple[str, Sequence[Text]]  # a head, and a cell for each row
 
 HEADS = {
     "dim": "width",
@@ -22,6 +27,7 @@ HEADS = {
     "qps": "queries/s",
     "recall": "recall",
 }
+_WIDE = 10**9  # columns of what is no terminal: nothing is wrapped there
 
 
 def render(report: Report, form: str) -> str:
@@ -31,12 +37,12 @@ def render(report: Report, form: str) -> str:
     return RENDERERS[form](report)
 
 
-def caption(report: Report) -> str:
-    """Returns the line that says what the table shows and how it was tested."""
+def caption(report: Report, without: Collection[str] = ()) -> str:
+    """Returns the line that says what the table shows, without some costs, and how it was tested."""
     return (
         f"{report.dataset}, encoder {report.encoder}, {report.topics} topics, cutoff {report.cutoff}. "
         f"+ and − differ from {report.baseline} (paired randomisation test, Holm-corrected, p < {report.alpha:g})."
-        + (" Recall: of the exact best 100 for the same vectors." if "recall" in report.costs else "")
+        + (" Recall: of the exact best 100 for the same vectors." if "recall" in {*report.costs} - {*without} else "")
         + (f" Share of {report.share_of}: of its {report.measures[0]}, 95% bootstrap interval." if report.share_of else "")
     )
 
@@ -74,29 +80,81 @@ def _value(report: Report, row: Row, measure: str) -> tuple[str, str, bool]:
 
 def text(report: Report) -> str:
     """Returns the table as plain text, columns aligned, at any width."""
-    from rich.console import Console
-
-    out = io.StringIO()
-    console = Console(file=out, width=10_000, color_system=None)
-    console.print(table(report))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + f"\n{_foot(report)}"
+    return on_terminal(report)
 
 
-def table(report: Report) -> Any:
-    """Returns the rich table that terminals show."""
+def on_terminal(report: Report, *, width: int = _WIDE, colour: bool = False) -> str:
+    """Returns the table with its caption and notes as a terminal of this width shows them; no name or figure is shortened.
+
+    Measures that do not fit go on in a further table. Costs that do not fit are left out and named below. Where a system's name
+    leaves no room for a single column, lines are wider than the terminal.
+    """
+    from rich.text import Text
+
+    kept, costs = _columns(report)
+    parts: list[list[Column]] = [[]]
+    for column in kept:
+        if parts[-1] and _width(_table(report, [*parts[-1], column])) > width:
+            parts.append([])
+        parts[-1].append(column)
+    while costs and _width(_table(report, [*parts[-1], *costs.values()])) > width:
+        # From the right, but recall last: what an approximate index misses is no price.
+        del costs[next((name for name in reversed(costs) if name != "recall"), "recall")]
+    parts[-1] += costs.values()
+    left = [name for name in report.costs if name not in costs]
+    foot = _foot(report, without=left).splitlines()
+    if left:
+        foot.append(f"No room here for {', '.join(HEADS[name] for name in left)}: report.md has them, and a wider terminal.")
+    tables = [_printed(_table(report, columns), colour=colour) for columns in parts]
+    return "".join(tables) + _printed(Text("\n".join(foot)), width=width)
+
+
+def _columns(report: Report) -> tuple[list[Column], dict[str, Column]]:
+    """A head and cells for each measure and the share, and for each cost by its name."""
+    from rich.text import Text
+
+    kept: list[Column] = []
+    for m in report.measures:
+        cells = [_value(report, row, m) for row in report.rows]
+        shown = [Text().append(figure, "bold" if best else "").append(mark or " ") for figure, mark, best in cells]
+        kept.append((m, shown))
+    rest = [_rest(report, row) for row in report.rows]
+    columns = [(head, [Text(row[i]) for row in rest]) for i, head in enumerate(_heads(report)[len(kept) :])]
+    shares = len(columns) - len(report.costs)
+    return [*kept, *columns[:shares]], dict(zip(report.costs, columns[shares:], strict=True))
+
+
+def _table(report: Report, columns: Sequence[Column]) -> Any:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     found.add_column("system", no_wrap=True)
-    for head in _heads(report):
-        found.add_column(head, justify="right", no_wrap=True)
-    for row in report.rows:
-        cells = [_value(report, row, m) for m in report.measures]
-        shown = [f"[bold]{figure}[/bold]{mark or ' '}" if best else f"{figure}{mark or ' '}" for figure, mark, best in cells]
-        found.add_row(escape(visible(row.name)), *shown, *_rest(report, row))
+    for head, _ in columns:
+        found.add_column(Text(visible(head)), justify="right", no_wrap=True)
+    for i, row in enumerate(report.rows):
+        found.add_row(Text(visible(row.name)), *(cells[i] for _, cells in columns))
     return found
+
+
+def _width(table: Any) -> int:
+    from rich.console import Console
+
+    console = Console(width=_WIDE)
+    return int(console.measure(table).maximum)
+
+
+def _printed(shown: Any, *, width: int = 0, colour: bool = False) -> str:
+    """Text of rich, at least as wide as it needs where no width is given."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width or _width(shown), force_terminal=colour, color_system="256" if colour else None, highlight=False
+    )
+    console.print(shown)
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
 def markdown(report: Report) -> str:
@@ -166,8 +224,8 @@ RENDERERS: dict[str, Callable[[Report], str]] = {
 }
 
 
-def _foot(report: Report, shown: Callable[[str], str] = visible) -> str:
-    return "\n".join(map(shown, [caption(report), *report.notes])) + "\n"
+def _foot(report: Report, shown: Callable[[str], str] = visible, without: Collection[str] = ()) -> str:
+    return "\n".join(map(shown, [caption(report, without), *report.notes])) + "\n"
 
 
 def words(text: str) -> str:

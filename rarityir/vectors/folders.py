@@ -45,15 +45,13 @@ def build(source: str | Path, out: str | Path) -> Collection:
     """
     source, out = Path(source), Path(out)
     facts: dict[str, Json] = {}
-    with store.building(out, {"vectors": source.name, "sha256": _digests(source), "form": FORM}, facts) as needed:
+    identity: dict[str, Json] = {"vectors": source.name, "sha256": _digests(source), "form": FORM}
+    with store.building(out, identity, facts, resumes=False) as needed:
         if needed:
             names: dict[str, int] = {}
             try:
                 count = _spill(source, out, names)
                 index = SparseIndex.build(_spilled(out, count, len(names)), out)
-            except RarityError:  # vectors put right are other vectors, which must not find these begun
-                store.empty(out)
-                raise
             finally:
                 for name in _SPILL:
                     (out / name).unlink(missing_ok=True)
@@ -106,13 +104,10 @@ def merge(parts: Sequence[str | Path], out: str | Path) -> Collection:
     """
     found, out = [opened(part) for part in parts], Path(out)
     facts: dict[str, Json] = {}
-    with store.building(out, {"merged": [_digest(part) for part in found], "form": FORM}, facts) as needed:
+    identity: dict[str, Json] = {"merged": [_digest(part) for part in found], "form": FORM}
+    with store.building(out, identity, facts, resumes=False) as needed:
         if needed:
-            try:
-                _join_ids(found, out)
-            except RarityError:  # parts put right are other parts, which must not find these begun
-                store.empty(out)
-                raise
+            _join_ids(found, out)
             names: dict[str, int] = {}
             for name in (name for part in found for name in part.tokens):
                 names.setdefault(name, len(names))

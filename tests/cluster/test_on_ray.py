@@ -180,6 +180,16 @@ def test_driver_and_actor_killed_and_every_document_is_there_once_as_on_one_mach
         assert error in " ".join(wrong.communicate()[1].split()), error
         assert wrong.returncode
 
+    raw = bytearray(found.paths[2].read_bytes())
+    at = raw.find(vectors[2][1].tobytes())
+    raw[at] ^= 1  # in an embedding: Parquet has no checksum of it
+    found.paths[2].write_bytes(raw)
+    assert at > 0
+    wrong = processes.start(SEARCH, str(out), str(tmp_path / "queries.npy"), str(tmp_path / "wrong.npz"))
+    assert f"RarityError: {found.paths[2]} is corrupt (checksum differs)" in wrong.communicate()[1]
+    assert wrong.returncode
+    assert not (tmp_path / "wrong.npz").exists()
+
 
 @pytest.mark.parametrize(
     ("there", "device", "workers", "expected"),

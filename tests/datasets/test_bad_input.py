@@ -95,6 +95,10 @@ def queries(*lines: str) -> Files:
 # id → (what to run, what the message must name: the file with its line, or the name)
 ERRORS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "unknown-dataset": (lambda _: ["index", "bm25", "--dataset", "scifcat"], "'scifcat'; did you mean scifact"),
+    "file-for-folder": (
+        lambda here: ["index", "bm25", "--dataset", str(here.parent / "good" / "corpus.jsonl")],
+        "/good/corpus.jsonl is a file; a dataset is a folder: give ",
+    ),
     "no-corpus": (in_beir({"corpus.jsonl": None}), "/bad holds neither"),
     "no-queries": (in_beir({"queries.jsonl": None}), "/bad holds"),
     "no-qrels": (in_beir({"qrels/test.tsv": None}), "/bad has no qrels/test.tsv"),
@@ -125,6 +129,7 @@ ERRORS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "no-tab": (in_tsv({"docs.tsv": "d1\tred\nd2 ball\n"}), "/bad/docs.tsv:2:"),
     "no-documents": (in_beir({"corpus.jsonl": "\n"}), "bad/test"),
     "no-judged-query": (in_beir({"qrels/test.tsv": "1\td1\t1\n"}), "/bad:test"),
+    "no-relevant": (in_beir({"qrels/test.tsv": "q1\td1\t0\nq2\td2\t-1\n"}), "/bad:test"),
     "unknown-system": (on_good("index", "bm52"), "'bm52'; did you mean bm25"),
     "unknown-filter": (on_good("index", "dense+egde:2"), "'egde'; did you mean edge"),
     "filtered-bm25": (on_good("index", "bm25+edge:2"), "'bm25+edge:2'"),
@@ -137,7 +142,12 @@ ERRORS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "unknown-device": (on_good("encode", "--encoder", str(STORIES), "--device", "nonsense"), "nonsense"),
     "negative-length": (on_good("encode", "--encoder", str(STORIES), "--max-length", "-3"), "-3"),
     "baseline": (on_good("eval", "--systems", "bm25", "--baseline", "dense"), "'dense' is not among the systems"),
-    "cutoff": (on_good("eval", "--systems", "bm25", "--cutoff", "0"), "cutoff"),
+    "cutoff": (on_good("eval", "--systems", "bm25", "--cutoff", "0"), "cutoff is 0"),
+    "seed": (on_good("eval", "--systems", "bm25", "--seed", "-1"), "seed is -1"),
+    "no-measures": (on_good("eval", "--systems", "bm25", "--measures", ""), "measure"),
+    "negative-batch": (on_good("encode", "--encoder", str(STORIES), "--batch-tokens", "-5"), "batch_tokens is -5"),
+    "filter-of-documents": (lambda here: ["filter", "fit", str(STORIES), "whiten:4", "--out", "f"], "--dataset"),
+    "no-filter": (lambda here: ["filter", "apply", "nowhere", "emb", "--out", "f"], "nowhere holds no whole filter"),
     "no-experiment": (on_good("eval", "--experiment", "nowhere.toml"), "nowhere.toml"),
     "bad-toml": (experiment('systems = ["bm25"'), "/some.toml"),
     "unknown-key": (experiment('sistems = ["bm25"]'), "/some.toml: unknown key 'sistems'"),
@@ -166,6 +176,15 @@ WARNINGS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "query-without-judgments": (
         in_beir({"queries.jsonl": jsonl({"q1": "red", "q2": "ball", "q3": "a", "q4": "b", "q5": "c"})}),
         "3 queries without judgments in {here}/bad:test: left out of the evaluation",
+    ),
+    "query-without-relevant": (
+        in_beir(
+            {
+                "queries.jsonl": jsonl({"q1": "red", "q2": "ball", "q3": "a"}),
+                "qrels/test.tsv": "q1\td1\t1\nq1\td2\t0\nq2\td1\t0\nq2\td2\t-1\nq3\td1\t0\n",
+            }
+        ),
+        "2 queries without a relevant document in {here}/bad:test: every measure of it is 0",
     ),
     "judged-query-without-text": (
         in_beir({"qrels/test.tsv": "q1\td1\t1\nq8\td1\t1\nq9\td1\t1\nq2\td2\t1\n"}),
@@ -197,6 +216,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
     return root, before
 
 
+@pytest.fixture(scope="module")
+def encoded(built) -> tuple[Path, Path]:
+    """The good dataset and a folder that holds its embeddings."""
+    good, indexes = built[0] / "good", built[0] / "encoded"
+    assert main(["encode", "--dataset", str(good), "--encoder", str(STORIES), "--indexes", str(indexes)]) == 0
+    return good, indexes
+
+
 @pytest.fixture
 def here(built, request, monkeypatch) -> Path:
     """A folder of the test's own beside the good dataset; relative paths go there."""
@@ -207,7 +234,7 @@ def here(built, request, monkeypatch) -> Path:
 
 
 def perform(argv: list[str], root: Path) -> int:
-    return main(argv if argv[0] == "report" else [*argv, "--indexes", str(root / "indexes")])
+    return main(argv if argv[0] == "report" or argv[:2] == ["filter", "apply"] else [*argv, "--indexes", str(root / "indexes")])
 
 
 def test_every_row_of_the_table_has_a_test_and_every_test_a_row():
@@ -242,6 +269,17 @@ def test_an_error_is_one_line_that_names_its_place_and_leaves_what_was_built(bui
     assert not [name for name in after.keys() - there if name.endswith("manifest.json")], "nothing broken is called complete"
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta"])
+@pytest.mark.parametrize("command", [["encode"], ["index", "dense"], ["eval", "--systems", "dense"]])
+def test_a_device_that_is_not_there_is_told_of_before_what_was_built_is_called_another_encoders(
+    encoded, here, capsys, command, device
+):
+    common = ["--dataset", str(encoded[0]), "--encoder", str(STORIES), "--indexes", str(encoded[1]), "--device", device]
+    assert main([*command, *common]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"rarityir: device '{device}' cannot be used (")
+
+
 @pytest.mark.parametrize("row", WARNINGS)
 def test_a_warning_counts_what_is_left_out_and_the_work_goes_on(built, here, capsys, row):
     root, before = built
@@ -251,8 +289,11 @@ def test_a_warning_counts_what_is_left_out_and_the_work_goes_on(built, here, cap
     assert perform(argv, root) == 0
     out, err = capsys.readouterr()
     assert out
-    assert err.splitlines() == [expected.format(here=here)]
-    assert matches(ROWS[row][1], err.strip())
+    lines = err.splitlines()
+    if argv[0] == "eval":
+        assert lines.pop().endswith(": report.html, report.md, runs")  # where the results are
+    assert lines == [expected.format(here=here)]
+    assert matches(ROWS[row][1], lines[0])
     after = snapshot(root / "indexes")
     assert {name: after.get(name) for name in before} == before
 

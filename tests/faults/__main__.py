@@ -40,7 +40,7 @@ def main() -> int:
         print(f"{name}, seed {given.seed}", flush=True)
         for row in area(name, given.count, given.stage, random.Random(f"{name} {given.seed}")):
             lost += row.lost
-            print(f"  {row.fault}: {row.injected} injected, {row.lost} lost", flush=True)
+            print(f"  {row.fault}: {row.injected} injected, {row.lost} lost" + ", not kept" * (not row.injected), flush=True)
             for failure in row.failures:
                 print(f"    {failure}", flush=True)
             keep(name, [row])

@@ -69,7 +69,7 @@ def full(base: Base, stage: Stage, place: Path, tries: int, rng: random.Random) 
     row = Row(f"`{stage.name}`: full disk", LATER, COMMAND)
     least, most = pages(base.before(stage)), pages(base.result(stage))
     for _ in range(tries):
-        size = least + PAGE * rng.randint(1, max(1, (most - least) // PAGE))
+        size = least + PAGE * rng.randrange(max(1, (most - least) // PAGE))  # less than the result takes, if by one page alone
         with mounted(place.with_name("small"), f"size={size}") as disk:
             folder = disk / "work"
             shutil.copytree(base.before(stage), folder)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from rarityir import store
+
 ROOT = Path(__file__).parents[2]
 FOLDER, PAGE = ROOT / "evals" / "reliability", ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- rows: python -m tests.faults --render -->", "<!-- end of rows -->"
@@ -46,13 +48,16 @@ class Row:
 
 
 def keep(area: str, rows: Sequence[Row]) -> Path:
-    """Writes an area's rows, each in place of an earlier one of the same fault."""
-    FOLDER.mkdir(exist_ok=True)
+    """Writes an area's rows, each in place of an earlier one of the same fault; of two processes one waits for the other.
+
+    A fault that was put in zero times has shown nothing: its row is left out.
+    """
     path = FOLDER / f"{area}.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    new = {row.fault: {key: value for key, value in asdict(row).items() if key != "failures"} for row in rows}
-    kept = [new.pop(row["fault"], row) for row in before] + list(new.values())
-    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new = {row.fault: {key: value for key, value in asdict(row).items() if key != "failures"} for row in rows if row.injected}
+    with store.locked(path.with_suffix(".lock"), 60):
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        store.write_json(path, [new.pop(row["fault"], row) for row in before] + list(new.values()))
+    path.with_suffix(".lock").unlink(missing_ok=True)
     return path
 
 
@@ -61,7 +66,9 @@ def lines(area: str) -> Iterable[str]:
     path = FOLDER / f"{area}.json"
     if not path.is_file():
         return
-    rows = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row["injected"]]  # else it has shown nothing
+    if not rows:
+        return
     yield from (f"### {AREAS.get(area, area)}", "", "| fault | promised | injected | lost |", "|---|---|--:|--:|")
     for row in rows:
         note = f" {row['note']}" if row.get("note") else ""

@@ -7,13 +7,16 @@ import random
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from faults import damage, disk, downloads, hub, kills, soak, stops, together
+from faults import damage, disk, downloads, hub, kills, soak, stops, table, together
 from faults.harness import MODEL, launched
 from faults.stages import STAGES, Base
 from faults.table import Row
+
+from rarityir import store
 
 SEED = random.SystemRandom().randrange(10**6)
 
@@ -119,6 +122,7 @@ def test_a_disk_that_is_full_or_fixed_is_one_line_and_room_is_enough(base: Base,
         kept(disk.full(base, STAGES["index sparse"], tmp_path / "trial", 1, rng))
     except OSError as error:
         pytest.skip(f"no file system can be mounted here: {error}")
+    kept(disk.full(base, STAGES["modelmap texts"], tmp_path / "trial", 2, rng), 2)  # a page or two is all that it writes
     kept(disk.read_only(base, [STAGES["filter fit"]], tmp_path / "trial"))
 
 
@@ -191,6 +195,19 @@ def test_a_soak_that_grows_is_lost() -> None:
     assert soak.needed([{**one, "peak": 620_000 if number == 80 else 600_000} for number, one in enumerate(flat)]).lost == 1
     assert soak.needed([{**one, "files": 9 + number // 10} for number, one in enumerate(flat)]).lost == 1
     assert soak.needed([{**one, "threads": 4 + number // 10} for number, one in enumerate(flat)]).lost == 1
+
+
+def test_a_fault_that_was_never_put_in_stands_in_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "FOLDER", tmp_path)
+    idle, done = Row("idle", "promised", "command"), Row("done", "promised", "command", injected=2)
+    table.keep("disk", [idle, done])
+    assert [row["fault"] for row in json.loads((tmp_path / "disk.json").read_text())] == ["done"]
+    table.keep("disk", [Row("done", "promised", "command")])  # what was shown before stays
+    assert json.loads((tmp_path / "disk.json").read_text())[0]["injected"] == 2
+    store.write_json(tmp_path / "disk.json", [asdict(idle), asdict(done)])
+    assert [line for line in table.lines("disk") if line.endswith("| 0 |")] == ["| done | promised | 2 | 0 |"]
+    store.write_json(tmp_path / "disk.json", [asdict(idle)])
+    assert list(table.lines("disk")) == []
 
 
 def test_a_run_that_was_changed_is_said_in_the_report_itself(base: Base, tmp_path: Path) -> None:

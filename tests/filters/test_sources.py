@@ -28,7 +28,9 @@ def test_a_spectral_filter_without_an_unembedding_asks_for_one(name):
 
 @pytest.mark.parametrize("name", OF_DOCUMENTS)
 def test_a_filter_of_documents_without_any_asks_for_them(tmp_path, name):
-    with pytest.raises(RarityError, match=r"^this filter is fitted on documents' embeddings; give a dataset or embeddings$"):
+    with pytest.raises(
+        RarityError, match=r"^this filter is fitted on documents' embeddings; give a dataset \(--dataset\) or embeddings$"
+    ):
         affine(name, source_of(W_VD, tmp_path))
 
 

@@ -192,7 +192,8 @@ def _beir(folder: Path, rng: Random) -> tuple[Any, ...]:
 def _collection(rng: Random) -> tuple[dict[str, str], dict[str, str], dict[str, dict[str, int]]]:
     docs = {i: prose(rng) for i in words(rng, rng.randint(1, 5))}
     queries = {i: prose(rng) for i in words(rng, rng.randint(1, 3))}
-    qrels = {q: {d: rng.randint(0, 3) for d in rng.sample(list(docs), 1)} for q in queries}
+    least = [1, *[0] * (len(queries) - 1)]  # one query has a relevant document: without any there is nothing to measure
+    qrels = {q: {d: rng.randint(low, 3) for d in rng.sample(list(docs), 1)} for q, low in zip(queries, least, strict=True)}
     return docs, queries, qrels
 
 

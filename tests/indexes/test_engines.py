@@ -491,7 +491,8 @@ def test_an_engine_moves_queries_by_a_saved_offset_as_the_exact_index_does(engin
     assert np.abs(found.scores - np.sort(q @ x.T, axis=1)[:, ::-1][:, :10]).max() > 0.01
     with pytest.raises(RarityError, match="no whole offset"):
         kind.key("offset=nowhere")
-    store.write_json(tmp_path / "index" / store.MANIFEST, {"identity": {"filter": "another"}})
+    other = store.sealed({"identity": {"filter": "another"}, "facts": {}, "files": {}})
+    store.write_json(tmp_path / "index" / store.MANIFEST, other)
     with pytest.raises(StaleArtefact, match="filter null, now another"):
         kind.open(arg, tmp_path / "index")
 

@@ -336,6 +336,8 @@ def test_the_command_writes_what_it_says_and_replaces_its_own(beir, stories, tmp
     [
         (["--to", "qdrant"], "give --filter or --system"),
         (["--to", "faiss", "--filter", "edge:2", "--system", "dense"], "--filter is part of the system's name"),
+        (["--to", "vespa", "--filter", "edge:2"], "vespa takes --system, not --filter"),
+        (["--to", "onnx", "--system", "dense"], "onnx takes --filter, not --system"),
         (["--to", "faiss", "--filter", "edge:2", "--cutoff", "3"], "--levels and --cutoff are for --system"),
         (["--to", "qdrant", "--system", "dense"], "a system reads documents; give --dataset"),
         (["--to", "vespa", "--system", "dense+edge:2", "--levels", "9"], "which vespa does not get of dense+edge:2"),
@@ -354,9 +356,9 @@ def test_options_that_do_not_go_together_are_told_of(args, words, tmp_path) -> N
     [
         ("qdrnt", "dense", "unknown export of a system 'qdrnt'; did you mean qdrant"),
         ("onnx", "dense", "unknown export of a system 'onnx'"),
-        ("anserini", "dense", "anserini takes no vectors of dense; export sparse:64, or to one of: milvus, opensearch, parquet"),
+        ("anserini", "dense", "anserini takes no vectors of dense; export sparse:64, or to one of: faiss, milvus"),
         ("elasticsearch", "dense", "elasticsearch takes no vectors of dense"),
-        ("faiss", "sparse:64", "faiss takes no vectors of sparse; export dense"),
+        ("faiss", "sparse:64", "faiss takes no vectors of sparse; export dense, or to one of: anserini, elasticsearch"),
         ("qdrant", "bm25", "bm25 holds no vectors to export; give dense or sparse:K"),
         ("qdrant", "dense:hnsw,32", "holds no vectors to export"),
         ("qdrant", "qdrant:sparse:64", "holds no vectors to export"),

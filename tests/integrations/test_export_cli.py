@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import rarityir as ri
 from rarityir import registry
+from rarityir.cli.completing import exports
 from rarityir.cli.exporting import export
 from rarityir.integrations.exports import exporter
 from rarityir.types import RarityError, UnknownName
@@ -47,8 +48,9 @@ def test_every_kind_is_written(kind, saved) -> None:
 def test_the_help_names_every_kind() -> None:
     text = " ".join(CliRunner().invoke(export, ["--help"]).output.split())
     for kind in registry.table("exports"):
-        assert kind in text
         assert callable(exporter(kind))
+    for kind in exports():
+        assert kind in text
 
 
 def test_a_filter_is_named_fitted_or_saved(saved) -> None:
@@ -68,6 +70,8 @@ def test_a_filter_of_documents_is_fitted_on_a_dataset(beir, stories) -> None:
 
 
 def test_what_is_wrong_is_said_before_anything_is_fitted(saved, stories) -> None:
+    with pytest.raises(UnknownName, match=r"unknown export 'vepsa'; did you mean vespa\?"):
+        run("nonsense", "--filter", "edge:2", "--to", "vepsa", "--out", "out")
     with pytest.raises(UnknownName, match="unknown export 'fais'; did you mean faiss"):
         run("nonsense", "--filter", "edge:2", "--to", "fais", "--out", "out")
     Path("out").mkdir()

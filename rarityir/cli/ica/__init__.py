@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from rarityir.cli.commands import Commands
 from rarityir.cli.ica.ablate import ablate
 from rarityir.cli.ica.axes import axes
 from rarityir.cli.ica.explain import explain
@@ -14,7 +15,7 @@ from rarityir.cli.ica.sparsity import sparsity
 from rarityir.cli.ica.tree import tree
 
 
-@click.group()
+@click.group(cls=Commands)
 def ica() -> None:
     """Independent axes of embeddings: what a cosine is made of, what each axis is worth, what hangs together."""
 

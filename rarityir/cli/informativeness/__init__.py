@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from rarityir.cli.commands import Commands
 from rarityir.cli.informativeness.angles import angles
 from rarityir.cli.informativeness.fit import fit
 from rarityir.cli.informativeness.gamma import gamma
@@ -11,7 +12,7 @@ from rarityir.cli.informativeness.regress import regress
 from rarityir.cli.informativeness.weights import corpus, correct, model, report
 
 
-@click.group()
+@click.group(cls=Commands)
 def informativeness() -> None:
     """What tokens tell: weights for queries, poolings and BM25, from a corpus or a model."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from rarityir.cli.commands import Commands
 from rarityir.cli.rarity.bands import bands
 from rarityir.cli.rarity.heatmap import heatmap
 from rarityir.cli.rarity.idf import idf
@@ -13,7 +14,7 @@ from rarityir.cli.rarity.stats import stats
 from rarityir.cli.rarity.undertrained import undertrained
 
 
-@click.group()
+@click.group(cls=Commands)
 def rarity() -> None:
     """What a model's matrices know about how rare tokens are: statistics, probes, weights, pictures."""
 

@@ -1,0 +1,135 @@
+"""The folder of an evaluation: nothing of anybody else is written over, and a second one does not mix with the first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rarityir import results
+from rarityir.cli import main
+from rarityir.types import RarityError
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+MADE = ("report.md", "report.tex", "report.csv", "report.json", "report.html", "topics.json", "provenance.json", "explained.json")
+MINE = '{"mine": 1}'
+
+
+def evaluate(beir: Path, stories: str, systems: str, *more: str) -> int:
+    return main(
+        ["eval", "--dataset", str(beir), "--encoder", stories, "--out", "out", "--measures", "AP", "--systems", systems, *more]
+    )
+
+
+def rows(folder: str) -> list[str]:
+    return [row["name"] for row in json.loads(Path(folder, "report.json").read_text())["systems"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "pool"),
+    [*((name, ()) for name in (*MADE, "runs/dense.trec", "runs/dense.json")), ("report.md", ("--pool", "bm25:1"))],
+)
+def test_a_file_of_yours_is_left_alone_and_nothing_is_built(
+    name: str, pool: tuple[str, ...], beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path("out", name)
+    path.parent.mkdir(parents=True)
+    path.write_text(MINE)
+    assert evaluate(beir, stories, "dense", *pool) == 1
+    *_, line = capsys.readouterr().err.splitlines()  # before it may be told that this takes long
+    assert str(path) in line
+    assert path.read_text() == MINE
+    assert not Path("indexes").exists()
+    assert [p for p in Path("out").rglob("*") if p.is_file()] == [path]
+
+
+def test_every_file_that_is_written_is_known_again_and_damaged_or_foreign_ones_are_not(beir: Path, stories: str) -> None:
+    assert evaluate(beir, stories, "dense,dense+edge:2") == 0
+    assert {path.name for path in Path("out").iterdir()} == {*MADE, "runs"}
+    results.check_free(Path("out"), runs=["dense"])
+    for name in MADE:
+        path = Path("out", name)
+        kept = path.read_bytes()
+        for other in (b"mine", b"[1]", b"\xff\xfe", kept[1:]):
+            path.write_bytes(other)
+            with pytest.raises(RarityError, match=rf"^out/{name} is there and is no file of rarityir eval; [^\n]*$"):
+                results.check_free(Path("out"))
+        path.write_bytes(b"")  # holds nothing that could be lost
+        results.check_free(Path("out"))
+        path.write_bytes(kept)
+
+
+def test_report_leaves_files_of_yours_alone_too(beir: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(beir, stories, "dense") == 0
+    for name, argv in (("report.md", ["report", "out"]), ("page.html", ["report", "out", "--html", "out/page.html"])):
+        Path("out", name).write_text("mine")
+        capsys.readouterr()
+        assert main(argv) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"out/{name} is there" in line
+        assert Path("out", name).read_text() == "mine"
+        Path("out", name).unlink()
+
+
+def test_where_results_are_is_said_at_the_end(beir: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(beir, stories, "dense") == 0
+    assert capsys.readouterr().err.endswith("out: report.html, report.md, runs\n")
+    assert main(["-q", "eval", "--dataset", str(beir), "--encoder", stories, "--systems", "dense"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_second_evaluation_in_a_folder_is_told_and_the_report_is_of_it(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(beir, stories, "dense+tail:2,dense+edge:2,dense") == 0
+    assert evaluate(beir, stories, "dense,dense+random:2") == 0
+    said = "(tiny/test, encoder stories260K: dense+tail:2, dense+edge:2, dense); its tables are replaced"
+    assert f"out holds another evaluation {said}" in capsys.readouterr().err
+    assert len([*Path("out/runs").glob("*.trec")]) == 4
+    again = Path("out/report.json").read_bytes()
+    assert main(["report", "out"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "left out of another evaluation in out: dense+edge:2, dense+tail:2; to show all, remove report.json"
+    assert Path("out/report.json").read_bytes() == again
+    assert rows("out") == ["dense", "dense+random:2"]
+    # A run of another tool was put there to be shown, and stays where it came in.
+    for name in ("other", "anserini"):
+        Path("out/runs", f"0-{name}.trec").write_text(f"q1 Q0 d1 1 9 {name}\n")
+        assert main(["-q", "report", "out"]) == 0
+    assert rows("out") == ["dense", "dense+random:2", "other", "anserini"]
+    Path("out/report.json").unlink()
+    assert main(["report", "out"]) == 0
+    assert {*rows("out")} == {"dense+tail:2", "dense+edge:2", "dense", "dense+random:2", "other", "anserini"}
+
+
+def test_the_same_systems_again_or_more_of_them_are_no_other_evaluation(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for systems in ("dense", "dense,dense+random:2"):
+        assert evaluate(beir, stories, systems) == 0
+        assert "another" not in capsys.readouterr().err
+    assert evaluate(beir, stories, "dense,dense+random:2", "--pooling", "last") == 0
+    assert "out holds another evaluation" in capsys.readouterr().err
+
+
+def test_a_second_evaluation_at_another_cutoff_can_be_reported(beir: Path, stories: str) -> None:
+    assert evaluate(beir, stories, "dense,dense+random:2") == 0
+    assert evaluate(beir, stories, "dense", "--cutoff", "3") == 0
+    assert main(["report", "out"]) == 0
+    assert rows("out") == ["dense"]
+
+
+def test_a_filters_folder_with_a_card_of_yours_is_left_alone(stories: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine").mkdir()
+    for card in (MINE, "{", "[]"):
+        Path("mine/filter.json").write_text(card)
+        Path("mine/README.md").write_text("precious")
+        assert main(["filter", "fit", "no-such-model", "edge:2", "--out", "mine"]) == 1  # told before anything is read
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "mine/filter.json is no filter's" in line
+        assert main(["filter", "select", "--dataset", "no-such-dataset", "--out", "mine"]) == 1
+        assert "mine/filter.json is no filter's" in capsys.readouterr().err
+        assert (Path("mine/filter.json").read_text(), Path("mine/README.md").read_text()) == (card, "precious")
+    for name in ("edge:2", "tail:2"):
+        assert main(["filter", "fit", stories, name, "--out", "ours"]) == 0
