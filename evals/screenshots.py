@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import html
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+from evals.browser import BROWSER, headless
 
 OUT = Path(__file__).parent.parent / "docs" / "img"
 SYSTEMS = (
@@ -45,8 +46,7 @@ def main() -> None:
     options.add_argument("--page", type=Path, help="report.html of an experiment that is there")
     options.add_argument("--out", type=Path, default=OUT, help="folder of the pictures (default: docs/img)")
     given = options.parse_args()
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-    if browser is None:
+    if BROWSER is None:
         sys.exit("no Chromium or Chrome on the path")
     with tempfile.TemporaryDirectory() as scratch:
         page = given.page
@@ -56,10 +56,10 @@ def main() -> None:
         if not page.is_file():
             sys.exit(f"no page {page}")
         for picture in PICTURES:
-            taken(browser, page.resolve(), picture, Path(scratch), given.out / f"{picture.name}.png")
+            taken(page.resolve(), picture, Path(scratch), given.out / f"{picture.name}.png")
 
 
-def taken(browser: str, page: Path, picture: Picture, scratch: Path, out: Path) -> None:
+def taken(page: Path, picture: Picture, scratch: Path, out: Path) -> None:
     """Takes a picture."""
     gap = 20
     frames = "".join(f'<iframe src="{html.escape(page.as_uri() + place)}"></iframe>' for place in picture.places)
@@ -70,12 +70,11 @@ def taken(browser: str, page: Path, picture: Picture, scratch: Path, out: Path) 
     (scratch / "frames.html").write_text(f"<!doctype html><style>{style}</style>{frames}", encoding="utf-8")
     width = len(picture.places) * (picture.width + gap) - gap
     out.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-        "--disable-component-update", "--no-first-run", f"--user-data-dir={scratch / 'profile'}", "--hide-scrollbars",
-        "--virtual-time-budget=5000", f"--blink-settings=preferredColorScheme={0 if picture.dark else 1}",
-        f"--window-size={width},{picture.height}", f"--screenshot={out.resolve()}", (scratch / "frames.html").as_uri(),
-    ]  # fmt: skip
+    command = headless(
+        scratch / "profile", "--hide-scrollbars", "--virtual-time-budget=5000",
+        f"--blink-settings=preferredColorScheme={0 if picture.dark else 1}", f"--window-size={width},{picture.height}",
+        f"--screenshot={out.resolve()}", (scratch / "frames.html").as_uri(),
+    )  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     print(out, flush=True)
 

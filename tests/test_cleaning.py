@@ -190,7 +190,7 @@ def test_what_another_process_builds_is_left(capsys: pytest.CaptureFixture[str])
         looked = Built(Path("indexes/c"), "c", "other", "partial", "", 1, 0.0)
         with pytest.raises(Busy):
             free(looked)
-        other.communicate(b"\n", timeout=20)
+        other.communicate(b"\n", timeout=120)
     assert state(Path("indexes/c")) == "whole"
     capsys.readouterr()
     with pytest.raises(Busy, match="not what it was"):  # it was finished since it was looked at

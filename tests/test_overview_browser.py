@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from test_overview import DOCUMENTS, MEASURES, SYSTEMS, TOPICS, made, page, single
-from test_pages import BROWSER, contrast, luminance, needs_browser
+from test_pages import contrast, luminance, needs_browser
 
+from evals.browser import headless
 from evals.screenshots import Picture, taken
 from rarityir import experiment, overview
 from rarityir.types import Dataset, Scores
@@ -145,11 +146,8 @@ setTimeout(() => {
 
 def browse(folder: Path, address: str, *options: str) -> tuple[str, str]:
     """A page's DOM after its script has run, and what the browser logged."""
-    command = [
-        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-        "--disable-component-update", "--no-first-run", f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr",
-        "--virtual-time-budget=3000", *options, "--dump-dom", address,
-    ]  # fmt: skip
+    budget = "--virtual-time-budget=3000"
+    command = headless(folder / "profile", "--enable-logging=stderr", budget, *options, "--dump-dom", address)
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 
@@ -450,7 +448,7 @@ def twenty(tmp_path_factory) -> str:
 
 def test_on_a_phone_the_line_between_rows_runs_through_the_column_that_stays(twenty, tmp_path):
     (tmp_path / "page.html").write_text(twenty, encoding="utf-8")
-    taken(BROWSER, tmp_path / "page.html", Picture("phone", ("#systems",), 360, 1100), tmp_path, tmp_path / "phone.png")
+    taken(tmp_path / "page.html", Picture("phone", ("#systems",), 360, 1100), tmp_path, tmp_path / "phone.png")
     line = np.abs(imread(tmp_path / "phone.png")[:, :, :3] - 0xD4 / 255).max(axis=2) < 0.02
     lines = [y for y in range(1100) if line[y, 200:330].all()]
     assert len(lines) >= 15

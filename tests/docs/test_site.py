@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,10 +17,10 @@ import pytest
 from blocks import ROOT
 from filelock import FileLock
 
+from evals.browser import BROWSER, headless
 from rarityir.cli import cli
 
 pytest.importorskip("sphinx", reason="the site needs pip install 'rarityir[docs]'")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 TEXT = re.compile(r"<[^>]+>")
 LOADED = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src", "object": "data", "use": "href"}
 
@@ -147,16 +146,16 @@ def test_formulas_are_drawn_by_the_browser(site: Path) -> None:
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium")
 @pytest.mark.parametrize("width", [500, 1100, 1320, 1440])
-def test_no_page_is_wider_than_the_window(site: Path, width: int) -> None:
+def test_no_page_is_wider_than_the_window(site: Path, width: int, tmp_path: Path) -> None:
     """Long commands and formulas scroll in their own boxes: at a phone's width, and where the theme's side bars come and go."""
     path = site / "docs" / "rarity-rows.html"
     probe = path.with_name(f"wide-{width}.html")
     told = "`${document.documentElement.scrollWidth} of ${innerWidth}`"
     script = f"<script>addEventListener('load', () => {{ document.title = {told} }})</script></body>"
     probe.write_text(path.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},900"]
+    command = headless(tmp_path / "profile", "--hide-scrollbars", f"--window-size={width},900", "--dump-dom", probe.as_uri())
     try:
-        done = subprocess.run([*command, "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     finally:
         probe.unlink()
     found = re.search(r"<title>(\d+) of (\d+)</title>", done.stdout)

@@ -142,8 +142,8 @@ def test_workers_end_with_the_process_that_started_them_however_it_ends(how):
     started = [int(pid) for pid in process.stdout.readline().split()]
     assert len(started) == 2
     process.send_signal(how)
-    process.wait(20)
-    deadline = time.monotonic() + 10
+    process.wait(120)
+    deadline = time.monotonic() + 120
     while any(alive(pid) for pid in started) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in started if alive(pid)]

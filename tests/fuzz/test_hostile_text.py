@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from tiny import STORIES
 
+from evals.browser import BROWSER, headless
 from rarityir.cli import main
 from rarityir.report import variation
 from rarityir.report.bias import Bias
@@ -25,7 +26,6 @@ from rarityir.report.changes import Change, Changes, Side
 from rarityir.report.variation import Twins
 from rarityir.report.weighing import Against, Line, Ratio, Supposition, Table, Weighing
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ACTS = "document.title='pwned'"
 WORDS = (
     f"<script>{ACTS}</script>", f'"><img/src=x/onerror={ACTS}>', f"'/onmouseover={ACTS}//", f"</script><script>{ACTS}</script>",
@@ -269,12 +269,12 @@ def test_what_the_commands_wrote_holds_text_and_nothing_that_acts(world: SimpleN
     assert any("'=" in path.read_text(encoding="utf-8") for path in here.rglob("*.csv"))
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_no_script_of_the_text_runs_in_a_browser(world: SimpleNamespace) -> None:
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome")
+def test_no_script_of_the_text_runs_in_a_browser(world: SimpleNamespace, tmp_path: Path) -> None:
     pages = [path for path in sorted(Path.cwd().rglob("*.html")) if path.stat().st_size < 4 << 20]
     for path in [next(page for page in pages if page.name == name) for name in ("explain.html", "map.html", "report.html")]:
-        options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom")
-        done = subprocess.run([str(CHROMIUM), *options, path.as_uri()], capture_output=True, text=True, timeout=300)
+        command = headless(tmp_path / "profile", "--virtual-time-budget=2000", "--dump-dom", path.as_uri())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
         assert title, path
         assert title[1] != "pwned", path

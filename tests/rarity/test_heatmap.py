@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_pages import BROWSER, HOSTILE, Balanced, browse
+from test_pages import HOSTILE, Balanced, browse, needs_browser
 
 from rarityir import counts
 from rarityir.report import colours, heatmap_page, heatmap_picture, heatmap_terminal
@@ -410,7 +410,7 @@ def test_a_picture_says_the_values_in_colours_and_draws_what_its_font_lacks_as_e
 # ---- a browser
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome")
+@needs_browser
 def test_a_browser_shows_the_text_whole_and_never_scrolls_sideways(tmp_path):
     text = "".join(o for o in ODD if o != "\ud83d" and "\0" not in o) + SENTENCE
     encoding = counts.tokenizer_of("demo").encode(text, add_special_tokens=False)

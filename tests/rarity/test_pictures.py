@@ -8,7 +8,7 @@ from html import unescape
 
 import numpy as np
 import pytest
-from test_pages import BROWSER, HOSTILE, Balanced, browse, contrast
+from test_pages import HOSTILE, Balanced, browse, contrast, needs_browser
 
 from rarityir.report import colours, rarity_page
 from rarityir.report.rarity import Bands, Curve, Grid, Layers, Scatter, said
@@ -153,7 +153,7 @@ def test_colours_of_the_page_follow_the_reader(html):
     assert f"fill: {light}; fill: light-dark({light},{dark})" in html
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome")
+@needs_browser
 def test_a_browser_shows_every_picture_readably_in_light_and_dark(html, tmp_path):
     script = (
         "<script>const s=[...document.querySelectorAll('svg')].map(e=>e.getBoundingClientRect().width>200);"

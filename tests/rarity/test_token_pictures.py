@@ -9,7 +9,7 @@ from html import unescape
 
 import numpy as np
 import pytest
-from test_pages import BROWSER, HOSTILE, Balanced, browse
+from test_pages import HOSTILE, Balanced, browse, needs_browser
 
 from rarityir.cli import main
 from rarityir.report import rarity_page, weighing_page
@@ -163,7 +163,7 @@ def test_the_page_is_whole_and_inert(html):
     assert html.index('</table>\n</div>\n<p class="quiet">legend</p>') > 0
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome")
+@needs_browser
 def test_the_page_does_not_scroll_sideways_on_a_telephone(html, tmp_path):
     script = "<script>parent.postMessage(document.documentElement.scrollWidth,'*')</script></body>"
     framed = html.replace("default-src 'none';", "script-src 'unsafe-inline';").replace("</body>", script)
