@@ -169,6 +169,20 @@ def test_a_terminal_is_given_nothing_to_obey():
     assert terminal.match(replace(FOUND, system="dense\x1b[2J"), colour=False).startswith("dense\\x1b[2J")
 
 
+@pytest.mark.parametrize("width", [12, 24, 40, 60, 80])
+def test_no_width_shortens_a_token_or_a_figure(width):
+    def figures(shown: str) -> list[str]:
+        return sorted(re.findall(r"[-−+]?\d+\.\d{3,4}\b", shown))
+
+    def letters(shown: str) -> str:
+        return "".join(sorted(re.sub(r"[\s─]", "", shown)))
+
+    for show in (terminal.match, lambda found, **how: terminal.readings([found.pair.query], "demo", **how)):
+        wide, narrow = show(FOUND, colour=False), show(FOUND, width=width, colour=False)
+        assert figures(narrow) == figures(wide) != []
+        assert letters(narrow) == letters(wide)
+
+
 def browse(tmp_path: Path, html: str, *options: str) -> tuple[str, str]:
     """A page's DOM after it was loaded, and what the browser logged."""
     (tmp_path / "page.html").write_text(html, encoding="utf-8")

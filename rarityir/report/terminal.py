@@ -10,6 +10,7 @@ from rarityir.report.matching import Column, Instructed, Match, Pair, Reading, S
 
 _OWN, _MOVED = "bold color(33)", "color(166)"  # a blue and an orange that are told apart by all, on dark and on light
 _LONGEST = 300  # characters of a text that are shown
+_FOLDED = 12  # columns below which no word is folded
 _WIDE = 10_000  # columns of what is no terminal: nothing is wrapped there
 
 
@@ -204,8 +205,19 @@ def _table(*heads: tuple[str, Any]) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, side in heads:
-        table.add_column(Text(visible(name)), justify=side, no_wrap=side == "right")
+        table.add_column(Text(visible(name)), justify=side, no_wrap=side == "right", overflow="fold")
     return table
+
+
+def _least(table: Any) -> int:
+    """Returns the columns a table takes where words are folded and no figure shortened; a narrower terminal breaks lines."""
+    from rich.cells import cell_len
+
+    widths = []
+    for column in table.columns:
+        longest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        widths.append(longest if column.no_wrap else min(longest, _FOLDED))
+    return sum(widths) + 3 * len(widths) + 1
 
 
 def _printed(parts: Sequence[Any], *, width: int, colour: bool) -> str:
@@ -215,5 +227,6 @@ def _printed(parts: Sequence[Any], *, width: int, colour: bool) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colour, color_system="256" if colour else None, highlight=False)
     for part in parts:
+        console.width = width if isinstance(part, str) else max(width, _least(part))
         console.print(Text(escaped(part)) if isinstance(part, str) else part)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

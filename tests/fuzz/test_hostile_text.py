@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import logging
 import re
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -112,15 +115,35 @@ COMMANDS = {
 }
 
 
-def test_every_command_shows_hostile_text_without_obeying_it(world: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+class Done(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def done(world: SimpleNamespace) -> dict[str, Done]:
+    """Every command above, run once for the tests of what it prints and of what it writes, whichever comes first."""
     prepare(world)
-    failed = []
+    found = {}
     for name, line in COMMANDS.items():
-        status = main(arguments(line, world))
-        out, err = capsys.readouterr()
-        if status != 0:
-            failed.append(f"{name}: exit {status}: {err.strip()[-300:]}")
-        for what, said in (("prints", out), ("tells", err)):
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(arguments(line, world))
+        found[name] = Done(status, *(stream.buffer.getvalue().decode("utf-8") for stream in (out, err)))
+    return found
+
+
+def test_every_command_shows_hostile_text_without_obeying_it(done: dict[str, Done]) -> None:
+    failed = []
+    assert any(ended.out for ended in done.values())
+    assert any(ended.err for ended in done.values())
+    for name, ended in done.items():
+        if ended.status != 0:
+            failed.append(f"{name}: exit {ended.status}: {ended.err.strip()[-300:]}")
+        for what, said in (("prints", ended.out), ("tells", ended.err)):
             bad = {hex(ord(letter)) for letter in said if not (letter in "\n\t" or letter.isprintable())}
             failed += [f"{name} {what} {sorted(bad)}"] if bad else []
     assert failed == []
@@ -247,8 +270,8 @@ def test_a_twin_of_a_hostile_name_is_told_and_drawn(tmp_path: Path) -> None:
         assert str(element.tag).rpartition("}")[2] not in ("script", "img", "foreignObject")
 
 
-def test_what_the_commands_wrote_holds_text_and_nothing_that_acts(world: SimpleNamespace) -> None:
-    """Runs behind the test above, whose files it reads."""
+@pytest.mark.usefixtures("done")
+def test_what_the_commands_wrote_holds_text_and_nothing_that_acts() -> None:
     here = Path.cwd()
     pages, tables = sorted(here.rglob("*.html")), sorted(path for path in here.rglob("*.md") if "indexes" not in path.parts)
     assert len(pages) >= 7
@@ -270,11 +293,12 @@ def test_what_the_commands_wrote_holds_text_and_nothing_that_acts(world: SimpleN
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome")
-def test_no_script_of_the_text_runs_in_a_browser(world: SimpleNamespace, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("done")
+def test_no_script_of_the_text_runs_in_a_browser(tmp_path: Path) -> None:
     pages = [path for path in sorted(Path.cwd().rglob("*.html")) if path.stat().st_size < 4 << 20]
     for path in [next(page for page in pages if page.name == name) for name in ("explain.html", "map.html", "report.html")]:
         command = headless(tmp_path / "profile", "--virtual-time-budget=2000", "--dump-dom", path.as_uri())
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        title = re.search(r"<title>(.*?)</title>", shown.stdout, re.DOTALL)
         assert title, path
         assert title[1] != "pwned", path
