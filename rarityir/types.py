@@ -71,6 +71,10 @@ class Scores:
     query_ids: Sequence[str]
     values: Mapping[str, NDArray[np.float64]]
 
+    def __repr__(self) -> str:
+        means = ", ".join(f"{measure} {self.mean(measure):.4f}" for measure in self.values)
+        return f"Scores({self.system!r}, {len(self.query_ids)} topics: {means})"
+
     def mean(self, measure: str) -> float:
         """Returns the measure's mean over topics."""
         return float(self.values[measure].mean())

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rarityir.report import Report, Row
 from rarityir.report.render import on_terminal
+from rarityir.types import Scores
 
 MEASURES = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP")
 COST = {"dim": 256, "bytes_per_doc": 1024, "index_bytes": 3 * 2**20, "build_seconds": 12.3, "qps": 1234.0}
@@ -127,3 +129,15 @@ def test_a_real_terminal_of_eighty_columns_shows_whole_figures(tmp_path: Path) -
     assert "\x1b[1m0.2414\x1b[0m" in text  # AP's best, in bold
     assert "…" not in text
     assert max(map(len, text.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines())) <= 80
+
+
+def test_one_system_is_compared_with_none() -> None:
+    assert "tiny, encoder demo, 3 topics, cutoff 10. + and − differ from bm25 (" in on_terminal(report(SHORT), width=120)
+    alone = on_terminal(report(SHORT[:1]), width=120)
+    assert "tiny, encoder demo, 3 topics, cutoff 10. bm25 alone, so nothing is compared." in alone
+    assert "differ from" not in alone
+
+
+def test_scores_show_themselves_in_a_line() -> None:
+    scores = Scores("dense", ("q1", "q2"), {"AP": np.array([0.25, 0.75]), "RR": np.array([0.0, 1.0])})
+    assert repr(scores) == "Scores('dense', 2 topics: AP 0.5000, RR 0.5000)"

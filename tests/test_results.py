@@ -133,3 +133,19 @@ def test_a_filters_folder_with_a_card_of_yours_is_left_alone(stories: str, capsy
         assert (Path("mine/filter.json").read_text(), Path("mine/README.md").read_text()) == (card, "precious")
     for name in ("edge:2", "tail:2"):
         assert main(["filter", "fit", stories, name, "--out", "ours"]) == 0
+
+
+def test_a_run_of_search_stands_beside_those_of_eval_with_its_costs(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(beir, stories, "dense") == 0
+    common = ["--dataset", str(beir), "--encoder", stories]
+    assert main(["search", "dense+edge:2", *common, "--out", "out/runs/mine.trec"]) == 0
+    assert main(["report", "out"]) == 0
+    assert rows("out") == ["dense", "dense+edge:2"]
+    costs = [row["dim"] for row in json.loads(Path("out/report.json").read_text())["systems"]]
+    assert costs[1] < costs[0]
+    assert main(["search", "dense+edge:2", *common, "--pooling", "last", "--out", "out/runs/mine.trec"]) == 0
+    capsys.readouterr()
+    assert main(["report", "out"]) == 1
+    assert "differ in encoder_identity" in capsys.readouterr().err

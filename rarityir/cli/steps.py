@@ -21,7 +21,10 @@ from rarityir.cli.options import (
 from rarityir.cli.planning import planned
 
 if TYPE_CHECKING:
+    from rarityir.retrieval import Retriever
     from rarityir.runs import Run
+    from rarityir.systems import System
+    from rarityir.types import Json
 
 
 @click.command()
@@ -146,8 +149,22 @@ def search(
         "retrieved": len(run.rows),
     }
     if out is not None:
-        facts["run"] = str(run.save(out, {**facts, "encoder": source.encoder.name, "cutoff": cutoff}))
+        facts["run"] = str(run.save(out, {**facts, **_provenance(source, parsed, options), "cutoff": cutoff, **cost}))
     print_facts({**facts, **cost}, str(out), as_json=as_json)
+
+
+def _provenance(source: Retriever, system: System, options: dict[str, Any]) -> dict[str, Json]:
+    """Returns what a run is of, in the words of eval's own, so that it can be put beside them."""
+    from rarityir.experiment import takes_model
+
+    return {
+        "dataset": options["dataset"] or "cranfield",  # as it was given, so that it can be loaded again
+        "encoder": source.encoder.name,
+        "encoder_identity": source.encoder.identity() if takes_model(system) else None,
+        "instruction": options["instruction"] or "",
+        "documents": dict(source.dataset.identity),
+        "subset": dict(source.dataset.subset),
+    }
 
 
 def _print(run: Run) -> None:

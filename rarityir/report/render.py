@@ -41,7 +41,11 @@ def caption(report: Report, without: Collection[str] = ()) -> str:
     """Returns the line that says what the table shows, without some costs, and how it was tested."""
     return (
         f"{report.dataset}, encoder {report.encoder}, {report.topics} topics, cutoff {report.cutoff}. "
-        f"+ and − differ from {report.baseline} (paired randomisation test, Holm-corrected, p < {report.alpha:g})."
+        + (
+            f"+ and − differ from {report.baseline} (paired randomisation test, Holm-corrected, p < {report.alpha:g})."
+            if len(report.rows) > 1
+            else f"{report.baseline} alone, so nothing is compared."
+        )
         + (" Recall: of the exact best 100 for the same vectors." if "recall" in {*report.costs} - {*without} else "")
         + (f" Share of {report.share_of}: of its {report.measures[0]}, 95% bootstrap interval." if report.share_of else "")
     )
