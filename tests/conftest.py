@@ -20,7 +20,9 @@ os.environ["TQDM_DISABLE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.pop("RARITYIR_TRUST", None)  # tests of damage compare checksums
 
-settings.register_profile("steady", deadline=None)  # a busy machine is no failure
+# The same inputs each time, and a busy machine is no failure; `pytest --hypothesis-profile explore` draws others.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile("steady")
 
 

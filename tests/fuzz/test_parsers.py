@@ -34,7 +34,7 @@ def valid(name: str) -> tuple[Files, ...]:
 def test_hostile_input_is_a_result_or_one_line(name: str) -> None:
     parser = PARSERS[name]
 
-    @settings(max_examples=100, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, database=None, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, VALID - 1), st.randoms(use_true_random=False), st.booleans())
     def check(number: int, rng: Random, sealed: bool) -> None:
         files = mutated(valid(name)[number], rng)
