@@ -27,7 +27,7 @@ _KEPT_WHERE = (
     "experiment.systems",
     "experiment.measures",
 )  # changes no figure, or is told
-_HEADS = ("dataset", "encoder", "topics", "cutoff", "seed")
+_HEADS = ("dataset", "encoder", "topics", "cutoff", "baseline", "seed")
 Topics = Mapping[tuple[str, str], Mapping[str, float]]  # (system, measure) → query_id → score
 
 
@@ -232,12 +232,15 @@ def _settings(one: Performed, other: Performed) -> tuple[list[tuple[str, Json, J
     notes = [f"{side.path} has no provenance.json, so settings and versions are not known; only what the reports say is compared."
              for side, found in ((one, a), (other, b)) if not found]  # fmt: skip
     if notes:
-        a, b = ({name: side.report.get(name) for name in _HEADS} for side in (one, other))
+        a, b = {}, {}
     for label, here, there in (("A", one, other), ("B", other, one)):
         alone = [m for m in here.report["measures"] if m not in there.report["measures"]]
         notes += [f"Measured only in {label}: {', '.join(alone)}."] * bool(alone)
     notes += [f"{label}: {note}" for label, side in (("A", one), ("B", other)) for note in side.report.get("notes", ())]
-    return [(name, a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)], notes
+    found = [(name, a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
+    told = {name.rpartition(".")[2] for name, *_ in found}  # a report may have been made again, otherwise than its runs
+    heads = [(name, one.report.get(name), other.report.get(name)) for name in _HEADS if name not in told]
+    return [*((name, here, there) for name, here, there in heads if here != there), *found], notes
 
 
 def _flat(value: Json, name: str = "") -> Iterator[tuple[str, Json]]:

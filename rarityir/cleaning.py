@@ -127,7 +127,8 @@ def _state(folder: Path) -> tuple[str, str]:
 def _condition(folder: Path) -> tuple[str, str]:
     """The state of a folder that nobody is building."""
     if not (folder / store.MANIFEST).exists():
-        return "partial", "begun and not finished"
+        why = _stale(folder, _read(folder / store.PARTIAL))  # what it was begun with
+        return ("stale", f"begun, {why}") if why else ("partial", "begun and not finished")
     try:
         found = store.described(folder)
     except StaleArtefact:

@@ -18,6 +18,7 @@ from typing import Any
 from rarityir import overview, registry, results, store, subcollection
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
+from rarityir.datasets.reading import check_measurable
 from rarityir.encoders import load_encoder
 from rarityir.measures import DEFAULT, Measure, compare, evaluate
 from rarityir.measures.shares import share
@@ -144,8 +145,7 @@ def perform(experiment: Experiment) -> Report:
     for name in sorted({leaf.index.name for system in systems for leaf in leaves(system) if leaf.index}):
         registry.resolve("indexes", name).version()  # a package that is missing is told of now, not after hours
     dataset = load_dataset(experiment.dataset)
-    if not dataset.qrels:
-        raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured; use rarityir search for runs")
+    check_measurable(dataset)
     encoder = experiment.reader()
     if experiment.out:  # else the folder is known only when a sub-collection was chosen
         results.check_free(Path(experiment.out), runs=[system.slug for system in systems])
@@ -186,6 +186,12 @@ def perform(experiment: Experiment) -> Report:
     return dataclasses.replace(report, page=overview.write(report, scores, ranked, dataset, folder, spectrum))
 
 
+def _warn_of(others: Sequence[str], home: Path) -> None:
+    if others:
+        named = ", ".join(map(visible, others))
+        log.warning("left out of another evaluation in %s: %s; to show all, remove report.json", home, named)
+
+
 def default_folder(dataset: Dataset, encoder: str, instruction: str) -> Path:
     """Returns `evals/<dataset>-<encoder>`; folders of one name and instructions are told apart by a digest."""
     told = f"-{hashlib.sha256(instruction.encode()).hexdigest()[:8]}" if instruction else ""
@@ -217,14 +223,13 @@ def rebuild(
     if not found:
         raise BadInput(f"{folder} holds no runs (*.trec)")
     results.check_free(home, results.TABLES)
-    if others:
-        named = ", ".join(map(visible, others))
-        log.warning("left out of another evaluation in %s: %s; to show all, remove report.json", home, named)
+    _warn_of(others, home)
     first = next((facts for _, facts in found if facts), {})
     name = dataset or first.get("dataset", "")
     if not name:
         raise RarityError(f"the runs in {runs} do not say of which dataset they are; give --dataset")
     source = subcollection.relabelled(load_dataset(name), first.get("subset", {}))
+    check_measurable(source)
     wanted = list(measures) or first.get("measures") or list(DEFAULT)
     scores = [evaluate(run, source.qrels, wanted, list(source.topics)) for run, _ in found]
     names = [s.system for s in scores]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir.corpus import check_judged
+from rarityir.datasets.reading import check_measurable
 from rarityir.measures import evaluate
 from rarityir.measures.significance import holm, randomisation
 from rarityir.retrieval import CUTOFF, Retriever
@@ -74,6 +75,7 @@ def measured(
 ) -> dict[float, Doubles]:
     """Returns the measure of each judged topic (Q,) at each γ."""
     dataset = retriever.dataset
+    check_measurable(dataset)
     check_judged(dataset, retriever.corpus)
     asked = [query_id for query_id in dataset.topics if query_id in dataset.qrels]
     found: dict[float, Doubles] = {}

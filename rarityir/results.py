@@ -6,14 +6,15 @@ import dataclasses
 import json
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rarityir import overview, parsing, store, subcollection
+from rarityir.datasets import ALIASES
 from rarityir.overview import spectra
 from rarityir.report import RENDERERS, Report, render
 from rarityir.report.matching import visible
-from rarityir.report.model import COSTS
+from rarityir.report.model import TOLD
 from rarityir.report.page import BEGINNING
 from rarityir.runs import Run, check_place, read_run
 from rarityir.types import BadInput, Json, RarityError, Scores
@@ -21,7 +22,7 @@ from rarityir.types import BadInput, Json, RarityError, Scores
 _FILES = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "json": "report.json"}
 # What a run's provenance holds, where it holds it.
 _SIDECAR: dict[str, type] = {
-    **dict.fromkeys(("dataset", "baseline", "share_of", "instruction", "encoder"), str),
+    **dict.fromkeys(("system", "dataset", "baseline", "share_of", "instruction", "encoder"), str),
     **dict.fromkeys(("cutoff", "seed", "order"), int),
     **dict.fromkeys(("cost", "subset"), dict),
     "measures": list,
@@ -44,7 +45,8 @@ log = logging.getLogger(__name__)
 
 
 def check_free(folder: Path, names: Iterable[str] = (*_BEGINNINGS, *_KEYS), runs: Iterable[str] = ()) -> None:
-    """Raises `RarityError` where one of the files, or a run, would be written over what is no evaluation's."""
+    """Raises `RarityError` where one of the files, or a run, would be written over what is no evaluation's, or has no folder."""
+    store.check_folder(folder / "runs")
     for path in (folder / name for name in names):
         if path.exists() and not _ours(path):
             raise RarityError(f"{path} is there and is no file of rarityir eval; choose another folder, or move it away")
@@ -91,23 +93,36 @@ def runs_in(runs: Path, wanted: Sequence[str] = ()) -> tuple[list[tuple[Run, dic
 
     Where some are `wanted`, those stand first in that order, and what an evaluation of others left there is only named, second.
     """
-    found = []
-    for path in sorted(runs.glob("*.trec")):
-        run, facts = read_run(path), _facts(path)
-        label = f"@{tag}" if (tag := facts.get("subset", {}).get("tag")) else ""
-        found.append((path.stem, dataclasses.replace(run, name=run.name.removesuffix(label)), facts))
+    sidecars = {path: _facts(path) for path in sorted(runs.glob("*.trec"))}
     place = {name: i for i, name in enumerate(wanted)}
+    others = _others(sidecars, place)
+    found = []
+    for path, facts in sidecars.items():
+        if path not in others:
+            run = read_run(path)
+            run = dataclasses.replace(run, name=run.name.removesuffix(_label(facts)))
+            found.append((path.stem, run, {**facts, **_changed(path, facts)}))
     where = {stem: place.get(run.name, place.get(stem, math.inf)) for stem, run, _ in found}
-    # Only eval's own say their order: a run of `rarityir search` or of another tool was put there to be shown.
-    others = [(stem, run.name) for stem, run, facts in found if "order" in facts and where[stem] == math.inf]
-    if len(others) == sum("order" in facts for *_, facts in found):
-        others = []  # the report is of none of them
-    found = [each for each in found if each[0] not in dict(others)]
     _check_alike(runs, [facts for _, _, facts in found])
     found = sorted(found, key=lambda each: (where[each[0]], each[2].get("order", math.inf)))
     names = [run.name for _, run, _ in found]
     shown = [(dataclasses.replace(run, name=stem) if names.count(run.name) > 1 else run, facts) for stem, run, facts in found]
-    return shown, [name for _, name in others]
+    return shown, list(others.values())
+
+
+def _label(facts: dict[str, Json]) -> str:
+    """What the name of a run of a sub-collection ends in."""
+    return f"@{tag}" if (tag := facts.get("subset", {}).get("tag")) else ""
+
+
+def _others(sidecars: dict[Path, dict[str, Json]], place: Mapping[str, int]) -> dict[Path, str]:
+    """The runs, with their systems, that an evaluation of others than those wanted has left, none where nothing else is there.
+
+    Only eval's own say their order: a run of `rarityir search` or of another tool was put there to be shown.
+    """
+    own = {path: facts.get("system", "").removesuffix(_label(facts)) for path, facts in sidecars.items() if "order" in facts}
+    left = {path: name for path, name in own.items() if name not in place and path.stem not in place}
+    return left if len(left) < len(own) else {}  # else the report is of none of them
 
 
 def _ours(path: Path) -> bool:
@@ -126,8 +141,16 @@ def _ours(path: Path) -> bool:
 
 def _check_alike(runs: Path, sidecars: Sequence[dict[str, Json]]) -> None:
     for key in ("dataset", "subset", "cutoff", "instruction", "encoder_identity"):
-        if len({json.dumps(facts[key], sort_keys=True) for facts in sidecars if facts.get(key) is not None}) > 1:
+        told = {_plain(key, facts[key]) for facts in sidecars if facts.get(key) is not None}
+        if len(told) > 1:
             raise RarityError(f"the runs in {runs} differ in {key}; keep the runs of one evaluation in a folder")
+
+
+def _plain(key: str, value: Json) -> str:
+    """What is compared of a fact: a dataset has an alias and an id, a folder several paths."""
+    if key == "dataset":
+        return str(Path(value).resolve()) if Path(value).is_dir() else str(ALIASES.get(value, value))
+    return json.dumps(value, sort_keys=True)
 
 
 def _facts(run: Path) -> dict[str, Json]:
@@ -140,7 +163,7 @@ def _facts(run: Path) -> dict[str, Json]:
         for key, kind in _SIDECAR.items():
             parsing.need(key not in facts or isinstance(facts[key], kind), f"{key} is no {kind.__name__}")
         parsing.need(all(isinstance(name, str) for name in facts["measures"]), "measures are no names")
-        numbers = [cost for name in COSTS if (cost := facts["cost"].get(name)) is not None]
+        numbers = [cost for name in TOLD if (cost := facts["cost"].get(name)) is not None]
         parsing.need(facts["seed"] >= 0 and all(abs(number) < math.inf for number in numbers), "a cost or seed is no number")
         if facts["subset"]:
             parsing.need(isinstance(facts["subset"]["tag"], str) and subcollection.note(facts["subset"]), "no sub-collection")
@@ -151,7 +174,12 @@ def _facts(run: Path) -> dict[str, Json]:
         raise BadInput(f"{path} is no run's provenance ({error}); remove it, and give --dataset and --baseline") from None
     if not whole:
         raise BadInput(f"{path} was changed after it was written; remove it, and give --dataset and --baseline")
-    if facts.get("run_sha256") != store.digest_file(run):
-        log.warning("%s was changed after it was written: its costs are kept, its scores are those of the file", run)
-        facts["changed"] = f"{run.name} was changed after it was written."
     return facts
+
+
+def _changed(run: Path, facts: dict[str, Json]) -> dict[str, Json]:
+    """A note where a run is not the one its sidecar was written for."""
+    if not facts or facts.get("run_sha256") == store.digest_file(run):
+        return {}
+    log.warning("%s was changed after it was written: its costs are kept, its scores are those of the file", run)
+    return {"changed": f"{run.name} was changed after it was written."}

@@ -21,7 +21,7 @@ from rarityir.embeddings import Embeddings, embed, identify
 from rarityir.filters import EmbedFilter, Source, Unembedding
 from rarityir.indexes.subword import counted
 from rarityir.indexes.topk import without_own
-from rarityir.indexes.warming import warm
+from rarityir.indexes.warming import fits, warm
 from rarityir.rarity import idf
 from rarityir.rarity.sources import Rarities
 from rarityir.runs import Run
@@ -83,7 +83,7 @@ def check(system: System) -> None:
 class Retriever:
     """Answers a dataset's topics with any number of systems, which share documents, embeddings and query vectors.
 
-    Where it is `timed`, each index is warmed before its clock starts, for up to a second, so that costs can be compared.
+    Where it is `timed`, each index that fits in memory is warmed before its clock starts, so that costs can be compared.
     """
 
     def __init__(self, dataset: Dataset, encoder: Encoder, indexes: Path = INDEXES, *, timed: bool = False) -> None:
@@ -196,7 +196,7 @@ class Retriever:
             index, told = self._weighed(index)
         queries = self._asked(system, index, filter)
         own = self.dataset.drops_query_document
-        if self.timed:
+        if self.timed and fits(store.size(folder)):
             warm(index, queries, len(self.dataset.topics), cutoff + own)
         started = time.monotonic()
         hits = index.search(queries, cutoff + own)

@@ -103,6 +103,7 @@ def check_place(path: str | Path) -> None:
     side = path.with_suffix(".json")
     if side == path:
         raise RarityError(f"{path} is the name of a run's provenance; name the run itself, such as {path.with_suffix('.trec')}")
+    store.check_folder(path.parent)
     if side.is_file() and b'"run_sha256"' not in side.read_bytes():
         raise RarityError(f"{side} would be written over by the run's provenance; choose another name than {path}")
     if path.is_file():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rarityir.datasets.reading import check_measurable
 from rarityir.filters import EmbedFilter
 from rarityir.measures import evaluate
 from rarityir.retrieval import CUTOFF, INDEXES, Retriever
@@ -67,6 +68,7 @@ def select(
         index: the index it is chosen for, `dense` or `sparse:64`.
     """
     check_split(dataset.name)
+    check_measurable(dataset)
     retriever = Retriever(dataset, encoder, Path(indexes))
     found, topics = [], list(dataset.topics)
     half = str(encoder.dim // 2)

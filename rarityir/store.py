@@ -156,6 +156,15 @@ def described(folder: Path) -> dict[str, Json]:
     return found
 
 
+def check_folder(folder: Path) -> None:
+    """Raises `RarityError` where a folder is to be written and a file has its name, or that of one above it."""
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            raise RarityError(f"{place} is a file; name a folder instead, or move it away")
+
+
 def check_begun(folder: Path, identity: Mapping[str, Json]) -> None:
     """Raises `StaleArtefact` for a partial folder of another identity: its work is not thrown away unasked."""
     wanted, begun = json.loads(json.dumps(identity)), _read(folder / PARTIAL)

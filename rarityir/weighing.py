@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir.corpus import check_judged
+from rarityir.datasets.reading import check_measurable
 from rarityir.indexes.subword import SubwordIndex
 from rarityir.measures import Measure, compare, evaluate
 from rarityir.measures.significance import ALPHA, randomisation
@@ -21,7 +22,7 @@ from rarityir.report.weighing import Against, Agreement, Line, Ratio, Suppositio
 from rarityir.retrieval import CUTOFF, Retriever
 from rarityir.settings import IDFS, IdfSettings
 from rarityir.systems import System
-from rarityir.types import Dataset, Encoder, RarityError, Scores
+from rarityir.types import Dataset, Encoder, Scores
 
 MEASURES = ("nDCG@10", "R@100", "RR@10", "AP")
 UNIFORM, TRANSFER, ORACLE = "uniform", "transfer", "oracle"
@@ -89,8 +90,7 @@ def weigh(datasets: Sequence[Dataset], encoder: Encoder, asked: Asked, indexes: 
 
 def _measured(retriever: Retriever, asked: Asked) -> _Measured:
     dataset, scores, told = retriever.dataset, {}, {}
-    if not dataset.qrels:
-        raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured")
+    check_measurable(dataset)
     check_judged(dataset, retriever.corpus)
     for level in asked.levels:
         for idf in asked.idfs:

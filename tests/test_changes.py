@@ -240,7 +240,11 @@ def test_of_one_and_the_same_it_is_one_line_that_nothing_changed(
     (other / "report.json").write_text(json.dumps(costly))
     later = Path(shutil.copytree(a, tmp_path / "later"))
     (later / "provenance.json").write_text('{"versions": {"python": "4"}}')
-    for side in (*changed, other, later):
+    part = write(tmp_path / "part", {name: {m: v[:6] for m, v in found.items()} for name, found in A.items()}, ids=TOPICS[:6])
+    based = write(tmp_path / "based", A, baseline="dense")
+    for side in (part, based):  # a report made again, of what one experiment has made
+        shutil.copy(f"{a}/provenance.json", side)
+    for side in (*changed, part, based, other, later):
         for ends in ((a, str(side)), (str(side), a)):
             assert main(["compare", *ends]) == 0
             assert "nothing changed" not in capsys.readouterr().out

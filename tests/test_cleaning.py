@@ -114,6 +114,11 @@ def test_what_is_stale_or_broken_is_chosen_and_what_is_of_use_or_begun_is_not() 
     assert found[partial].bytes == 8
     assert [built.path for built in choose(list(found.values()), [], [])] == [stale]
     assert [built.path for built in choose(list(found.values()), ["partial"], [])] == [partial]
+    # What was begun by another release would be refused, not gone on with.
+    (partial / store.PARTIAL).write_text('{"encoder.torch": "1.0"}')
+    again = only(built for built in survey(INDEXES) if built.path == partial)
+    assert (again.state, again.why.partition(" 1.0,")[0]) == ("stale", "begun, made with torch")
+    assert choose([again], [], []) == [again]
     for key, value in (("form", "form 1"), ("encoder.torch", "1.0"), ("encoder.transformers", "1.0")):
         before = (whole / store.MANIFEST).read_text()
         edit(whole, **{key: value})

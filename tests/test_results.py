@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from rarityir import results
 from rarityir.cli import main
+from rarityir.report.model import TOLD
 from rarityir.types import RarityError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -42,6 +44,24 @@ def test_a_file_of_yours_is_left_alone_and_nothing_is_built(
     assert path.read_text() == MINE
     assert not Path("indexes").exists()
     assert [p for p in Path("out").rglob("*") if p.is_file()] == [path]
+
+
+@pytest.mark.parametrize("name", ["out", "out/runs", "above"])
+def test_a_file_where_a_folder_is_wanted_is_told_before_anything_is_built(
+    name: str, beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_text("mine")
+    out = "above/out" if name == "above" else "out"
+    for argv in (
+        ["eval", "--dataset", str(beir), "--encoder", stories, "--systems", "dense", "--out", out],
+        ["search", "dense", "--dataset", str(beir), "--encoder", stories, "--out", f"{out}/runs/dense.trec"],
+        ["filter", "fit", stories, "pca:4", "--dataset", str(beir), "--out", f"{out}/runs"],
+    ):
+        assert main(argv) == 1
+        assert f"{name} is a file; name a folder instead" in capsys.readouterr().err.splitlines()[-1]
+    assert Path(name).read_text() == "mine"
+    assert not Path("indexes").exists()
 
 
 def test_every_file_that_is_written_is_known_again_and_damaged_or_foreign_ones_are_not(beir: Path, stories: str) -> None:
@@ -103,6 +123,34 @@ def test_a_second_evaluation_in_a_folder_is_told_and_the_report_is_of_it(
     assert {*rows("out")} == {"dense+tail:2", "dense+edge:2", "dense", "dense+random:2", "other", "anserini"}
 
 
+def test_runs_that_are_left_out_are_not_read(beir: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for systems in ("dense+edge:2,dense", "dense,dense+random:2"):
+        assert evaluate(beir, stories, systems) == 0
+    Path("out/runs/dense+edge_2.trec").write_text("no run\n")
+    capsys.readouterr()
+    assert main(["report", "out"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "left out of another evaluation in out: dense+edge:2; to show all, remove report.json"
+    ]
+    assert rows("out") == ["dense", "dense+random:2"]
+    Path("out/report.json").unlink()
+    assert main(["report", "out"]) == 1
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", '"fast"'])
+@pytest.mark.parametrize("name", TOLD)
+def test_a_cost_that_is_no_number_is_told(
+    name: str, value: str, beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(beir, stories, "dense") == 0
+    path = Path("out/runs/dense.json")
+    told = {key: found for key, found in json.loads(path.read_text()).items() if key != "sha256"}  # as earlier releases wrote it
+    path.write_text(json.dumps({**told, "cost": {name: "here"}}).replace('"here"', value))
+    capsys.readouterr()
+    assert main(["report", "out"]) == 1
+    assert "out/runs/dense.json is no run's provenance" in capsys.readouterr().err
+
+
 def test_the_same_systems_again_or_more_of_them_are_no_other_evaluation(
     beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +193,12 @@ def test_a_run_of_search_stands_beside_those_of_eval_with_its_costs(
     assert rows("out") == ["dense", "dense+edge:2"]
     costs = [row["dim"] for row in json.loads(Path("out/report.json").read_text())["systems"]]
     assert costs[1] < costs[0]
+    # The same collection by another path, and a system that no instruction reaches.
+    assert main(["eval", *common, "--systems", "dense", "--measures", "AP", "--out", "told", "--instruction", "Find:"]) == 0
+    near = os.path.relpath(beir)
+    assert main(["search", "bm25", "--dataset", near, "--encoder", stories, "--out", "told/runs/lucene.trec"]) == 0
+    assert main(["report", "told"]) == 0
+    assert rows("told") == ["dense", "bm25"]
     assert main(["search", "dense+edge:2", *common, "--pooling", "last", "--out", "out/runs/mine.trec"]) == 0
     capsys.readouterr()
     assert main(["report", "out"]) == 1

@@ -127,8 +127,10 @@ def report(
     *,
     as_json: bool,
 ) -> None:
-    """Rebuild the tables of FOLDER from its runs alone (also runs of other tools, given --dataset).
+    """Rebuild the tables of FOLDER from its runs (also runs of other tools, given --dataset).
 
+    Shown are the systems of its report.json, in that order, and runs that other commands and tools put there; where there is no
+    report.json, all.
     With --against, the order of the systems is compared too (Kendall's tau). With --published, FOLDER holds evaluated
     folders and defaults to evals.
     """

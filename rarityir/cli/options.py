@@ -120,8 +120,11 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def retriever(options: dict[str, Any], encoder: Encoder | None = None) -> Retriever:
-    """Returns what answers a dataset's topics with an encoder, from the options that name them, or the one given."""
+def retriever(options: dict[str, Any], encoder: Encoder | None = None, *, timed: bool = False) -> Retriever:
+    """Returns what answers a dataset's topics with an encoder, from the options that name them, or the one given.
+
+    Costs can be compared only where it is `timed`.
+    """
     from rarityir.datasets import load_dataset
     from rarityir.encoders import load_encoder
     from rarityir.retrieval import INDEXES, Retriever
@@ -133,7 +136,7 @@ def retriever(options: dict[str, Any], encoder: Encoder | None = None) -> Retrie
     dataset = load_dataset(values.pop("dataset", "cranfield"))
     indexes = Path(values.pop("indexes", INDEXES))
     encoder = encoder or load_encoder(values.pop("encoder", "demo"), **values)
-    return narrow(Retriever(dataset, encoder, indexes, timed=True), **subset)
+    return narrow(Retriever(dataset, encoder, indexes, timed=timed), **subset)
 
 
 def reader(model: str, options: dict[str, Any]) -> Encoder:

@@ -20,7 +20,15 @@ log = logging.getLogger(__name__)
 
 
 def planned(
-    options: dict[str, Any], systems: Sequence[System], until: str, cutoff: int, *, dry_run: bool, force: bool, as_json: bool
+    options: dict[str, Any],
+    systems: Sequence[System],
+    until: str,
+    cutoff: int,
+    *,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+    timed: bool = False,
 ) -> Retriever | None:
     """Returns what answers a dataset's topics, having said what it will take; None where that was all that was asked for."""
     from rarityir.datasets.outline import outline
@@ -41,7 +49,7 @@ def planned(
         return Job(outline(name), encoder, systems, cutoff, indexes, **subset, until=until)
 
     stop = stops(job, dry_run=dry_run, force=force, as_json=as_json)
-    return None if stop else retriever(options, encoder)
+    return None if stop else retriever(options, encoder, timed=timed)
 
 
 def stops(job: Callable[[], Job], *, dry_run: bool, force: bool, as_json: bool) -> bool:

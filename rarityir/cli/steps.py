@@ -134,7 +134,8 @@ def search(
         source = retriever(options)
         run, cost = search_on_cluster(source, parsed, encoded, cutoff, cluster), {}
     else:
-        found = planned(options, [parsed], "search", cutoff, dry_run=dry_run, force=force, as_json=as_json)
+        how = {"dry_run": dry_run, "force": force, "as_json": as_json}
+        found = planned(options, [parsed], "search", cutoff, **how, timed=as_json or out is not None)
         if found is None:
             return
         source, run = found, found.run(parsed, cutoff)
@@ -157,11 +158,11 @@ def _provenance(source: Retriever, system: System, options: dict[str, Any]) -> d
     """Returns what a run is of, in the words of eval's own, so that it can be put beside them."""
     from rarityir.experiment import takes_model
 
+    model = {"encoder_identity": source.encoder.identity(), "instruction": options["instruction"] or ""}
     return {
         "dataset": options["dataset"] or "cranfield",  # as it was given, so that it can be loaded again
         "encoder": source.encoder.name,
-        "encoder_identity": source.encoder.identity() if takes_model(system) else None,
-        "instruction": options["instruction"] or "",
+        **(model if takes_model(system) else {}),
         "documents": dict(source.dataset.identity),
         "subset": dict(source.dataset.subset),
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rarityir import parsing
-from rarityir.types import BadInput, Json, Qrels, Topics
+from rarityir.types import BadInput, Dataset, Json, Qrels, RarityError, Topics
 
 LONGEST = 1 << 26  # bytes of a line
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def collect_topics(pairs: Iterable[tuple[str, str, str]]) -> Topics:
 def judged(topics: Topics, qrels: Qrels, name: str) -> Topics:
     """Returns the topics that have judgments, in order, and counts those left out on either side as warnings.
 
-    Topics without a relevant document are counted too; where there are no others a `BadInput` says so.
+    Topics without a relevant document are counted too, where there are others; what measures calls `check_measurable`.
     """
     kept = {query_id: topics[query_id] for query_id in topics if qrels.get(query_id)}
     if qrels:
@@ -119,17 +119,18 @@ def judged(topics: Topics, qrels: Qrels, name: str) -> Topics:
             raise BadInput(f"{name}: no query has a judgment; do queries and qrels use the same query_ids?")
         warn_count(len(topics) - len(kept), f"query without judgments in {name}", "left out of the evaluation")
         warn_count(sum(q not in topics for q in qrels), f"judged query without a text in {name}", "left out")
-        check_relevant(kept, qrels, name)
+        bare = sum(all(grade < 1 for grade in qrels[query_id].values()) for query_id in kept)
+        warn_count(bare % len(kept), f"query without a relevant document in {name}", "every measure of it is 0")
         return kept
     return topics
 
 
-def check_relevant(topics: Topics, qrels: Qrels, name: str) -> None:
-    """Counts topics for which no grade is above 0, which score 0 whatever is found; raises `BadInput` where all are such."""
-    bare = sum(all(grade < 1 for grade in qrels[query_id].values()) for query_id in topics)
-    if bare == len(topics):
-        raise BadInput(f"{name}: no query has a relevant document, every grade is below 1; are these the right qrels?")
-    warn_count(bare, f"query without a relevant document in {name}", "every measure of it is 0")
+def check_measurable(dataset: Dataset) -> None:
+    """Raises `RarityError` for a collection by which nothing can be measured: not judged, or without a relevant document."""
+    if not dataset.qrels:
+        raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured; use rarityir search for runs")
+    if all(grade < 1 for grades in dataset.qrels.values() for grade in grades.values()):
+        raise BadInput(f"{dataset.name}: no query has a relevant document, every grade is below 1; are these the right qrels?")
 
 
 def warn_count(count: int, what: str, consequence: str) -> None:

@@ -133,7 +133,7 @@ def check_device(device: str) -> None:
         else:
             _ = torch.zeros(1, device=kind).cpu()
             reason = ""
-    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
+    except (RuntimeError, AssertionError, ImportError) as error:  # by the kind of device that is not there
         reason = files.first_line(error)
     if reason:
         raise RarityError(f"device {device!r} cannot be used ({reason}); try --device cpu")

@@ -159,7 +159,8 @@ class EmbedFilter:
 
     @staticmethod
     def check_place(folder: str | Path) -> None:
-        """Raises `RarityError` for a folder with files of a saved filter's names that are none's."""
+        """Raises `RarityError` for a folder with files of a saved filter's names that are none's, and for a file."""
+        store.check_folder(Path(folder))
         card = Path(folder) / CARD
         if card.exists():
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -9,10 +10,16 @@ from rarityir.types import Impacts, Index
 
 AT_ONCE = 16  # queries
 SECONDS = 1.0  # after which no more are searched
+MOST = 0.5  # of the machine's memory: what a larger index has read is gone before it is read again
+
+
+def fits(size: int) -> bool:
+    """Returns whether an index of so many bytes can stay in memory from one search to the next."""
+    return size <= MOST * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def warm(index: Index, queries: Any, count: int, cutoff: int) -> None:
-    """Searches some of an index's queries, or all where that is soon done, and forgets what was found."""
+    """Searches an index's queries, some at once, until a second has passed or all are done, and forgets what was found."""
     deadline = time.monotonic() + SECONDS
     for start in range(0, count, AT_ONCE):
         if time.monotonic() > deadline:

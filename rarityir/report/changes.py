@@ -10,6 +10,8 @@ from rarityir.report.model import COSTS
 from rarityir.report.render import HEADS, code, cost, words
 from rarityir.types import Json
 
+SAME = 1e-6  # means that differ by less are one: a topic's score is kept to six digits
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -79,9 +81,10 @@ class Changes:
 
     @property
     def none(self) -> bool:
-        """Whether nothing changed: both have the same systems, every topic's score, cost and setting is the same."""
-        tests = [c.test for found in self.values.values() for c in found]
-        scores = all(test is not None and not test.better and not test.worse for test in tests)
+        """Whether nothing changed: both have the same systems and topics, every topic's score, cost and setting is the same."""
+        found = [c for changes in self.values.values() for c in changes]
+        scores = all(c.test is not None and not c.test.better and not c.test.worse and abs(c.difference) < SAME for c in found)
+        scores = scores and self.a.topics == self.b.topics == self.topics
         costs = all(a == b for found in self.costs.values() for a, b in found.values())
         return scores and costs and not (self.only_a or self.only_b or self.settings)
 

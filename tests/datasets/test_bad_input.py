@@ -92,6 +92,7 @@ def queries(*lines: str) -> Files:
     return {"queries.jsonl": "".join(f"{line}\n" for line in (jsonl({"q1": "red", "q2": "ball"}).strip(), *lines))}
 
 
+BARE = "q1\td1\t0\nq2\td2\t-1\n"  # judged, and nothing is relevant
 # id → (what to run, what the message must name: the file with its line, or the name)
 ERRORS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "unknown-dataset": (lambda _: ["index", "bm25", "--dataset", "scifcat"], "'scifcat'; did you mean scifact"),
@@ -129,7 +130,10 @@ ERRORS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "no-tab": (in_tsv({"docs.tsv": "d1\tred\nd2 ball\n"}), "/bad/docs.tsv:2:"),
     "no-documents": (in_beir({"corpus.jsonl": "\n"}), "bad/test"),
     "no-judged-query": (in_beir({"qrels/test.tsv": "1\td1\t1\n"}), "/bad:test"),
-    "no-relevant": (in_beir({"qrels/test.tsv": "q1\td1\t0\nq2\td2\t-1\n"}), "/bad:test"),
+    "no-relevant": (
+        lambda here: ["eval", "--systems", "bm25", "--dataset", str(beir(here / "bad", {"qrels/test.tsv": BARE}))],
+        "bad/test: no query",
+    ),
     "unknown-system": (on_good("index", "bm52"), "'bm52'; did you mean bm25"),
     "unknown-filter": (on_good("index", "dense+egde:2"), "'egde'; did you mean edge"),
     "filtered-bm25": (on_good("index", "bm25+edge:2"), "'bm25+edge:2'"),
@@ -163,6 +167,7 @@ ERRORS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
 }  # fmt: skip
 
 _BLANK = jsonl({**GOOD, "d2": " ", "d4": ""})
+BARE = "q1\td1\t0\nq2\td2\t-1\n"  # judged, and nothing is relevant
 # id → (what to run, the whole warning)
 WARNINGS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "empty-text": (in_beir({"corpus.jsonl": _BLANK}), "2 of 4 documents are empty: they are kept as rows"),
@@ -269,7 +274,16 @@ def test_an_error_is_one_line_that_names_its_place_and_leaves_what_was_built(bui
     assert not [name for name in after.keys() - there if name.endswith("manifest.json")], "nothing broken is called complete"
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta"])
+def test_what_cannot_be_measured_can_be_searched_and_its_runs_are_measured_by_other_qrels(here, capsys):
+    """As shared tasks hand out collections before they are judged."""
+    folder = beir(here / "unjudged", {"qrels/test.tsv": BARE})
+    assert main(["search", "bm25", "--dataset", str(folder), "--out", "runs/bm25.trec"]) == 0
+    assert main(["report", ".", "--dataset", str(folder)]) == 1
+    assert "no query has a relevant document" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["report", ".", "--dataset", str(here.parent / "good"), "--measures", "RR@10"]) == 0
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", "hpu"])
 @pytest.mark.parametrize("command", [["encode"], ["index", "dense"], ["eval", "--systems", "dense"]])
 def test_a_device_that_is_not_there_is_told_of_before_what_was_built_is_called_another_encoders(
     encoded, here, capsys, command, device

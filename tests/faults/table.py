@@ -57,7 +57,6 @@ def keep(area: str, rows: Sequence[Row]) -> Path:
     with store.locked(path.with_suffix(".lock"), 60):
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
         store.write_json(path, [new.pop(row["fault"], row) for row in before] + list(new.values()))
-    path.with_suffix(".lock").unlink(missing_ok=True)
     return path
 
 

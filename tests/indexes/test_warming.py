@@ -47,6 +47,12 @@ def test_queries_are_searched_until_a_second_has_passed(monkeypatch, seconds, ti
     assert len(index.asked) == times
 
 
+def test_an_index_that_does_not_stay_in_memory_is_not_warmed(monkeypatch):
+    monkeypatch.setattr(warming.os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.get)
+    assert warming.fits(500 * 4096)
+    assert not warming.fits(500 * 4096 + 1)
+
+
 def test_every_form_of_queries_is_cut_alike():
     x_QK, sparse = np.arange(80.0).reshape(40, 2), impacts(40)
     for start, stop in ((0, 16), (16, 32), (32, 48)):
@@ -79,6 +85,10 @@ def test_what_the_first_search_takes_is_in_no_systems_cost(beir: Path, monkeypat
     assert calls == [3, 3]
     assert cost["search_qps"] == 3 / 0.5
     assert cost["qps"] == 3 / 0.5  # encoding the queries took no time by this clock
+    calls.clear()
+    monkeypatch.setattr("rarityir.retrieval.fits", lambda size: False)
+    made[0].search(System.parse("dense"), 2)
+    assert calls == [3]
     calls.clear()
     made[1].search(System.parse("dense"), 3)  # where nobody reads costs, nothing is searched twice
     assert calls == [3]
