@@ -129,7 +129,7 @@ def check_measurable(dataset: Dataset) -> None:
     """Raises `RarityError` for a collection by which nothing can be measured: not judged, or without a relevant document."""
     if not dataset.qrels:
         raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured; use rarityir search for runs")
-    if all(grade < 1 for grades in dataset.qrels.values() for grade in grades.values()):
+    if all(grade < 1 for query_id in dataset.topics for grade in dataset.qrels.get(query_id, {}).values()):
         raise BadInput(f"{dataset.name}: no query has a relevant document, every grade is below 1; are these the right qrels?")
 
 
