@@ -28,6 +28,7 @@ _KEPT_WHERE = (
     "experiment.measures",
 )  # changes no figure, or is told
 _HEADS = ("dataset", "encoder", "topics", "cutoff", "baseline", "seed")
+_LATER = ("dataset.topics_sha256", "dataset.qrels_sha256")  # which earlier releases did not keep
 Topics = Mapping[tuple[str, str], Mapping[str, float]]  # (system, measure) → query_id → score
 
 
@@ -104,7 +105,10 @@ def compare(a: Path, b: Path, measures: Sequence[str] = (), dataset: str = "", s
     chosen = _measures(one, other, measures)
     pairs = [(name, m) for name in names for m in chosen]
     topics, notes = {}, []
-    if one.collection == other.collection:
+    asked = {side.provenance().get("dataset.topics_sha256") for side in (one, other)} - {None}
+    if len(asked) > 1:
+        notes.append("A and B are of other topics, whatever their collections are called: nothing is tested.")
+    elif one.collection == other.collection:
         found = [_topics(side, pairs, dataset) for side in (one, other)]
         topics, notes = _common(found[0][0], found[1][0]), [*found[0][1], *found[1][1]]
         if not topics and not notes:
@@ -237,7 +241,11 @@ def _settings(one: Performed, other: Performed) -> tuple[list[tuple[str, Json, J
         alone = [m for m in here.report["measures"] if m not in there.report["measures"]]
         notes += [f"Measured only in {label}: {', '.join(alone)}."] * bool(alone)
     notes += [f"{label}: {note}" for label, side in (("A", one), ("B", other)) for note in side.report.get("notes", ())]
-    found = [(name, a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
+    found = [
+        (name, a.get(name), b.get(name))
+        for name in dict.fromkeys([*a, *b])
+        if a.get(name) != b.get(name) and not (name in _LATER and (name not in a or name not in b))
+    ]
     told = {name.rpartition(".")[2] for name, *_ in found}  # a report may have been made again, otherwise than its runs
     heads = [(name, one.report.get(name), other.report.get(name)) for name in _HEADS if name not in told]
     return [*((name, here, there) for name, here, there in heads if here != there), *found], notes

@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -186,16 +186,32 @@ def _bias_of(name: str) -> str:
     return name.removesuffix("weight") + "bias"
 
 
-@cache
 def fingerprint(model: str) -> dict[str, str]:
-    """Returns what identifies a model's weights: the hub's commit, or the SHA-256 over a local folder's files."""
+    """Returns what identifies a model's weights: the hub's commit, or the SHA-256 over a local folder's files as they are now."""
     folder = Path(located(model))
     if not folder.is_dir():
-        return {"model": str(folder), "revision": _file(str(folder), "config.json").parent.name}
+        return {"model": str(folder), "revision": _commit(str(folder))}
+    paths = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".bin", ".json", ".model", ".txt"))
+    return {"model": folder.resolve().name, "revision": _digest(folder, tuple(map(_state, paths)))}
+
+
+def _state(path: Path) -> tuple[Path, int, int, int, int]:
+    stat = path.stat()
+    return path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+@cache
+def _commit(model: str) -> str:
+    return _file(model, "config.json").parent.name
+
+
+@lru_cache(maxsize=256)
+def _digest(folder: Path, states: tuple[tuple[Path, int, int, int, int], ...]) -> str:
+    """The SHA-256 over files; read again where their sizes or times say that they are others."""
     total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".bin", ".json", ".model", ".txt")):
+    for path, *_ in states:
         total.update(f"{path.relative_to(folder)}:{store.digest_file(path)}\n".encode())
-    return {"model": folder.resolve().name, "revision": total.hexdigest()}
+    return total.hexdigest()
 
 
 def _file(folder: str, name: str) -> Path:

@@ -18,7 +18,7 @@ from typing import Any
 from rarityir import overview, registry, results, store, subcollection
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
-from rarityir.datasets.reading import check_measurable
+from rarityir.datasets.reading import check_measurable, digests
 from rarityir.encoders import load_encoder
 from rarityir.measures import DEFAULT, Measure, compare, evaluate
 from rarityir.measures.shares import share
@@ -230,6 +230,7 @@ def rebuild(
         raise RarityError(f"the runs in {runs} do not say of which dataset they are; give --dataset")
     source = subcollection.relabelled(load_dataset(name), first.get("subset", {}))
     check_measurable(source)
+    results.check_source(found, source)
     wanted = list(measures) or first.get("measures") or list(DEFAULT)
     scores = [evaluate(run, source.qrels, wanted, list(source.topics)) for run, _ in found]
     names = [s.system for s in scores]
@@ -300,7 +301,7 @@ def provenance(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json
     packages = ("rarityir", "torch", "transformers", "pyserini", "faiss-cpu", "ranx", "ir_datasets", "numpy")
     return {
         "experiment": dataclasses.asdict(experiment),
-        "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity, **subset},
+        "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity, **digests(dataset), **subset},
         "encoder": encoder,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "date": datetime.now(UTC).date().isoformat(),
@@ -329,6 +330,7 @@ def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] 
         "seed": experiment.seed,
         "encoder_identity": encoder,
         "documents": dict(dataset.identity),
+        "topics_sha256": digests(dataset)["topics_sha256"],
         "subset": dict(dataset.subset),
     }
 

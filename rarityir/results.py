@@ -11,13 +11,14 @@ from pathlib import Path
 
 from rarityir import overview, parsing, store, subcollection
 from rarityir.datasets import ALIASES
+from rarityir.datasets.reading import digests, warn_count
 from rarityir.overview import spectra
 from rarityir.report import RENDERERS, Report, render
 from rarityir.report.matching import visible
 from rarityir.report.model import TOLD
 from rarityir.report.page import BEGINNING
 from rarityir.runs import Run, check_place, read_run
-from rarityir.types import BadInput, Json, RarityError, Scores
+from rarityir.types import BadInput, Dataset, Json, RarityError, Scores
 
 _FILES = {"markdown": "report.md", "latex": "report.tex", "csv": "report.csv", "json": "report.json"}
 # What a run's provenance holds, where it holds it.
@@ -99,7 +100,7 @@ def runs_in(runs: Path, wanted: Sequence[str] = ()) -> tuple[list[tuple[Run, dic
     found = []
     for path, facts in sidecars.items():
         if path not in others:
-            run = read_run(path)
+            run = read_run(path, facts.get("system", ""))
             run = dataclasses.replace(run, name=run.name.removesuffix(_label(facts)))
             found.append((path.stem, run, {**facts, **_changed(path, facts)}))
     where = {stem: place.get(run.name, place.get(stem, math.inf)) for stem, run, _ in found}
@@ -123,6 +124,20 @@ def _others(sidecars: dict[Path, dict[str, Json]], place: Mapping[str, int]) -> 
     own = {path: facts.get("system", "").removesuffix(_label(facts)) for path, facts in sidecars.items() if "order" in facts}
     left = {path: name for path, name in own.items() if name not in place and path.stem not in place}
     return left if len(left) < len(own) else {}  # else the report is of none of them
+
+
+def check_source(found: Iterable[tuple[Run, dict[str, Json]]], dataset: Dataset) -> None:
+    """Says where runs are of other topics or documents than a dataset's; raises `BadInput` where a run has none of its topics."""
+    told = {"topics_sha256": digests(dataset)["topics_sha256"], "documents": dict(dataset.identity)}
+    names = {"topics_sha256": "topics", "documents": "documents"}
+    for run, facts in found:
+        for key, now in told.items():
+            if facts.get(key) is not None and facts[key] != now and not facts.get("subset"):
+                log.warning("the run %s was made for other %s than those of %s now", visible(run.name), names[key], dataset.name)
+        unknown = sum(query_id not in dataset.topics for query_id in run)
+        if unknown and unknown == len(run):
+            raise BadInput(f"the run {visible(run.name)} has no topic of {dataset.name}; is it of another collection?")
+        warn_count(unknown, f"topic of the run {visible(run.name)} unjudged in {dataset.name}", "left out")
 
 
 def _ours(path: Path) -> bool:

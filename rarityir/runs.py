@@ -122,9 +122,10 @@ def strictly_decreasing(scores_QN: Floats) -> Floats:
     return scores
 
 
-def read_run(path: str | Path) -> Run:
+def read_run(path: str | Path, name: str = "") -> Run:
     """Reads a TREC run of any origin: score descending, equal scores by the file's rank column, then made strict.
 
+    A file without a line is an error unless a `name` says whose run it is, which then has found nothing.
     Raises `BadInput` naming the line on a wrong number of columns, a score that is no finite number, a rank that is no
     integer, or a document ranked twice for a query.
     """
@@ -148,6 +149,8 @@ def read_run(path: str | Path) -> Run:
         if row in ranked:
             raise BadInput(f"{path}:{number}: document {doc_id!r} is ranked twice for query {query_id!r}")
         ranked[row] = (value, place)
+    if not topics and name:
+        return Run.from_hits(name, (), [], Hits(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32)))
     if not topics:
         raise BadInput(f"{path} holds no rankings; a TREC run has one line per retrieved document")
     width = max(map(len, topics.values()))
@@ -161,8 +164,8 @@ def read_run(path: str | Path) -> Run:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
-        with path.open(encoding="utf-8") as file:
-            yield from enumerate((line for line in file), start=1)
+        with path.open(encoding="utf-8-sig") as file:  # a mark at the beginning is no part of the first query_id
+            yield from ((number, line) for number, line in enumerate(file, start=1) if not line.isspace())
     except FileNotFoundError:
         raise BadInput(f"no run at {path}") from None
     except UnicodeDecodeError as error:

@@ -7,6 +7,7 @@ SHA-256 in the manifest, which has its own: what is read is compared with it, on
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -25,6 +26,7 @@ from rarityir.types import Busy, Json, RarityError, StaleArtefact
 MANIFEST, PARTIAL, LOCK = "manifest.json", "partial.json", ".lock"
 PARTS = ".parts"  # the checksums of what a build that may be stopped has finished, as sha256sum writes them
 TRUST = "RARITYIR_TRUST"  # an environment variable: where it is set, sizes are compared and checksums are not
+_HELD = (errno.EAGAIN, errno.EACCES)  # by another process; what has no locks says something else
 log = logging.getLogger(__name__)
 _OWN = (MANIFEST, PARTIAL, LOCK, PARTS)
 _lists: dict[Path, tuple[int, Any]] = {}  # what lists of files said, as those lists were then
@@ -303,7 +305,10 @@ def locked(path: Path, wait: float) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError:
+            except OSError as error:
+                if error.errno not in _HELD:
+                    reason = f"{path.parent} cannot be locked ({error.strerror})"
+                    raise RarityError(f"{reason}; put it on a file system that has locks (flock)") from None
                 if time.monotonic() >= deadline:
                     raise Busy(f"another process is building {path.parent}; wait for it, or choose another folder") from None
                 if not told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -203,3 +204,55 @@ def test_a_run_of_search_stands_beside_those_of_eval_with_its_costs(
     capsys.readouterr()
     assert main(["report", "out"]) == 1
     assert "differ in encoder_identity" in capsys.readouterr().err
+
+
+def test_a_run_without_a_document_is_read_again(beir: Path, stories: str) -> None:
+    assert evaluate(beir, stories, "dense,dense+edge:2") == 0
+    path = Path("out/runs/dense.trec")
+    told = {key: found for key, found in json.loads(path.with_suffix(".json").read_text()).items() if key != "sha256"}
+    path.write_text("")
+    path.with_suffix(".json").write_text(json.dumps({**told, "run_sha256": hashlib.sha256(b"").hexdigest()}))
+    assert main(["report", "out"]) == 0
+    assert rows("out") == ["dense", "dense+edge:2"]
+    assert json.loads(Path("out/report.json").read_text())["systems"][0]["measures"] == {"AP": 0.0}
+
+
+def test_what_runs_were_made_for_is_compared_with_what_is_there_now(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(beir, stories, "dense") == 0
+    Path("out/runs/other.trec").write_text("".join(f"{query_id} Q0 d1 1 9 other\n" for query_id in ("q1", "q2", "x1", "x2")))
+    capsys.readouterr()
+    assert main(["report", "out"]) == 0
+    assert capsys.readouterr().err.splitlines() == ["2 topics of the run other unjudged in tiny/test: left out"]
+    queries = beir / "queries.jsonl"
+    queries.write_text(queries.read_text().replace("the", "a", 1))
+    assert main(["report", "out"]) == 0
+    assert "the run dense was made for other topics than those of tiny/test now" in capsys.readouterr().err
+    Path("out/runs/other.trec").write_text("x1 Q0 d1 1 9 other\n")
+    assert main(["report", "out"]) == 1
+    assert "the run other has no topic of tiny/test; is it of another collection?" in capsys.readouterr().err
+
+
+def test_a_comparison_says_that_judgments_changed_and_tests_no_other_topics(
+    beir: Path, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(beir, stories, "dense") == 0
+    qrels = beir / "qrels" / "test.tsv"
+    qrels.write_text(qrels.read_text() + "q1\td6\t1\n")
+    common = ["--dataset", str(beir), "--encoder", stories, "--measures", "AP", "--systems", "dense"]
+    assert main(["eval", *common, "--out", "judged"]) == 0
+    queries = beir / "queries.jsonl"
+    queries.write_text(queries.read_text().replace("the", "a", 1))
+    assert main(["eval", *common, "--out", "asked"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "out", "judged", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in found["settings"]] == ["dataset.qrels_sha256"]
+    assert found["systems"][0]["measures"]["AP"]["test"] is not None
+    assert main(["compare", "judged", "asked", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "A and B are of other topics, whatever their collections are called: nothing is tested." in found["notes"]
+    assert found["systems"][0]["measures"]["AP"]["test"] is None
+    assert main(["compare", "out", "judged", "--seed", "-1"]) == 2
+    assert main(["report", "out", "--seed", "-1"]) == 2

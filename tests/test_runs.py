@@ -165,7 +165,6 @@ def test_scores_that_differ_only_beyond_float32_keep_their_order(tmp_path: Path)
 BAD_LINES = {
     "five columns": "q1 Q0 d2 2 0.5",
     "seven columns": "q1 Q0 d2 2 0.5 my tag",
-    "a blank line": "",
     "a comment": "# made by hand",
     "a score that is a word": "q1 Q0 d2 2 high tag",
     "a rank that is a word": "q1 Q0 d2 second 0.5 tag",
@@ -194,6 +193,23 @@ def test_a_run_that_is_absent_empty_or_no_text_is_one_error(tmp_path: Path) -> N
     (tmp_path / "latin.trec").write_bytes("q1 Q0 café 1 1.0 tag\n".encode("latin-1"))
     with pytest.raises(BadInput, match="is not UTF-8"):
         read_run(tmp_path / "latin.trec")
+
+
+def test_a_mark_at_the_beginning_and_empty_lines_are_no_part_of_a_run(tmp_path: Path) -> None:
+    lines = "1 Q0 d1 1 9 t\n\n1 Q0 d2 2 8 t\n \n"
+    (tmp_path / "a.trec").write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    run = read_run(tmp_path / "a.trec")
+    assert list(run) == ["1"]
+    assert [doc_id for doc_id, _ in run["1"]] == ["d1", "d2"]
+    (tmp_path / "b.trec").write_text("1 Q0 d1 1 9 t\n\n1 Q0 d2 2\n")
+    with pytest.raises(BadInput, match=r"b\.trec:3: 4 columns"):
+        read_run(tmp_path / "b.trec")
+
+
+def test_a_run_that_found_nothing_is_read_where_its_system_is_known(tmp_path: Path) -> None:
+    (tmp_path / "a.trec").write_text("")
+    run = read_run(tmp_path / "a.trec", "dense")
+    assert (run.name, len(run), list(run)) == ("dense", 0, [])
 
 
 def test_ids_of_any_script_survive(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from rarityir import store, unfinished
-from rarityir.types import BadInput, Busy, StaleArtefact
+from rarityir.types import BadInput, Busy, RarityError, StaleArtefact
 
 IDENTITY = {"encoder": "a", "pooling": "mean", "dtype": "float32"}
 
@@ -260,6 +260,17 @@ def test_a_second_process_waits_and_then_finds_the_folder_complete(tmp_path: Pat
     assert (tmp_path / "a" / "built.txt").read_text() == "by the holder"
     assert not (tmp_path / "a" / "data.txt").exists()
     assert [record.message for record in caplog.records if "waiting for another process" in record.message] != []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_at_once(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(store.fcntl, "flock", flock)
+    with pytest.raises(RarityError, match=r"cannot be locked \(.+\); put it on a file system that has locks") as caught:
+        build(tmp_path / "a")
+    assert not isinstance(caught.value, Busy)
 
 
 def test_with_a_short_wait_a_second_process_gets_busy(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ _REPORT = click.Path(path_type=Path)
 @click.argument("b", type=_REPORT)
 @click.option("--measures", metavar="M,N", help="Measures of both reports.  [default: all they share]")
 @click.option("--dataset", metavar="D", help="What runs are scored on, in the place of stored scores by topic.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the randomisation test.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the randomisation test.")
 @click.option("--fail-on-loss", is_flag=True, help="Exit with 1 where a system is significantly worse in B, or cannot be tested.")
 @click.option("--markdown", is_flag=True, help="Print Markdown.")
 @json_option

@@ -106,7 +106,7 @@ def eval_(
 @dataset_option
 @click.option("--baseline", metavar="A", help="The system all others are tested against.  [default: as evaluated]")
 @click.option("--measures", metavar="M,N", help="Measures, also others than were evaluated.")
-@click.option("--seed", type=int, help="Seed of the randomisation test.  [default: as evaluated]")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the randomisation test.  [default: as evaluated]")
 @click.option("--html", metavar="[FILE]", is_flag=False, flag_value="", help="Write the page too, to FILE or FOLDER/report.html.")
 @click.option("--depth", type=click.IntRange(1), default=10, show_default=True, help="Documents of a ranking on the page.")
 @click.option("--bytes", "size", type=click.IntRange(0), default=3_000_000, show_default=True, help="Of the page's rankings.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import logging
 import sys
 import zlib
@@ -131,6 +132,16 @@ def check_measurable(dataset: Dataset) -> None:
         raise RarityError(f"{dataset.name} has no judgments, so nothing can be measured; use rarityir search for runs")
     if all(grade < 1 for query_id in dataset.topics for grade in dataset.qrels.get(query_id, {}).values()):
         raise BadInput(f"{dataset.name}: no query has a relevant document, every grade is below 1; are these the right qrels?")
+
+
+def digests(dataset: Dataset) -> dict[str, Json]:
+    """Returns the SHA-256 of what a dataset asks and of what is judged, by which one evaluation is told from another."""
+    topics, qrels = hashlib.sha256(), hashlib.sha256()
+    for query_id, text in dataset.topics.items():
+        topics.update(f"{query_id}\t{text}\n".encode())
+        for doc_id, grade in sorted(dataset.qrels.get(query_id, {}).items()):
+            qrels.update(f"{query_id} 0 {doc_id} {grade}\n".encode())
+    return {"topics_sha256": topics.hexdigest(), "qrels_sha256": qrels.hexdigest()}
 
 
 def warn_count(count: int, what: str, consequence: str) -> None:

@@ -94,7 +94,7 @@ class HFEncoder:
         """Returns what a document's embedding depends on: weights, pooling, template, length, arithmetic and its releases."""
         layout = self._layout
         return {
-            **checkpoints.fingerprint(self.model),
+            **self._weights,
             "pooling": f"{WEIGHTED}:{TokenWeights.read(self.token_weights).digest}" if self.token_weights else self.pooling,
             "template": list(layout.template),
             "max_length": self.max_length,
@@ -235,9 +235,14 @@ class HFEncoder:
         return self._loaded[0]
 
     @cached_property
+    def _weights(self) -> dict[str, str]:
+        return checkpoints.fingerprint(self.model)
+
+    @cached_property
     def _loaded(self) -> tuple[Any, set[str]]:
         """The model on its device, and the names of parameters that its files lack."""
         self.check_device()
+        _ = self._weights  # before they are read: what is in the folder later is another model
         model, missing = files.causal_lm(self.model, self.arithmetic, self.execution.attention)
         try:
             model.to(self.torch_device).eval()

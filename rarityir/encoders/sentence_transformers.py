@@ -64,7 +64,7 @@ class SentenceTransformerEncoder:
     def identity(self) -> dict[str, Json]:
         """Returns what an embedding depends on."""
         return {
-            **checkpoints.fingerprint(self.model),
+            **self._weights,
             "pooling": "sentence-transformers",
             "max_length": self.max_length,
             "dtype": "float32",
@@ -101,7 +101,12 @@ class SentenceTransformerEncoder:
         return checkpoints.unembedding(self.model)
 
     @cached_property
+    def _weights(self) -> dict[str, str]:
+        return checkpoints.fingerprint(self.model)
+
+    @cached_property
     def _st(self) -> Any:
+        _ = self._weights  # before they are read: what is in the folder later is another model
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError:

@@ -39,7 +39,7 @@ def push(found: EmbedFilter, repo_id: str, *, private: bool, token: str | None) 
     """Uploads a filter and returns the commit's address."""
     try:
         return str(_Shared.of(found).push_to_hub(repo_id, private=private, token=token))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # what a network does comes as any error
         raise RarityError(f"the filter cannot be pushed to {repo_id} ({_first(error)})") from None
 
 

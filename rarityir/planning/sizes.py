@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rarityir import registry
+from rarityir import machine, registry
 from rarityir.filters.band import Band, kept_width
 from rarityir.ica.dropping import ITERATIONS as STEPS
 from rarityir.ica.dropping import SAMPLE
@@ -148,7 +148,8 @@ def memory_free() -> int | None:
     """Returns the bytes this process may have, those it has included; None where the system does not say."""
     try:
         facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return held() + (int(facts["MemAvailable"].split()[0]) << 10)
+        free, left = int(facts["MemAvailable"].split()[0]) << 10, machine.memory_left()
+        return held() + (free if left is None else min(free, left))
     except (OSError, KeyError, ValueError):
         pass
     try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from rarityir.encoders import files
+from rarityir.encoders import files, load_encoder
 from rarityir.types import RarityError
 
 
@@ -50,3 +52,18 @@ def test_what_a_model_lacks_is_one_line(stories, tmp_path, left_out, read, says)
     with pytest.raises(RarityError, match=says) as caught:
         read(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_trained_on_in_place_are_another_model(stories, tmp_path):
+    """As in a notebook: the folder is written again, and the same process loads it once more."""
+    folder = Path(shutil.copytree(stories, tmp_path / "checkpoint"))
+    before = load_encoder(str(folder), device="cpu")
+    old = before.identity()["revision"]
+    assert load_encoder(str(folder), device="cpu").identity()["revision"] == old
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: value + 1 for name, value in tensors.items()}, folder / "model.safetensors", metadata={"format": "pt"})
+    after = load_encoder(str(folder), device="cpu")
+    assert after.identity()["revision"] != old
+    assert before.identity()["revision"] == old, "what an encoder has read is what it was"
+    texts = ["a red ball"]
+    assert not np.array_equal(after.encode_document(texts), load_encoder(str(stories), device="cpu").encode_document(texts))

@@ -59,6 +59,15 @@ def test_what_is_pushed_is_what_is_saved_and_loads_as_it_was(found, hub, tmp_pat
     assert EmbedFilter.from_hub(str(pushed)).digest == found.digest
 
 
+def test_a_push_without_a_network_is_one_line(found, hub, monkeypatch):
+    def refused(*_, **__):
+        raise type("ConnectError", (Exception,), {})("[Errno 111] Connection refused")  # as the hub's own client raises
+
+    monkeypatch.setattr(hub, "create_repo", refused)
+    with pytest.raises(RarityError, match=r"cannot be pushed to me/filter \(\[Errno 111\] Connection refused\)"):
+        found.push_to_hub("me/filter")
+
+
 def test_a_push_that_fails_is_one_line(found, hub, monkeypatch):
     def refused(*_: object, **__: object) -> None:
         raise OSError("401 Unauthorized\nlog in first")

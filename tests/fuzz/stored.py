@@ -365,7 +365,6 @@ def _model(folder: Path, rng: Random) -> Any:
 def _read_model(folder: Path) -> Any:
     from rarityir.rarity.heat import spread_layers
 
-    checkpoints.fingerprint.cache_clear()
     rows = checkpoints.unembedding(str(folder))
     found = rows.array()
     checkpoints.bias(rows)
