@@ -429,6 +429,27 @@ def test_the_page_never_scrolls_sideways(page, tmp_path, width):
     assert 0 < int(re.search(r"<title>wide (\d+)</title>", dom)[1]) <= width
 
 
+@pytest.mark.parametrize(
+    ("measure", "most", "labels"),
+    [
+        ("AP", 0.6, "−0.2 0 +0.2 +0.4 +0.6"),
+        ("dcg@10", 2.5, "−1 0 +1 +2"),
+        ("hits@100", 60, "−20 0 +20 +40 +60"),
+        ("hits", 3000, "−1000 0 +1000 +2000 +3000"),
+    ],
+)
+def test_bars_of_a_measure_that_exceeds_1_have_a_few_round_ticks(tmp_path, measure, most, labels):
+    topics = tuple(map(str, range(8)))
+    values = {"bm25": np.full(8, most / 2), "dense": np.linspace(0, 1.5 * most, 8)}
+    scores = [Scores(name, topics, {measure: found}) for name, found in values.items()]
+    dataset = Dataset("t", "t", {}, lambda: iter(()), dict.fromkeys(topics, ""), {q: {"d": 1} for q in topics})
+    report = experiment.tabulate(scores, {"bm25": {}, "dense": {}}, dataset, "demo", "bm25", (measure,), 10, 0)
+    written = overview.write(report, scores, [overview.Ranked(((),) * 8, ({},) * 8)] * 2, dataset, tmp_path)
+    dom, console = browse(tmp_path, written.as_uri())
+    assert console == ""
+    assert " ".join(re.findall(r'<span class="tick"[^>]*>([^<]*)</span>', dom)) == labels
+
+
 @pytest.fixture(scope="module")
 def twenty(tmp_path_factory) -> str:
     """The page of twenty systems with long names and figures."""
