@@ -87,6 +87,22 @@ const step = {
     press("Escape");
     return [places, told, picked, $("#tip").hidden, bars().map(([topic]) => topic), lists()];
   },
+  stays: () => {  // what is chosen draws the bars anew, and the keys go on from there
+    $("#bars svg").focus();
+    const at = () => Number($("#bars svg").getAttribute("aria-activedescendant")?.slice(3) ?? -1);
+    const go = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    const result = [];
+    for (const key of ["Enter", " "]) {
+      press("Home");
+      press("ArrowRight");
+      go(key);
+      result.push([document.activeElement === $("#bars svg"), at()]);
+      go("ArrowRight");
+      result.at(-1).push(at());
+    }
+    press("Escape");
+    return result;
+  },
   points: () => {
     const mark = $("svg.cost .mark");
     mark.focus();
@@ -353,6 +369,11 @@ def test_keys_move_over_the_topics_and_choose_one(done, made):
     assert picked == order[-1]
     assert gone
     check_rankings(lists, made, 0, 3, picked)
+
+
+def test_keys_go_on_after_one_chose_a_topic(done):
+    order = done["keys"][4]
+    assert done["stays"] == [[True, order[1], order[2]]] * 2
 
 
 def test_a_mark_says_what_it_is_where_it_is_focused(done):

@@ -224,7 +224,11 @@
     svg.addEventListener("keydown", (event) => {
       const far = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -count, End: count }[event.key];
       if (far) { move(at + far); event.preventDefault(); }
-      if (event.key === "Enter" || event.key === " ") { choose({ topic: order[at] }); event.preventDefault(); }
+      if (event.key === "Enter" || event.key === " ") {
+        choose({ topic: order[at] });
+        byId("bars").querySelector("svg").focus();  // it is a new one, on which arrows go on
+        event.preventDefault();
+      }
     });
   };
 
