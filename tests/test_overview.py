@@ -21,6 +21,7 @@ from rarityir.cli import evaluation, main
 from rarityir.overview import Bounds, spectra
 from rarityir.overview.rankings import bounded
 from rarityir.report import overview_pictures as pictures
+from rarityir.report import overview_tables as tables
 from rarityir.report.matching import visible
 from rarityir.report.model import Report, Row
 from rarityir.report.overview import front
@@ -398,6 +399,38 @@ def test_an_axis_of_close_figures_has_ticks():
     assert all(20 < float(tick) < 50 for tick in ticks)
 
 
+@pytest.mark.parametrize(
+    ("top", "labels"),
+    [
+        (0.04, "0 0.02 0.04"),
+        (0.62, "0 0.2 0.4 0.6 0.8"),
+        (1.0, "0 0.2 0.4 0.6 0.8 1"),
+        (1.2, "0 0.5 1 1.5"),
+        (5.0, "0 1 2 3 4 5"),
+        (5.1, "0 2 4 6"),
+        (37.5, "0 10 20 30 40"),
+        (100.0, "0 20 40 60 80 100"),
+        (4300.0, "0 1,000 2,000 3,000 4,000 5,000"),
+        (2.0e5, "0 50k 100k 150k 200k"),
+    ],
+)
+def test_an_axis_of_a_measure_that_exceeds_1_has_a_few_round_ticks(top: float, labels: str):
+    rows = [Row(n, {"hits@100": top * share}, cost={"qps": q}) for n, q, share in (("a", 31.0, 1), ("b", 33.0, 0.5))]
+    shown = pictures.costs(Report("x", "e", "a", ("hits@100",), 1, 10, 0, 0.05, rows), "qps", "queries", more=True)
+    ticks = re.findall(r'<text class="tick" x="[^"]+" y="([\d.]+)" text-anchor="end">([^<]+)</text>', shown)
+    assert " ".join(text for _, text in ticks) == labels
+    heights = [float(y) for y, _ in ticks]
+    assert heights == pytest.approx(np.linspace(heights[0], heights[-1], len(heights)), abs=0.11)
+
+
+@pytest.mark.parametrize(
+    ("difference", "shown"),
+    [(0.1234, "+.123"), (-0.1236, "−.124"), (0.0996, "+.100"), (10.1234, "+10.123"), (-20.0456, "−20.046"), (-1.0, "−1.000")],
+)
+def test_a_difference_in_a_cell_is_rounded_and_keeps_what_is_before_its_point(difference: float, shown: str):
+    assert tables.brief(difference) == shown
+
+
 def test_marks_stand_where_their_figures_say(page, made):
     """Circles, which the dense systems are: x over the logarithm of the cost, y over the measure, each on one straight line."""
     report = made[0]
@@ -423,8 +456,11 @@ def test_the_matrix_holds_every_pair_twice(page, made):
     assert len(cells) == 8 * 7
     order = {row.name: i for i, row in enumerate(report.rows)}
     assert [(int(a), int(b)) for *_, a, b in cells] == [(order[x], order[y]) for x in names for y in names if x != y]
-    for style, value, a, b in cells:
+    figures = re.findall(r'data-p="[^"]+"><a [^>]*>([^<]+)</a>', page)
+    for (style, value, a, b), figure in zip(cells, figures, strict=True):
         one, other = report.rows[int(a)], report.rows[int(b)]
+        difference = one.measures["nDCG@10"] - other.measures["nDCG@10"]
+        assert float(re.match(r"[+−]\.\d{3}", figure)[0].replace("−", "-")) == pytest.approx(difference, abs=0.000501)
         assert float(value) == p[frozenset((one.name, other.name))]
         better = one.measures["nDCG@10"] > other.measures["nDCG@10"]
         assert style == ("" if float(value) >= 0.05 else "up" if better else "down")

@@ -87,6 +87,22 @@ const step = {
     press("Escape");
     return [places, told, picked, $("#tip").hidden, bars().map(([topic]) => topic), lists()];
   },
+  stays: () => {  // what is chosen draws the bars anew, and the keys go on from there
+    $("#bars svg").focus();
+    const at = () => Number($("#bars svg").getAttribute("aria-activedescendant")?.slice(3) ?? -1);
+    const go = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    const result = [];
+    for (const key of ["Enter", " "]) {
+      press("Home");
+      press("ArrowRight");
+      go(key);
+      result.push([document.activeElement === $("#bars svg"), at()]);
+      go("ArrowRight");
+      result.at(-1).push(at());
+    }
+    press("Escape");
+    return result;
+  },
   points: () => {
     const mark = $("svg.cost .mark");
     mark.focus();
@@ -355,6 +371,11 @@ def test_keys_move_over_the_topics_and_choose_one(done, made):
     check_rankings(lists, made, 0, 3, picked)
 
 
+def test_keys_go_on_after_one_chose_a_topic(done):
+    order = done["keys"][4]
+    assert done["stays"] == [[True, order[1], order[2]]] * 2
+
+
 def test_a_mark_says_what_it_is_where_it_is_focused(done):
     hidden, shown, said, gone = done["points"]
     assert not hidden
@@ -427,6 +448,27 @@ def test_the_page_never_scrolls_sideways(page, tmp_path, width):
     (tmp_path / "frame.html").write_text(frame)
     dom, _ = browse(tmp_path, (tmp_path / "frame.html").as_uri())
     assert 0 < int(re.search(r"<title>wide (\d+)</title>", dom)[1]) <= width
+
+
+@pytest.mark.parametrize(
+    ("measure", "most", "labels"),
+    [
+        ("AP", 0.6, "−0.2 0 +0.2 +0.4 +0.6"),
+        ("dcg@10", 2.5, "−1 0 +1 +2"),
+        ("hits@100", 60, "−20 0 +20 +40 +60"),
+        ("hits", 3000, "−1000 0 +1000 +2000 +3000"),
+    ],
+)
+def test_bars_of_a_measure_that_exceeds_1_have_a_few_round_ticks(tmp_path, measure, most, labels):
+    topics = tuple(map(str, range(8)))
+    values = {"bm25": np.full(8, most / 2), "dense": np.linspace(0, 1.5 * most, 8)}
+    scores = [Scores(name, topics, {measure: found}) for name, found in values.items()]
+    dataset = Dataset("t", "t", {}, lambda: iter(()), dict.fromkeys(topics, ""), {q: {"d": 1} for q in topics})
+    report = experiment.tabulate(scores, {"bm25": {}, "dense": {}}, dataset, "demo", "bm25", (measure,), 10, 0)
+    written = overview.write(report, scores, [overview.Ranked(((),) * 8, ({},) * 8)] * 2, dataset, tmp_path)
+    dom, console = browse(tmp_path, written.as_uri())
+    assert console == ""
+    assert " ".join(re.findall(r'<span class="tick"[^>]*>([^<]*)</span>', dom)) == labels
 
 
 @pytest.fixture(scope="module")

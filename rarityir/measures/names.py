@@ -16,6 +16,7 @@ _RANX = (
     "hits", "hit_rate", "precision", "recall", "f1", "r-precision", "bpref", "rbp", "mrr", "map", "dcg", "dcg_burges",
     "ndcg", "ndcg_burges",
 )  # fmt: skip
+_WHOLE = ("Rprec", "r-precision", "bpref")  # of the whole ranking: ranx would ignore a cutoff
 _NAME = re.compile(r"([A-Za-z_0-9]+?|r-precision)(?:\(rel=(\d{1,9})\))?(?:([@.])(\d{1,9}))?(?:\(rel=(\d{1,9})\)|-l(\d{1,9}))?")
 
 
@@ -40,6 +41,8 @@ class Measure:
             raise RarityError(f"{name}: rel= is at least 1, the lowest grade that counts as relevant")
         if level > 1 and "dcg" in stem:
             raise RarityError(f"{name}: nDCG weighs grades and takes no rel=; use it as nDCG@10")
+        if at == "@" and match[1] in _WHOLE:
+            raise RarityError(f"{name}: {match[1]} has no cutoff; use it as {name.replace(f'@{cutoff}', '')}")
         if at == "@" and int(cutoff) < 1:
             raise RarityError(f"{name}: a cutoff is at least 1")
         if stem == "rbp" and at != ".":

@@ -1,4 +1,4 @@
-"""Scores one run per topic with ranx, through its integer-array path (this package owns ranx).
+"""Scores one run per topic with ranx, through its integer-array path (this package owns ranx); bpref is trec_eval's.
 
 ranx takes seconds to tie its own dictionaries and breaks ties by an unstable sort; fed integer arrays whose rows are
 already in order it does neither. A run is strictly decreasing, so there is no tie to break.
@@ -7,7 +7,7 @@ already in order it does neither. A run is strictly decreasing, so there is no t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from rarityir.runs import Run
 from rarityir.types import Ints, Qrels, Scores
 
 _NO_QREL, _NO_HIT = -1, -2  # paddings that never meet
-_WHOLE = ("bpref", "f1", "precision")  # without a cutoff
+_WHOLE = ("f1", "precision")  # without a cutoff
 
 
 def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], query_ids: Sequence[str] | None = None) -> Scores:
@@ -40,8 +40,36 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str], query_ids: Sequenc
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba's note on integer types at first use
-        values = {m.name: _one(score, qrels_QJ2, run_QN2, m.ranx) for m in wanted}
+        values = {}
+        for m in wanted:
+            stem, _, level = m.ranx.partition("-l")
+            if stem == "bpref":
+                graded = [{ids[d]: grade for d, grade in qrels.get(query_id, {}).items()} for query_id in query_ids]
+                found = [_bpref(one, run_N2[:, 0], int(level or 1)) for one, run_N2 in zip(graded, run_QN2, strict=True)]
+                values[m.name] = np.asarray(found, dtype=np.float64)
+            elif stem.startswith("rbp."):
+                values[m.name] = _one(score, _binary(qrels_QJ2, int(level or 1)), run_QN2, stem)
+            else:
+                values[m.name] = _one(score, qrels_QJ2, run_QN2, m.ranx)
     return Scores(run.name, tuple(query_ids), values)
+
+
+def _bpref(grades: Mapping[int, int], ranked_N: Ints, level: int) -> float:
+    """As trec_eval has it, where a negative grade is no judgment; ranx divides by 0 where none is judged non-relevant."""
+    relevant = [row for row, grade in grades.items() if grade >= level]
+    wrong = [row for row, grade in grades.items() if 0 <= grade < level]
+    if not relevant:
+        return 0.0
+    above = np.minimum(np.cumsum(np.isin(ranked_N, wrong)), len(relevant))[np.isin(ranked_N, relevant)]
+    bound = max(1, min(len(relevant), len(wrong)))  # where none is judged non-relevant, none is above
+    return float((1 - above / bound).sum() / len(relevant))
+
+
+def _binary(qrels_QJ2: Ints, level: int) -> Ints:
+    """The grades as 1 and 0: rank-biased precision asks whether a document is relevant, and ranx weighs by its grade."""
+    out = qrels_QJ2.copy()
+    out[:, :, 1] = qrels_QJ2[:, :, 1] >= level
+    return out
 
 
 def _one(score: Any, qrels_QJ2: Ints, run_QN2: Ints, name: str) -> NDArray[np.float64]:

@@ -173,7 +173,8 @@
     const reach = [Math.max(...differences, 0), Math.max(...differences.map((d) => -d), 0)];
     const far = Math.max(...reach) || 1;
     const [up, down] = reach.map((end) => Math.max(end, alone ? 0 : far * 0.15) + far * 0.02);
-    const step = [0.05, 0.1, 0.2, 0.5].find((s) => (up + down) / s <= 5) ?? 0.5;
+    let step = 0.05;  // then 1, 2 and 5 times powers of ten, as some measures exceed 1
+    for (let i = 0; (up + down) / step > 5; i++) step = Number(`${[1, 2, 5][i % 3]}e${Math.floor(i / 3) - 1}`);
     const count = order.length;
     const thick = count > 600 ? 1 : 0.8;
     const svg = make("svg", {
@@ -223,7 +224,11 @@
     svg.addEventListener("keydown", (event) => {
       const far = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -count, End: count }[event.key];
       if (far) { move(at + far); event.preventDefault(); }
-      if (event.key === "Enter" || event.key === " ") { choose({ topic: order[at] }); event.preventDefault(); }
+      if (event.key === "Enter" || event.key === " ") {
+        choose({ topic: order[at] });
+        byId("bars").querySelector("svg").focus();  // it is a new one, on which arrows go on
+        event.preventDefault();
+      }
     });
   };
 

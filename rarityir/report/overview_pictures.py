@@ -279,15 +279,15 @@ def _logarithmic(values: Sequence[float], start: float, stop: float, base: int =
 
 
 def _linear(top: float, start: float, stop: float) -> tuple[At, Ticks]:
-    """Where values from 0 stand on a linear axis, and its ticks."""
-    step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 10.0**9) if top / s <= 5)
+    """Where values from 0 stand on a linear axis, and its ticks: at most five steps of 1, 2 or 5 times a power of ten."""
+    step = next(s for e in range(-2, 307) for s in (2 * 10.0**e, 5 * 10.0**e, 10.0 ** (e + 1)) if top / s <= 5)
     end = max(step, math.ceil(top / step - 1e-9) * step)
     count = round(end / step)
 
     def at(value: float) -> float:
         return start + value / end * (stop - start)
 
-    return at, [(at(i * step), f"{i * step:.2f}".rstrip("0").rstrip(".") if i else "0") for i in range(count + 1)]
+    return at, [(at(i * step), _thousands(i * step)) for i in range(count + 1)]
 
 
 def _thousands(value: float) -> str:

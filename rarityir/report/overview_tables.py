@@ -157,6 +157,12 @@ def signed(value: float) -> str:
     return f"{value:+.4f}".replace("-", "−")
 
 
+def brief(value: float) -> str:
+    """Returns a difference in three decimals for a cell that has little room: +.123, and +1.235 where it is above 1."""
+    shown = f"{value:+.3f}".replace("-", "−")
+    return shown[0] + shown[1:].removeprefix("0")
+
+
 def p_value(value: float, *, bound: bool = False) -> str:
     """Returns a p-value in four digits; one below them, and one that is a bound, as such."""
     return f"{'≤ ' * bound}{value:.4f}" if value >= 0.0001 else "< 0.0001"
@@ -190,7 +196,7 @@ def _pair(report: Report, pair: Pair, at: dict[str, int], *, figures: bool) -> s
     mark = ("+" if pair.difference > 0 else "-") if pair.p < report.alpha else ""
     style, sign, said = _SIGNS.get(mark, ("", "·", "not told apart"))
     told = f"{pair.one} − {pair.other}\n{signed(pair.difference)}, p {p_value(pair.p, bound=pair.least)}\n{said}"
-    shown = signed(pair.difference).replace("0.", ".", 1)[:-1] if figures else sign
+    shown = brief(pair.difference) if figures else sign
     shown += sign if figures and mark else ""
     link = f"#a={at[pair.one]}&amp;b={at[pair.other]}"
     tip = "&#10;".join(text(line) for line in told.split("\n"))

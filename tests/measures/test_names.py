@@ -69,6 +69,22 @@ def test_a_cutoff_of_zero_is_refused(name: str) -> None:
         Measure.parse(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("Rprec@10", "Rprec"),
+        ("r-precision@5", "r-precision"),
+        ("bpref@10", "bpref"),
+        ("bpref@10-l2", "bpref-l2"),
+        ("Rprec(rel=2)@10", r"Rprec\(rel=2\)"),
+    ],
+)
+def test_a_cutoff_of_a_measure_that_has_none_is_refused_because_it_would_be_ignored(name: str, use: str) -> None:
+    with pytest.raises(RarityError, match=f"has no cutoff; use it as {use}$") as caught:
+        Measure.parse(name)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["AP(rel=0)", "RR(rel=0)@10", "recall@10-l0"])
 def test_a_level_of_zero_is_refused_because_it_would_be_read_as_one(name: str) -> None:
     with pytest.raises(RarityError, match="rel"):

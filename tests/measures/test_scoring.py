@@ -170,6 +170,39 @@ def test_measures_by_hand() -> None:
     assert found["Success@5"] == 1.0
 
 
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("grades", [(-2, -1, 0, 0, 1, 1, 2, 3), (1, 2, 3), (-1, 1), (0, 0, 0, 0, 1)])
+def test_bpref_is_as_in_trec_eval_whatever_is_judged(tmp_path: Path, grades: tuple[int, ...], level: int) -> None:
+    name, nonzero = "bpref" if level == 1 else f"bpref-l{level}", 0
+    for seed in range(5):
+        run, qrels = tied_run(seed), graded_qrels(seed + 200, grades=grades)
+        found = evaluate(run, qrels, [name])
+        written = ir_measures.read_trec_run(str(run.save(tmp_path / "run.trec")))
+        theirs = {m.query_id: m.value for m in ir_measures.pytrec_eval.iter_calc([ir_measures.Bpref(rel=level)], qrels, written)}
+        expected = [theirs[query_id] for query_id in found.query_ids]
+        assert found.values[name].tolist() == pytest.approx(expected, abs=1e-12)
+        nonzero += sum(value > 0 for value in expected)
+    assert nonzero > 0
+
+
+def test_bpref_of_a_topic_without_a_judged_non_relevant_document_is_the_share_found() -> None:
+    run = Run.from_hits("a", ["q00"], DOC_IDS, Hits(np.array([[3, 1, 2, 4]]), np.array([[4, 3, 2, 1]], np.float32)))
+    found = evaluate(run, {"q00": {"d0001": 1, "d0002": 2, "x0000": 1}}, ["bpref", "bpref-l2"])
+    assert found.values["bpref"].tolist() == pytest.approx([2 / 3])
+    assert found.values["bpref-l2"].tolist() == [0.0]  # of grade 2 is one document, and one judged lower is above it
+
+
+def test_rank_biased_precision_does_not_weigh_grades() -> None:
+    run = Run.from_hits("a", ["q00"], DOC_IDS, Hits(np.array([[3, 1, 2, 4]]), np.array([[4, 3, 2, 1]], np.float32)))
+    grades = {"d0001": 3, "d0002": 3, "d0004": 3}
+    found = evaluate(run, {"q00": grades}, ["rbp.95", "rbp.95-l2"])
+    whole = sum(0.05 * 0.95 ** (rank - 1) for rank in (2, 3, 4))
+    assert [found.values[name][0] for name in ("rbp.95", "rbp.95-l2")] == pytest.approx([whole, whole])
+    found = evaluate(run, {"q00": grades | {"d0002": 1}}, ["rbp.95", "rbp.95-l2"])
+    assert found.values["rbp.95"][0] == pytest.approx(whole)
+    assert found.values["rbp.95-l2"][0] == pytest.approx(whole - 0.05 * 0.95**2)
+
+
 RANX = [
     "hits@10", "hit_rate@5", "precision@7", "recall@50", "f1@10", "r-precision", "bpref", "rbp.95", "rbp.80", "mrr", "map@50",
     "dcg@10", "dcg_burges@10", "ndcg@20", "ndcg_burges@10", "recall@50-l2", "map-l2", "precision", "f1", "hits",
@@ -179,14 +212,20 @@ RANX = [
 @pytest.mark.filterwarnings("ignore::Warning:numba")
 @pytest.mark.parametrize("name", RANX)
 def test_any_measure_ranx_knows_is_what_ranx_says_of_each_topic_alone(name: str) -> None:
-    """ranx is given one topic at a time, so nothing is padded and no other topic can touch its figure."""
+    """ranx is given one topic at a time, so nothing is padded and no other topic can touch its figure.
+
+    To rank-biased precision a document is relevant or not, and ranx is told no more. Each topic has one judged non-relevant,
+    without which ranx has no bpref.
+    """
     import ranx
 
     run, qrels = tied_run(11, queries=6, depth=60), graded_qrels(12, queries=6, grades=(0, 1, 2))
     found = evaluate(run, qrels, [name]).values[name]
     for i, query_id in enumerate(run):
         ids = {doc_id: number for number, doc_id in enumerate(sorted({*qrels[query_id], *dict(run[query_id])}))}
-        judged = sorted(([ids[doc_id], grade] for doc_id, grade in qrels[query_id].items()), key=lambda pair: -pair[1])
+        grades = {doc_id: min(grade, 1) if "rbp" in name else grade for doc_id, grade in qrels[query_id].items()}
+        assert 0 in grades.values()
+        judged = sorted(([ids[doc_id], grade] for doc_id, grade in grades.items()), key=lambda pair: -pair[1])
         ranked = [[ids[doc_id], len(run[query_id]) - rank] for rank, (doc_id, _) in enumerate(run[query_id])]
         both = ranx.evaluate(np.array([judged]), np.array([ranked]), [name, name], return_mean=False, save_results_in_run=False)
         assert found[i] == pytest.approx(both[name][0], abs=1e-9), query_id
