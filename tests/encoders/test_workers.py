@@ -191,7 +191,14 @@ def test_both_attentions_give_the_same_embedding():
 
 
 @pytest.mark.parametrize("room", [1, 2, 3, 100])
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), RuntimeError("can't allocate memory: you tried")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA"),
+        RuntimeError("can't allocate memory: you tried"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
 def test_a_batch_that_does_not_fit_is_halved_until_it_does_and_keeps_its_order(room, error):
     def read(part):
         if len(part) > room:
