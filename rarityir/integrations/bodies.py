@@ -74,7 +74,7 @@ def sparse_query(kind: str, weights: Weights, terms: Sequence[str], cutoff: int)
         return _yql(f"dotProduct({TOKENS}, {{{pairs}}})", cutoff)
     named = {terms[token]: weight for token, weight in weights.items()}
     if not named:  # no clause at all would be every document
-        query: Json = {"match_none": {}}
+        query = {"match_none": {}}
     elif kind == "elasticsearch":  # by default it drops frequent tokens, which rarity is about
         query = {"sparse_vector": {"field": TOKENS, "query_vector": named, "prune": False}}
     else:
