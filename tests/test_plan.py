@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny import STORIES_DOCS, write_beir
+from tiny import STORIES, STORIES_DOCS, write_beir
 
-from rarityir import store
+from rarityir import registry, store
 from rarityir.cli import main
 from rarityir.corpus import prepare
 from rarityir.datasets import load_dataset
@@ -21,12 +21,14 @@ from rarityir.datasets.outline import outline
 from rarityir.embeddings import embed, identify
 from rarityir.encoders import load_encoder
 from rarityir.encoders.batching import Execution
+from rarityir.encoders.hf import HFEncoder
 from rarityir.encoders.workers import Piece
 from rarityir.experiment import Experiment
 from rarityir.indexes import prebuilt
 from rarityir.indexes.approximate import FaissIndex, Kind
 from rarityir.indexes.dense import DenseIndex
 from rarityir.planning import calibration, plan, sizes
+from rarityir.planning.outlay import Outlay
 from rarityir.planning.plan import Job
 from rarityir.report.plan import Plan, Step, duration, size
 from rarityir.subcollection import Pool, Sample, expected, narrow
@@ -156,6 +158,50 @@ def test_the_rate_of_windows_is_that_of_those_after_the_first(monkeypatch: pytes
     monkeypatch.setattr(calibration, "_reading", lambda *_: nullcontext(read))
     rate, _ = calibration.encoding(Slow(clock), ["a b c d"] * 4096, np.full(4096, 4), 10**6, 60.0)
     assert rate.each == pytest.approx(1000)
+
+
+@pytest.fixture
+def three_gpus(monkeypatch: pytest.MonkeyPatch) -> HFEncoder:
+    """An encoder of a machine that has them, as far as a plan can see."""
+    encoder = load_encoder(str(STORIES))
+    encoder.__dict__["torch_device"] = "cuda"
+    monkeypatch.setattr(calibration, "worker_count", lambda *_: 3)
+    return encoder
+
+
+def test_gpus_load_the_model_themselves_and_before_the_clock_of_encoding(
+    three_gpus: HFEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, sizes_seen = Clock(), []
+    monkeypatch.setattr(calibration, "time", SimpleNamespace(monotonic=clock.monotonic, perf_counter=clock.monotonic))
+    monkeypatch.setattr(HFEncoder, "encode_document", lambda *_: pytest.fail("the model was loaded here too"))
+
+    def read(windows):
+        for window in windows:
+            sizes_seen.append(len(window.texts))
+            clock.now += 7.0 * (len(sizes_seen) <= 3) + 4 * len(window.texts) / 1000  # a worker's first
+            yield Piece(window.number, list(range(len(window.texts))), np.ones((len(window.texts), 16), np.float32), 0, 0)
+
+    monkeypatch.setattr(calibration, "_reading", lambda *_: nullcontext(read))
+    rate, _ = calibration.encoding(three_gpus, ["a b c d"] * 4096, np.full(4096, 4), 10**6, 60.0)
+    assert sizes_seen[:4] == [1, 1, 1, 8]
+    assert rate.before == pytest.approx(21, abs=0.1)
+    assert rate.each == pytest.approx(1000)
+
+
+def test_states_that_one_process_reads_are_priced_by_one_gpu(three_gpus: HFEncoder) -> None:
+    rates = SimpleNamespace(
+        encoding=lambda _: calibration.Rate(300.0, 0.0, ""),
+        lengths=SimpleNamespace(mean=4.0),
+        multiplying=1e30,
+        measured=lambda _: "measured",
+    )
+    part = Part.parse("sparse:8,style=lightretriever")
+    made = Outlay(rates, three_gpus, 1000, 3, 10, True, 0.0).impacts(part, registry.resolve("indexes", "sparse"))
+    assert made.build == pytest.approx(1000 * 4 / 100)
+    three_gpus.__dict__["torch_device"] = "cpu"  # whose cores read one text together
+    made = Outlay(rates, three_gpus, 1000, 3, 10, True, 0.0).impacts(part, registry.resolve("indexes", "sparse"))
+    assert made.build == pytest.approx(1000 * 4 / 300)
 
 
 def test_sizes_and_times_are_those_of_their_closed_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WORK = "work"  # what is under way: staged documents, what Ray has written, which rows it has finished
-BLOCK = 1 << 16  # documents searched at a time
+BLOCK, BYTES = 1 << 16, 1 << 28  # documents searched at a time, and bytes of their float32 vectors, at most
+NORMS = 4096  # documents whose norms are taken at a time, in float64
 BESIDE = 2  # CPUs that no worker holds: one cuts the work into windows, one leaves out what is finished
 SAID = re.compile(r"^rarityir\.types\.\w+: (.+)$", re.MULTILINE)
 
@@ -79,7 +80,7 @@ def search(found: Encoded, queries: Floats, cutoff: int, *, cluster: str = "loca
     if not len(q_QK):
         return Hits(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
     with connected(cluster):
-        columns = _inside(cluster, _search, dataclasses.replace(found, folder=found.folder.resolve()), q_QK, cutoff)
+        columns = _inside(cluster, _search, found, q_QK, cutoff)
     query, rows, scores = (np.concatenate([batch[name] for batch in columns]) for name in ("query", "row", "score"))
     order = np.lexsort((rows, -scores, query))
     ends = np.searchsorted(query[order], np.arange(1, len(q_QK)))
@@ -89,11 +90,12 @@ def search(found: Encoded, queries: Floats, cutoff: int, *, cluster: str = "loca
 def _search(found: Encoded, q_QK: Floats, cutoff: int) -> list[dict[str, Any]]:
     import ray
 
+    rows = max(1, min(BLOCK, BYTES // (4 * max(1, q_QK.shape[1]))))
     with _context():
         best = (
             ray.data.from_items([{"name": path.relative_to(found.folder).as_posix()} for path in found.paths])
             .map_batches(_whole, fn_args=(found.folder,), batch_size=1, batch_format="pyarrow")
-            .map_batches(_best, fn_args=(found, q_QK, cutoff), batch_size=BLOCK, batch_format="pyarrow")
+            .map_batches(_best, fn_args=(found, q_QK, cutoff), batch_size=rows, batch_format="pyarrow")
             .groupby("query")
             .map_groups(_joined, fn_args=(cutoff,), batch_format="numpy")
         )
@@ -112,10 +114,16 @@ def _whole(names: pa.Table, folder: Path) -> pa.Table:
 
 def _best(block: pa.Table, found: Encoded, q_QK: Floats, cutoff: int) -> dict[str, Any]:
     x_NK = np.ascontiguousarray(found.documents(block.column("emb").combine_chunks()))
-    hits = FlatIndex(x_NK, float(np.linalg.norm(x_NK.astype(np.float64), axis=1).max())).search(q_QK, cutoff)
+    hits = FlatIndex(x_NK, _largest(x_NK)).search(q_QK, cutoff)
     width = hits.rows.shape[1]
     row = block.column("row").to_numpy()[hits.rows.ravel()]
     return {"query": np.repeat(np.arange(len(q_QK)), width), "row": row, "score": hits.scores.ravel()}
+
+
+def _largest(x_NK: Floats) -> float:
+    """The largest norm of a row, without a float64 copy of all of them."""
+    parts = (x_NK[at : at + NORMS].astype(np.float64) for at in range(0, len(x_NK), NORMS))
+    return max(float(np.linalg.norm(part, axis=1).max()) for part in parts)
 
 
 def _joined(group: dict[str, Any], cutoff: int) -> dict[str, Any]:

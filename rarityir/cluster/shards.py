@@ -36,7 +36,7 @@ class Encoded:
     @classmethod
     def open(cls, folder: str | Path) -> Encoded:
         """Opens a complete folder; `StaleArtefact` if it is not, or a row is missing or there twice."""
-        folder = Path(folder)
+        folder = Path(folder).resolve()  # shards are named within it, and a cluster's processes have other working folders
         if not (folder / store.MANIFEST).is_file():
             raise StaleArtefact(f"{folder} holds no complete embeddings; give the command that writes it again")
         found = store.described(folder)

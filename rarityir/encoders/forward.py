@@ -12,6 +12,7 @@ from rarityir.encoders.prompts import Templated
 from rarityir.types import Floats, RarityError
 
 R = TypeVar("R")
+_FULL = ("can't allocate memory", "ALLOC_FAILED")  # what a plain RuntimeError says where memory is short
 
 
 def fitting(sequences: Sequence[Templated], read: Callable[[Sequence[Templated]], R], name: str) -> list[R]:
@@ -44,10 +45,8 @@ def states(model: Any, sequences: Sequence[Templated], layer: int | None = None)
     import torch
 
     ids_BT = padded(model, [s.ids for s in sequences])
-    if model.device.type == "cuda":
-        ids_BT = ids_BT.pin_memory()  # which lets the copy run beside the batch before
     with torch.inference_mode():
-        ids_BT = ids_BT.to(model.device, non_blocking=True)
+        ids_BT = _sent(ids_BT, model.device)
         if layer is None:
             return model(input_ids=ids_BT, use_cache=False).last_hidden_state
         return model(input_ids=ids_BT, use_cache=False, output_hidden_states=True).hidden_states[layer]
@@ -86,8 +85,13 @@ def pooled(states_BTD: Any, sequences: Sequence[Templated], weight_V: Any = None
         if own_T is not None and bool(own_T.sum() > 0):
             weight_BT[row, s.start : s.stop] = own_T
     with torch.inference_mode():
-        weight_BT = (weight_BT / weight_BT.sum(1, keepdim=True)).to(states_BTD.device)
-        return torch.einsum("bt,btd->bd", weight_BT, states_BTD.float())
+        weight_BT = weight_BT / weight_BT.sum(1, keepdim=True)
+        return torch.einsum("bt,btd->bd", _sent(weight_BT, states_BTD.device), states_BTD.float())
+
+
+def _sent(x: Any, device: Any) -> Any:
+    """A tensor of the CPU's on the model's device; to a GPU the copy runs beside the batch before, and nobody waits for it."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def array(found: Any, dtype: str, name: str) -> Floats:
@@ -158,7 +162,8 @@ def matmul_rate(device: str, dtype: str) -> float:
 def _out_of_memory(error: Exception) -> bool:
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    told = str(error)  # the CPU's allocator and cuBLAS have no class of their own
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in told for words in _FULL)
 
 
 def _free() -> None:

@@ -17,9 +17,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -150,9 +151,25 @@ def _start(encoder: HFEncoder, i: int, workers: list[tuple[Any, Connection]]) ->
     else:
         fresh = dataclasses.replace(encoder, device=f"cuda:{i}")  # without the model that this process may have loaded
         process = multiprocessing.get_context("spawn").Process(target=_serve, args=(fresh, theirs, []), daemon=True)
-    process.start()
+    with nullcontext() if encoder.torch_device == "cpu" or type(encoder).__module__ == "__main__" else _without_script():
+        process.start()
     theirs.close()
     workers.append((process, ours))
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Hides the user's script from what is spawned, which needs nothing of it.
+
+    Else each worker runs it first, and where no `if __name__ == "__main__"` guards it begins to encode again and waits for the
+    folder that this process holds.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _crew(encoder: HFEncoder, given: Iterator[Batch], workers: list[tuple[Any, Connection]]) -> Iterator[Piece]:

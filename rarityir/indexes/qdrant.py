@@ -27,6 +27,8 @@ SERVER, KEY, LOCAL = "RARITYIR_QDRANT", "RARITYIR_QDRANT_KEY", "local"
 _EDGE, _FILES = "edge", "local"
 _VECTOR = "vector"
 _SCANNED = 10  # kilobytes below which Qdrant looks at every vector instead of the graph, the least it takes
+_PATIENCE = 3600  # seconds that a server's answer may take: the client's 5 and the server's 60 are for small collections
+_EXACT = 8  # queries of one request to a server that looks at every vector
 _WAIT = 0.2  # seconds between two looks at whether a server has indexed
 
 
@@ -129,7 +131,9 @@ class Collection:
         client, self._models = _clients()
         self._name, self._form = name, form
         self._scans = local = _server() == LOCAL
-        given = {"path": str(folder / _FILES)} if local else {"url": _server(), "api_key": os.environ.get(KEY) or None}
+        given: dict[str, Any] = {"path": str(folder / _FILES)}
+        if not local:
+            given = {"url": _server(), "api_key": os.environ.get(KEY) or None, "timeout": _PATIENCE}
         self._client: Any = client(**given, check_compatibility=False)  # it would ask at once, and warn where nobody answers
 
     def begin(self) -> None:
@@ -176,9 +180,11 @@ class Collection:
         params = None if self._scans else params  # it warns of those it does not heed
         asked = _sparse(models, queries) if isinstance(queries, Impacts) else queries.tolist()
         requests = [models.QueryRequest(query=x, using=_VECTOR, limit=depth, params=params) for x in asked]
-        with _told():
-            found = self._client.query_batch_points(self._name, requests)
-        return (_ranking(one.points) for one in found)
+        step = max(1, len(requests)) if self._scans or self._form.links else _EXACT
+        for start in range(0, len(requests), step):
+            with _told():
+                found = self._client.query_batch_points(self._name, requests[start : start + step], timeout=_PATIENCE)
+            yield from (_ranking(one.points) for one in found)
 
     def close(self) -> None:
         """Frees the client."""

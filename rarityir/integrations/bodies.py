@@ -73,7 +73,9 @@ def sparse_query(kind: str, weights: Weights, terms: Sequence[str], cutoff: int)
         pairs = ", ".join(f'"{token}": {weight}' for token, weight in weights.items())
         return _yql(f"dotProduct({TOKENS}, {{{pairs}}})", cutoff)
     named = {terms[token]: weight for token, weight in weights.items()}
-    if kind == "elasticsearch":  # by default it drops frequent tokens, which rarity is about
+    if not named:  # no clause at all would be every document
+        query = {"match_none": {}}
+    elif kind == "elasticsearch":  # by default it drops frequent tokens, which rarity is about
         query = {"sparse_vector": {"field": TOKENS, "query_vector": named, "prune": False}}
     else:
         ranked = [{"rank_feature": {"field": f"{TOKENS}.{term}", "linear": {}, "boost": boost}} for term, boost in named.items()]

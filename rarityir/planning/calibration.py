@@ -18,7 +18,7 @@ from rarityir import registry, store
 from rarityir.datasets import load_dataset
 from rarityir.embeddings import BLOCK, WINDOW
 from rarityir.encoders.hf import HFEncoder
-from rarityir.encoders.workers import Piece, Window
+from rarityir.encoders.workers import Piece, Window, worker_count
 from rarityir.indexes.subword import counted
 from rarityir.measures import evaluate
 from rarityir.retrieval import normalised
@@ -127,15 +127,17 @@ def encoding(
     """Returns the tokens a second of encoding so many documents, and some of the embeddings that were made.
 
     They are read as a corpus is: by all workers, in windows. What comes once, loading the model and starting the workers, is
-    told apart. Windows grow, up to a real one's size, while they take little of the budget; then windows of one size follow
-    each other, and the rate is that of those after the first, so that workers are as busy as they will be. No more is watched
-    once all documents would take less than `enough` seconds.
+    told apart: each worker reads a text first, and where each of several GPUs loads the model, this process does not. Windows
+    grow, up to a real one's size, while they take little of the budget; then windows of one size follow each other, and the
+    rate is that of those after the first, so that workers are as busy as they will be. No more is watched once all documents
+    would take less than `enough` seconds.
     """
     watch = _Watch(texts, counts)
     started = time.monotonic()
-    encoder.encode_document(texts[:1])  # the model is loaded
+    if gpus(encoder, documents) == 1:
+        encoder.encode_document(texts[:1])  # the model is loaded
     with _reading(encoder, documents) as read:
-        watch.rates(read, 1)  # the workers are started
+        watch.rates(read, 1, _workers(encoder, documents))  # each worker is started, by a batch in its turn
         before = time.monotonic() - started
         started, size, limit = time.monotonic(), 8, max(documents, 8)
         while True:
@@ -152,6 +154,15 @@ def encoding(
             rates = watch.rates(read, size, many, started + budget)[1:]
             each = len(rates) / sum(1 / rate for rate in rates)
     return watch.found(each, before)
+
+
+def gpus(encoder: Encoder, documents: int) -> int:
+    """Returns how many GPUs read so many documents side by side; 1 where there is none or one."""
+    return _workers(encoder, documents) if getattr(encoder, "torch_device", "") == "cuda" else 1
+
+
+def _workers(encoder: Encoder, documents: int) -> int:
+    return worker_count(encoder, documents) if isinstance(encoder, HFEncoder) else 1
 
 
 class _Watch:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rarityir.indexes.approximate import Kind
 from rarityir.indexes.dense import EXACT
 from rarityir.indexes.offset import moved
-from rarityir.planning import sizes
+from rarityir.planning import calibration, sizes
 from rarityir.planning.rates import Rates
 from rarityir.rarity.sources import NEED
 from rarityir.settings import ImpactSettings
@@ -100,7 +100,8 @@ class Outlay:
             return Made(0.0, 0.0, *held, basis)
         if settings.style == "lightretriever":
             rate, mean = self.rates.encoding(self.count), self.rates.lengths.mean
-            each = mean / rate.each + mean * vocabulary * dim / self.rates.multiplying
+            alone = rate.each / calibration.gpus(self.encoder, self.count)  # states are read in one process
+            each = mean / alone + mean * vocabulary * dim / self.rates.multiplying
         else:
             each = self.rates.lens(kind, part.arg, self.count)
         told = self.rates.measured(kind)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ from tiny import STORIES
 from rarityir import store
 from rarityir.cli import cli
 from rarityir.cluster import Encoded
-from rarityir.cluster.on_ray import WORK, _best, _context, _joined, placement
+from rarityir.cluster.on_ray import NORMS, WORK, _best, _context, _joined, _largest, placement
 from rarityir.cluster.shards import matrix
 from rarityir.encoders import load_encoder
 from rarityir.indexes.dense import DenseIndex
@@ -45,10 +46,10 @@ sys.exit(main(json.loads(sys.argv[1])))
 SEARCH = """
 import sys
 import numpy as np
-from rarityir.cluster import Encoded
-from rarityir.cluster.on_ray import search
+from rarityir.cluster import Encoded, on_ray
+on_ray.BYTES = 4 * 32 * 300  # blocks of 300 documents
 folder, queries, out = sys.argv[1:]
-hits = search(Encoded.open(folder), np.load(queries), 50)
+hits = on_ray.search(Encoded.open(folder), np.load(queries), 50)
 np.savez(out, rows=hits.rows, scores=hits.scores)
 """
 
@@ -259,3 +260,14 @@ def test_the_best_of_blocks_joined_are_the_best_of_all_the_earlier_of_equals_fir
         assert np.array_equal(joined["row"], dense.rows[0])
         assert joined["score"].tobytes() == dense.scores[0].tobytes()
         assert (np.diff(joined["score"]) == 0).any()
+
+
+@pytest.mark.parametrize("count", [1, NORMS, 5 * NORMS + 3])
+def test_the_largest_norm_is_found_without_a_copy_of_all_vectors(count: int) -> None:
+    x_NK = np.random.default_rng(0).standard_normal((count, 64), np.float32)
+    tracemalloc.start()
+    found = _largest(x_NK)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == float(np.linalg.norm(x_NK.astype(np.float64), axis=1).max())
+    assert most < 4 * 8 * 64 * NORMS

@@ -105,6 +105,18 @@ def test_the_reader_gives_rows_in_the_order_of_the_corpus(complete: Path) -> Non
     assert not (complete / FILTER).exists()
 
 
+def test_a_folder_is_opened_by_a_relative_path_and_by_a_link(complete: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(complete.parent)
+    Path("link").symlink_to(complete.name, target_is_directory=True)
+    for name in ("out", "link", str(complete.parent / "link")):
+        found = Encoded.open(name)
+        assert found.folder == complete.resolve()
+        assert [path.relative_to(found.folder).as_posix() for path in found.paths] == [
+            f"{SHARDS}/{number:06d}.parquet" for number in range(2)
+        ]
+        assert sum(len(ids) for ids, _ in found) == 6
+
+
 def test_the_reader_refuses_what_is_not_complete_or_not_as_it_was(complete: Path) -> None:
     with pytest.raises(StaleArtefact, match="holds no complete embeddings"):
         Encoded.open(complete.parent)

@@ -191,7 +191,14 @@ def test_both_attentions_give_the_same_embedding():
 
 
 @pytest.mark.parametrize("room", [1, 2, 3, 100])
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), RuntimeError("can't allocate memory: you tried")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA"),
+        RuntimeError("can't allocate memory: you tried"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
 def test_a_batch_that_does_not_fit_is_halved_until_it_does_and_keeps_its_order(room, error):
     def read(part):
         if len(part) > room:
@@ -282,3 +289,33 @@ def test_several_gpus_load_the_model_in_their_own_processes_alone(stories, monke
         monkeypatch.setitem(encoder.__dict__, "torch_device", "cuda" if count > 1 else "cpu")
         assert encoder.reading(10_000) == "read"
         assert ("_loaded" in encoder.__dict__) == (count == 1)
+
+
+UNGUARDED = """
+import sys
+import numpy as np
+from rarityir import RarityError, load_encoder
+from rarityir.encoders import workers
+print("once", flush=True)
+encoder = load_encoder(sys.argv[1])
+encoder.__dict__["torch_device"] = "cuda"
+workers.worker_count = lambda *_: 2
+script = sys.modules["__main__"]
+with encoder.reading(1000) as read:
+    assert sys.modules["__main__"] is script
+    try:
+        print(sum(len(piece.rows) for piece in read([workers.Window(0, ["A red ball."], np.ones(1, bool))])))
+    except RarityError as error:
+        print(error)
+"""
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_what_is_spawned(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    command = [sys.executable, str(tmp_path / "script.py"), str(STORIES)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    told = run.stdout.splitlines()
+    assert told[:1] == ["once"], run.stderr
+    assert len(told) == 2, run.stderr  # what a worker answered: one embedding, or that there is no GPU
+    assert told[1] == "1" or "device 'cuda:0' cannot be used" in told[1]

@@ -7,7 +7,9 @@ import importlib
 import json
 import socket
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +18,8 @@ from hypothesis import strategies as st
 
 import rarityir as ri
 from rarityir import registry, store
-from rarityir.indexes import engines
-from rarityir.indexes.engines import DenseEngine, SparseEngine, closed, stored
+from rarityir.indexes import engines, qdrant
+from rarityir.indexes.engines import DenseEngine, Form, SparseEngine, closed, stored
 from rarityir.indexes.flat import FlatIndex
 from rarityir.indexes.offset import Offset
 from rarityir.indexes.postings import SparseIndex
@@ -365,6 +367,29 @@ def test_a_server_is_named_and_holds_what_the_folder_does_not(tmp_path, monkeypa
     from milvus_lite.server_manager import server_manager_instance
 
     server_manager_instance.release_server(there)
+
+
+@pytest.mark.parametrize(("links", "sizes"), [(0, [8, 8, 4]), (16, [20])])
+def test_a_server_of_qdrants_is_given_time_and_few_exact_queries_at_once(links, sizes, tmp_path, monkeypatch) -> None:
+    given, asked = {}, []
+
+    class Client:
+        def __init__(self, **options) -> None:
+            given.update(options)
+
+        def query_batch_points(self, name, requests, *, timeout):
+            asked.append((len(requests), timeout))
+            return [SimpleNamespace(points=[SimpleNamespace(id=int(r.query[0]), score=1.0)]) for r in requests]
+
+    models = SimpleNamespace(SearchParams=SimpleNamespace, QueryRequest=SimpleNamespace)
+    monkeypatch.setenv("RARITYIR_QDRANT", "http://host:6333")
+    monkeypatch.setattr(qdrant, "_clients", lambda: (Client, models))
+    monkeypatch.setattr(qdrant, "_told", nullcontext)
+    held = qdrant.Collection(tmp_path, "name", Form(1, links))
+    found = held.search(np.arange(20, dtype=np.float32)[:, None], 3, 64)
+    assert [rows.tolist() for rows, _ in found] == [[row] for row in range(20)]
+    assert asked == [(size, 3600) for size in sizes]
+    assert given["timeout"] == 3600
 
 
 @pytest.mark.parametrize("name", ["milvus", "qdrant"])

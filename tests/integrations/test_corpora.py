@@ -205,6 +205,8 @@ def test_settings_and_requests_stay_as_they_are() -> None:
             }
         },
     }
+    for kind in ("opensearch", "elasticsearch"):  # a topic without tokens finds nothing
+        assert bodies.sparse_query(kind, {}, terms, 7) == {"size": 7, "_source": False, "query": {"match_none": {}}}
     assert bodies.sparse_query("vespa", {3: 2, 5: 255}, terms, 7) == {
         "yql": 'select doc_id from documents where dotProduct(tokens, {"3": 2, "5": 255})',
         "hits": 7,
