@@ -41,7 +41,7 @@ def main() -> None:
     options.add_argument("--part", default="0/1", help="0/2 and 1/2: two processes, half the parsers each")
     given = options.parse_args()
     logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("error")  # a second line is no promise kept
     part, parts = map(int, given.part.split("/"))
     rows = []
     for name in [name for name in PARSERS if given.only in name][part::parts]:

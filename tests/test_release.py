@@ -79,7 +79,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     build(home / "tree", "sdist", home)
     (archive,) = home.glob("*.tar.gz")
     with tarfile.open(archive) as file:
-        file.extractall(home / "unpacked", filter="data")
+        file.extractall(home / "unpacked", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # from 3.11.4 on
     (source,) = (home / "unpacked").iterdir()
     build(source, "wheel", home)
     (wheel,) = home.glob("*.whl")

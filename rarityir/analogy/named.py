@@ -114,6 +114,7 @@ def _text(path: Path) -> Named:
         names.append(name)
         values.append(numbers)
     try:
-        return Named(tuple(names), np.asarray(values, dtype=np.float32))
+        with np.errstate(over="ignore"):  # a number beyond float32 is infinite, and told of as such
+            return Named(tuple(names), np.asarray(values, dtype=np.float32))
     except ValueError:
         raise BadInput(f"{path}: a line is a name and its numbers, with spaces between") from None

@@ -46,6 +46,7 @@ class Axes:
         """The width D of the rows."""
         return len(self.mean)
 
+    @np.errstate(over="ignore", invalid="ignore")  # of axes that nobody fitted
     def transform(self, x_BD: NDArray[Any], *, normalize: bool = False) -> Vectors:
         """Returns coordinates (B, K); normalised they are rows of unit length, as axes are read and cosines taken."""
         x = np.asarray(x_BD, np.float64)
@@ -56,6 +57,7 @@ class Axes:
         s_BK = (x - self.mean) @ self.reading.T
         return unit(s_BK) if normalize else s_BK
 
+    @np.errstate(over="ignore", invalid="ignore")
     def inverse_transform(self, s_BK: NDArray[Any]) -> Vectors:
         """Returns rows (B, D) of coordinates; what lay outside the axes is gone."""
         return np.asarray(self.mean + np.asarray(s_BK, np.float64) @ self.writing)

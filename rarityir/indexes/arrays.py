@@ -136,7 +136,9 @@ def _sound(found: dict[str, Any]) -> bool:
     documents = len(found["scales"]) - (len(light) - 1) * BLOCK
     heavy = np.diff(starts[:, 1])
     inside &= (
-        (light >= 0).all() and (heavy >= 0).all() and len(found["columns"]) == heavy[:-1].sum() * BLOCK + heavy[-1] * documents
+        (light >= 0).all()
+        and (heavy >= 0).all()
+        and len(found["columns"]) == int(heavy[:-1].sum()) * BLOCK + int(heavy[-1]) * documents
     )
     if not inside:
         return False

@@ -57,6 +57,7 @@ class FlatIndex:
             raise RarityError(f"{folder / VECTORS} is no whole dense index; remove the folder: rm -r {folder}")
         return cls(x_NK, largest)
 
+    @np.errstate(over="ignore", invalid="ignore")  # scores that are no numbers rank last, and need no warning
     def search(self, queries: Floats, cutoff: int, block: int | None = None) -> Hits:
         """Returns the best `cutoff` rows of each (Q, K) query by inner product, by all cores.
 
@@ -103,6 +104,7 @@ class FlatIndex:
                 pass
         return np.sort(rows_QR[:, :depth], axis=1), floors_Q
 
+    @np.errstate(over="ignore", invalid="ignore")  # of each thread
     def _keep(self, q_QK: Floats, floors_Q: Floats, counts_Q: Ints, *kept: Any, depth: int, block: int | None) -> None:
         """Goes through all documents for some queries, in one thread, by tiles of scores that stay in a core's cache."""
         from rarityir.indexes.keeping import finish, keep

@@ -120,7 +120,8 @@ class SparseIndex:
             raise RarityError(f"rows {start} to {stop} are not within an index of {self.documents} documents")
         blocks = range(start // BLOCK, -(-stop // BLOCK))
         found = joined([self._codes(n, max(0, start - n * BLOCK), stop - n * BLOCK) for n in blocks], self.vocabulary)
-        values = np.multiply(found.codes, np.repeat(found.scales, np.diff(found.indptr)), dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # of scales that nobody wrote
+            values = np.multiply(found.codes, np.repeat(found.scales, np.diff(found.indptr)), dtype=np.float32)
         return Impacts(found.indptr, found.token_ids, values, self.vocabulary)
 
     def vector(self, row: int) -> tuple[Ints, Floats]:

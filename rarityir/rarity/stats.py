@@ -297,6 +297,7 @@ def _bm25_idf(stats: TokenStats, s: float) -> Vector:
     return np.asarray(np.log1p((stats.documents - stats.df + s) / (stats.df + s)))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of counts that nobody counted
 def _ridf(stats: TokenStats, _: float) -> Vector:
     poisson = -np.expm1(-stats.cf / stats.documents)
     return np.asarray(np.log2(poisson) - np.log2(stats.df / stats.documents))

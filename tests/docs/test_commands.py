@@ -50,7 +50,7 @@ KNOWN = {*ALIASES, "cranfield"}
 MARKED = {
     ("no", "a cluster"): 5,
     ("no", "a model of the hub"): 2,
-    ("no", "a server"): 3,
+    ("no", "a server"): 2,
     ("no", "your own files and models"): 1,
 }
 
