@@ -98,4 +98,6 @@ def test_memory_does_not_grow_with_the_documents(tmp_path, monkeypatch):
         tracemalloc.stop()
         return most
 
-    assert peak(100_000) < 1.2 * peak(5_000)
+    peak(10)  # what is imported and kept at first use
+    # Eight bytes for each of the further documents would be three times as much; whatever else runs in the process counts too.
+    assert peak(100_000) < peak(5_000) + (1 << 18)
