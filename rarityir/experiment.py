@@ -157,13 +157,14 @@ def perform(experiment: Experiment) -> Report:
     results.warn_of_another(folder, dataset.name, encoder.name, [str(system) for system in systems])
     check_judged(dataset, retriever.corpus)
     identity = encoder.identity() if any(takes_model(system) for system in systems) else None
+    common = _sidecar(experiment, dataset, identity)
     scores, costs, ranked = [], {}, []
     for system in systems:
         run, name = retriever.run(system, experiment.cutoff), str(system)
         cost = {**retriever.search(system, experiment.cutoff).cost, "recall": retriever.recall(system, experiment.cutoff)}
         costs[name] = cost
         facts = {"system": name, "order": systems.index(system), "encoder": encoder.name, "cost": cost}
-        run.save(folder / "runs" / f"{system.slug}.trec", {**facts, **_sidecar(experiment, dataset, identity)})
+        run.save(folder / "runs" / f"{system.slug}.trec", {**facts, **common})
         run = dataclasses.replace(run, name=name)
         ranked.append(overview.ranked(run, dataset))
         scores.append(evaluate(run, dataset.qrels, experiment.measures, list(dataset.topics)))
