@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import seeds
 from hypothesis import settings
 from tiny import COLLECTIONS, STORIES, write_beir
 
@@ -20,10 +22,26 @@ os.environ["TQDM_DISABLE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.pop("RARITYIR_TRUST", None)  # tests of damage compare checksums
 
-# The same inputs each time, and a busy machine is no failure; `pytest --hypothesis-profile explore` draws others.
+# The same inputs each time (`seeds` says how to draw others), and a busy machine is no failure.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, print_blob=True)
-settings.load_profile("steady")
+settings.load_profile("explore" if seeds.BASE else "steady")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+    if exitstatus and seeds.BASE:
+        terminalreporter.write_line(f"RARITYIR_SEED={seeds.BASE} draws these inputs again")
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The test's own seed, below 2³²."""
+    return seeds.seed(request.node.nodeid)
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 @pytest.fixture

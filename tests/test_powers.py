@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import seeds
 from tiny import write_beir
 
 import rarityir as ri
@@ -16,11 +17,10 @@ from rarityir.retrieval import Retriever
 from rarityir.systems import System
 from rarityir.types import RarityError
 
-SEED = int(np.random.SeedSequence().entropy % 2**32)
+SEED = seeds.seed(__name__)
 
 
 def test_changes_are_against_no_weights_at_all() -> None:
-    print("seed", SEED)  # noqa: T201
     rng = np.random.default_rng(SEED)
     base = rng.random(60)
     values = {2.0: base + rng.normal(0.1, 0.05, 60), 0.0: base, 0.5: base + rng.normal(0, 0.3, 60), 1.0: base}

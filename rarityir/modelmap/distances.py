@@ -87,7 +87,8 @@ def embedded(x_KN: Matrix, method: str = "pca", dims: int = 2, reference: int | 
 
     `pca` is of the first `reference` rows and places the others among them. `mds` begins there and moves all rows until
     their distances on the picture are as near the real ones as they go (SMACOF, de Leeuw 1977); its stress is the root of
-    Σ(d − δ)² / Σδ². The sign of an axis is such that its largest value is positive.
+    Σ(d − δ)² / Σδ². The sign of an axis is such that the largest value of those rows on it is positive, so that one more
+    row mirrors nothing.
     """
     if method not in ("pca", "mds"):
         raise RarityError(f"unknown embedding {method!r}; known: mds, pca")
@@ -105,7 +106,8 @@ def embedded(x_KN: Matrix, method: str = "pca", dims: int = 2, reference: int | 
     usable = spread > np.sqrt(total) * 1e-9
     axes_ND = known.T @ vectors[:, :dims] / np.where(usable, spread, 1)
     places = (x_KN - mean_N) @ np.where(usable, axes_ND, 0)
-    places = places * np.where(places[np.abs(places).argmax(axis=0), range(dims)] < 0, -1, 1)
+    first = places[: len(known)]
+    places = places * np.where(first[np.abs(first).argmax(axis=0), range(dims)] < 0, -1, 1)
     return (places, values[:dims] / total) if method == "pca" else _smacof(places, np.sqrt(squared(x_KN)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +25,8 @@ def said(argv: list[str], capsys: pytest.CaptureFixture[str], status: int = 0) -
 
 
 @pytest.fixture
-def planted(tmp_path: Path) -> list[str]:
+def planted(tmp_path: Path, rng: np.random.Generator) -> list[str]:
     """Two groups of pairs, each with its own translation, known since 1991 to 2020; and where both are."""
-    seed = secrets.randbits(32)
-    print("seed", seed)  # noqa: T201
-    rng = np.random.default_rng(seed)
     count, lines, names, rows = 30, ["drug\tgene\tpathway\tyear"], [], []
     for group in ("g1", "g2"):
         away = 20 * rng.normal(size=24)

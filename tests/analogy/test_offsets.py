@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +20,6 @@ from rarityir.systems import System, expand
 from rarityir.types import RarityError, StaleArtefact
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
-
-
-def drawn() -> np.random.Generator:
-    seed = secrets.randbits(32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
 
 
 def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -52,8 +45,8 @@ def mean(judged: Judged, pairs: list[tuple[str, str]]) -> np.ndarray:
     return np.mean([judged.documents.vectors[d].astype(float) - judged.queries.vectors[q] for d, q in rows], axis=0)
 
 
-def test_an_offset_is_the_mean_difference_of_each_cluster_times_its_scale() -> None:
-    judged = made(drawn())
+def test_an_offset_is_the_mean_difference_of_each_cluster_times_its_scale(rng: np.random.Generator) -> None:
+    judged = made(rng)
     whole = learn(judged, scale=0.5)
     assert np.allclose(whole.vectors, 0.5 * mean(judged, list(judged.pairs)), atol=1e-6)
     found = learn(judged, clusters=5, seed=3)
@@ -67,8 +60,8 @@ def test_an_offset_is_the_mean_difference_of_each_cluster_times_its_scale() -> N
     assert np.allclose(found(q), moved / np.linalg.norm(moved, axis=1, keepdims=True), atol=1e-6)
 
 
-def test_controls_are_what_they_are_called() -> None:
-    judged = made(drawn())
+def test_controls_are_what_they_are_called(rng: np.random.Generator) -> None:
+    judged = made(rng)
     own = learn(judged, clusters=4, seed=1)
     norms = np.linalg.norm(own.vectors, axis=1)
     random = learn(judged, clusters=4, control="random", seed=1)
@@ -87,15 +80,14 @@ def test_controls_are_what_they_are_called() -> None:
     assert np.allclose(learn(judged, scale=0.0)(judged.queries.vectors), judged.queries.vectors, atol=1e-6)
 
 
-def test_one_vector_is_a_prior_over_documents() -> None:
-    judged = made(drawn())
+def test_one_vector_is_a_prior_over_documents(rng: np.random.Generator) -> None:
+    judged = made(rng)
     found, q, d = learn(judged), judged.queries.vectors, judged.documents.vectors
     length = np.linalg.norm(q + found.vectors, axis=1, keepdims=True)
     assert np.allclose(found(q) @ d.T * length - q @ d.T, found.vectors @ d.T, atol=1e-5)  # the same row for every query
 
 
-def test_clusters_are_fixed_points_and_none_is_empty() -> None:
-    rng = drawn()
+def test_clusters_are_fixed_points_and_none_is_empty(rng: np.random.Generator) -> None:
     centres = unit(rng, 5, 30)
     x = normalised((np.repeat(centres, 20, axis=0) + 0.05 * rng.normal(size=(100, 30))).astype(np.float32))
     found = cluster(x, 5, seed=int(rng.integers(2**31)))
@@ -111,8 +103,7 @@ def test_clusters_are_fixed_points_and_none_is_empty() -> None:
         cluster(x[:6], 7, 0)
 
 
-def test_a_saved_offset_is_read_back_and_a_changed_one_is_told(tmp_path: Path) -> None:
-    rng = drawn()
+def test_a_saved_offset_is_read_back_and_a_changed_one_is_told(tmp_path: Path, rng: np.random.Generator) -> None:
     found = learn(made(rng), clusters=3)
     folder = found.save(tmp_path / "offset")
     again = Offset.load(folder)
@@ -141,8 +132,8 @@ def test_a_saved_offset_is_read_back_and_a_changed_one_is_told(tmp_path: Path) -
         Offset.load(folder)
 
 
-def test_the_name_of_a_system_says_its_offset() -> None:
-    found = learn(made(drawn())).save("off/set")
+def test_the_name_of_a_system_says_its_offset(rng: np.random.Generator) -> None:
+    found = learn(made(rng)).save("off/set")
     assert DenseIndex.key(f"offset={found}") == "dense"
     assert DenseIndex.key(f"hnsw,8,ef=9,offset={found}") == "dense:hnsw,8"
     assert DenseIndex.exact(f"hnsw,8,offset={found}") == f"dense:offset={found}"
@@ -196,7 +187,7 @@ def test_a_dense_system_searches_with_moved_queries(beir: Path, stories: str, fi
         other.run(system)
 
 
-def test_what_no_offset_can_be_learned_for_is_said(beir: Path, stories: str) -> None:
+def test_what_no_offset_can_be_learned_for_is_said(beir: Path, stories: str, rng: np.random.Generator) -> None:
     retriever = Retriever(load_dataset(str(beir)), load_encoder(stories), Path("indexes"))
     for system in ("bm25", "dense:hnsw,8", "sparse:8"):
         with pytest.raises(RarityError, match="an offset is learned for dense"):
@@ -205,4 +196,4 @@ def test_what_no_offset_can_be_learned_for_is_said(beir: Path, stories: str) -> 
     with pytest.raises(RarityError, match="no topic with a relevant document"):
         Judged.of(Retriever(unjudged, load_encoder(stories), Path("indexes")), System.parse("dense"))
     with pytest.raises(RarityError, match="unknown control 'none at all'"):
-        learn(made(drawn()), control="none at all")
+        learn(made(rng), control="none at all")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -15,12 +13,6 @@ from rarityir.measures import evaluate
 from rarityir.types import BadInput, RarityError
 
 RARE = 1e-6  # how often a test of chance may fail
-
-
-def drawn() -> np.random.Generator:
-    seed = secrets.randbits(32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
 
 
 def named(letter: str, x_ND: np.ndarray) -> Named:
@@ -49,8 +41,8 @@ def brute(q: Named, a: Named, pairs: set[tuple[str, str]], scheme: str) -> np.nd
 
 
 @pytest.mark.parametrize("scheme", ["pair-mean", "type-mean"])
-def test_vectors_and_every_way_of_leaving_out_are_those_of_a_fit_without(scheme: str) -> None:
-    rng, cases = drawn(), {"group": 0, "all": 0, "none": 0}
+def test_vectors_and_every_way_of_leaving_out_are_those_of_a_fit_without(scheme: str, rng: np.random.Generator) -> None:
+    cases = {"group": 0, "all": 0, "none": 0}
     for pairs in (1, 2, 5, 12, 40):
         q, a, chosen, groups = graph(rng, pairs=pairs)
         relation = Relation.fit(q, a, chosen, groups, scheme=scheme)
@@ -75,8 +67,8 @@ def test_vectors_and_every_way_of_leaving_out_are_those_of_a_fit_without(scheme:
     assert min(cases.values()) > 0  # every fallback was seen
 
 
-def test_queries_that_share_an_answer_are_left_out_together() -> None:
-    rng, cases = drawn(), {"group": 0, "all": 0, "none": 0}
+def test_queries_that_share_an_answer_are_left_out_together(rng: np.random.Generator) -> None:
+    cases = {"group": 0, "all": 0, "none": 0}
     for pairs in (1, 12, 25, 40):
         q, a, chosen, groups = graph(rng, queries=20, answers=30, pairs=pairs)
         relation = Relation.fit(q, a, chosen, groups)
@@ -100,8 +92,7 @@ def test_queries_that_share_an_answer_are_left_out_together() -> None:
         Relation.fit(q, a, chosen, scheme="type-mean").moves(ids, leave_out="shared")
 
 
-def test_leaving_out_equals_a_fit_without_to_rounding_at_size() -> None:
-    rng = drawn()
+def test_leaving_out_equals_a_fit_without_to_rounding_at_size(rng: np.random.Generator) -> None:
     q, a, chosen, _ = graph(rng, queries=100, answers=80, pairs=400, width=32)
     relation = Relation.fit(q, a, chosen)
     out = relation.leave_one_out(q.ids)
@@ -123,8 +114,7 @@ def hits(run, qrels, measure: str = "hit_rate@1") -> float:
     return evaluate(run, qrels, [measure]).mean(measure)
 
 
-def test_a_planted_translation_is_found_and_centring_finds_more() -> None:
-    rng = drawn()
+def test_a_planted_translation_is_found_and_centring_finds_more(rng: np.random.Generator) -> None:
     q, a, qrels = planted(rng)
     pairs = list(zip(q.ids, a.ids, strict=True))
     none = hits(rank("zero", q.vectors.astype(float), Asked.of(q.ids), a, centre=False, k=10), qrels)
@@ -133,8 +123,7 @@ def test_a_planted_translation_is_found_and_centring_finds_more() -> None:
     assert none + 0.1 < moved < centred - 0.02
 
 
-def test_labels_dealt_at_random_are_found_in_sample_and_by_chance_when_left_out() -> None:
-    rng = drawn()
+def test_labels_dealt_at_random_are_found_in_sample_and_by_chance_when_left_out(rng: np.random.Generator) -> None:
     count, k = 330, 10
     q, a = named("q", rng.normal(size=(count, 50))), named("a", rng.normal(size=(count, 50)))
     answers = [f"a{i}" for i in rng.integers(count, size=count)]
@@ -149,8 +138,7 @@ def test_labels_dealt_at_random_are_found_in_sample_and_by_chance_when_left_out(
     assert binom.ppf(RARE, count, 9 / count) <= found <= binom.isf(RARE, count, 11 / count)
 
 
-def test_one_vector_of_all_pairs_finds_shuffled_pairs_by_chance() -> None:
-    rng = drawn()
+def test_one_vector_of_all_pairs_finds_shuffled_pairs_by_chance(rng: np.random.Generator) -> None:
     q, a, _ = planted(rng)
     pairs = [(x, f"a{i}") for x, i in zip(q.ids, rng.integers(len(a), size=len(q)), strict=True)]
     run = Relation.fit(q, a, pairs).search(q, a, k=10)
@@ -159,8 +147,7 @@ def test_one_vector_of_all_pairs_finds_shuffled_pairs_by_chance() -> None:
     assert binom.ppf(RARE, len(q), 9 / len(a)) <= found <= binom.isf(RARE, len(q), 12 / len(a))
 
 
-def test_the_vector_of_all_pairs_does_not_know_which_answer_is_whose() -> None:
-    rng = drawn()
+def test_the_vector_of_all_pairs_does_not_know_which_answer_is_whose(rng: np.random.Generator) -> None:
     q, a, chosen, _ = graph(rng, queries=30, answers=30, pairs=30)
     answers = rng.permutation([y for _, y in chosen])
     dealt = [(x, str(y)) for (x, _), y in zip(chosen, answers, strict=True)]
@@ -175,8 +162,7 @@ def most_similar(vectors: np.ndarray, a: int, b: int, c: int) -> list[int]:
     return [i for i in np.argsort(-(unit @ (mean / np.linalg.norm(mean)))) if i not in (a, b, c)]
 
 
-def test_one_pair_of_unit_rows_without_centring_is_gensims_rule() -> None:
-    rng = drawn()
+def test_one_pair_of_unit_rows_without_centring_is_gensims_rule(rng: np.random.Generator) -> None:
     x = rng.normal(size=(60, 20)) + 0.5
     unit = named("w", x / np.linalg.norm(x, axis=1, keepdims=True))
     for _ in range(20):
@@ -186,8 +172,7 @@ def test_one_pair_of_unit_rows_without_centring_is_gensims_rule() -> None:
         assert [int(i[1:]) for i, _ in run[f"w{c}"]] == most_similar(unit.vectors.astype(float), a, b, c)
 
 
-def test_measures_of_a_run_are_those_counted_by_hand() -> None:
-    rng = drawn()
+def test_measures_of_a_run_are_those_counted_by_hand(rng: np.random.Generator) -> None:
     q, a, chosen, _ = graph(rng, queries=40, answers=30, pairs=120)
     run = Relation.fit(q, a, chosen).search(q, a, k=30)
     qrels = {x: {y: 1 for p, y in chosen if p == x} for x in {x for x, _ in chosen}}
@@ -197,8 +182,7 @@ def test_measures_of_a_run_are_those_counted_by_hand() -> None:
         assert [scores.values[m][i] for m in scores.values] == pytest.approx([float(first == 1), float(first <= 5), 1 / first])
 
 
-def test_scores_are_cosines_from_the_candidates_mean_and_ties_keep_the_candidates_order() -> None:
-    rng = drawn()
+def test_scores_are_cosines_from_the_candidates_mean_and_ties_keep_the_candidates_order(rng: np.random.Generator) -> None:
     q, a, chosen, _ = graph(rng)
     doubled = Named((*a.ids, "twin"), np.concatenate([a.vectors, a.vectors[:1]]))
     run = Relation.fit(q, a, chosen).search(q, doubled, k=99)
@@ -213,8 +197,7 @@ def test_scores_are_cosines_from_the_candidates_mean_and_ties_keep_the_candidate
             assert score == pytest.approx(point @ other / np.linalg.norm(point) / np.linalg.norm(other), abs=1e-5)
 
 
-def test_what_is_excluded_is_never_found_and_a_run_says_when_it_is_in_sample() -> None:
-    rng = drawn()
+def test_what_is_excluded_is_never_found_and_a_run_says_when_it_is_in_sample(rng: np.random.Generator) -> None:
     q, a, chosen, _ = graph(rng)
     relation = Relation.fit(q, a, chosen)
     run = relation.search(q, a, k=99, exclude=relation.known, leave_out=None)

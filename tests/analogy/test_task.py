@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,6 @@ from rarityir.analogy.pairs import Pair, read_pairs, split
 from rarityir.analogy.scoring import BASELINES, evaluate, popularity
 from rarityir.analogy.task import Task
 from rarityir.types import BadInput, RarityError
-
-
-def drawn() -> np.random.Generator:
-    seed = secrets.randbits(32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
 
 
 def named(letter: str, x_ND: np.ndarray) -> Named:
@@ -38,8 +31,8 @@ def timed(rng: np.random.Generator, count: int = 120) -> tuple[Named, Named, lis
 
 
 @pytest.mark.parametrize("setting", ["G", "P1", "P2"])
-def test_years_fit_on_what_was_known_and_find_what_came_later(setting: str) -> None:
-    q, a, pairs = timed(drawn())
+def test_years_fit_on_what_was_known_and_find_what_came_later(setting: str, rng: np.random.Generator) -> None:
+    q, a, pairs = timed(rng)
     task = Task.of(q, a, pairs, setting=setting, cut=1990)
     assert max(pair.time for pair in task.fitted) <= 1990 < min(pair.time for pair in task.judged)
     known = {pair[:2] for pair in pairs if pair.time <= 1990}
@@ -66,8 +59,8 @@ def test_years_fit_on_what_was_known_and_find_what_came_later(setting: str) -> N
             assert not {x for x, _ in found[name]} & tried.exclude[query] if query in tried.exclude else True
 
 
-def test_a_pair_later_than_the_cut_is_never_fitted_on() -> None:
-    q, a, pairs = timed(drawn())
+def test_a_pair_later_than_the_cut_is_never_fitted_on(rng: np.random.Generator) -> None:
+    q, a, pairs = timed(rng)
     with pytest.raises(RarityError, match="1 pairs to fit on are not of 1990 or before"):
         Task(q, a, (Pair("q0", "a0", "g", 1991.0),), tuple(pairs), cut=1990)
     with pytest.raises(RarityError, match="are not of 1990 or before"):
@@ -82,8 +75,7 @@ def test_a_pair_later_than_the_cut_is_never_fitted_on() -> None:
     assert early.exclude is None
 
 
-def test_groups_that_share_answers_are_found_with_vectors_that_know_nothing() -> None:
-    rng = drawn()
+def test_groups_that_share_answers_are_found_with_vectors_that_know_nothing(rng: np.random.Generator) -> None:
     pairs = []
     for group in range(25):  # each group: 8 queries, 2 to 4 of its own 5 answers
         own = rng.choice(300, size=5, replace=False)
@@ -102,8 +94,8 @@ def test_groups_that_share_answers_are_found_with_vectors_that_know_nothing() ->
     assert abs(score["analogy"] - score["random-vectors"]) < 0.25
 
 
-def test_drawn_baselines_keep_what_they_should() -> None:
-    q, a, pairs = timed(drawn())
+def test_drawn_baselines_keep_what_they_should(rng: np.random.Generator) -> None:
+    q, a, pairs = timed(rng)
     task = Task.of(q, q, [pair._replace(answer=f"q{pair.answer[1:]}") for pair in pairs])
     dealt, other = task.shuffled(3), task.drawn(3)
     assert dealt.judged == dealt.fitted != task.fitted
@@ -128,8 +120,8 @@ def test_popularity_counts_the_others_pairs() -> None:
     assert [x for x, _ in run["q0@g"]][:2] == ["a3", "a2"]
 
 
-def test_no_in_sample_figure_goes_without_the_word() -> None:
-    q, a, pairs = timed(drawn())
+def test_no_in_sample_figure_goes_without_the_word(rng: np.random.Generator) -> None:
+    q, a, pairs = timed(rng)
     own = evaluate(Task.of(q, a, pairs, leave_out=None), baselines=["zero"])
     assert own.in_sample
     assert own.rows[0].system == "analogy:in-sample"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,6 @@ from rarityir.indexes.offset import Offset
 from rarityir.rarity.rows import rows
 from rarityir.report import analogy as pictures
 from rarityir.types import RarityError, Scores
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    seed = secrets.randbits(32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
 
 
 def planted(rng: np.random.Generator, count: int = 24) -> tuple[Named, Named, list[Pair]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
+import seeds
 from scipy.integrate import quad
 from scipy.special import k0
 from sklearn.metrics.pairwise import cosine_similarity
@@ -15,12 +14,7 @@ from rarityir.ica.cosine import ideal_row, products, tail
 from rarityir.ica.sweeping import Judged, _controls, sweep
 from rarityir.types import RarityError
 
-SEED = int(np.random.SeedSequence().entropy % 2**32)
-
-
-@pytest.fixture(autouse=True)
-def _told() -> None:
-    sys.stdout.write(f"seed {SEED}\n")
+SEED = seeds.seed(__name__)
 
 
 def fitted(k: int = 12, n: int = 1500) -> tuple[Axes, np.ndarray]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import seeds
 from scipy.stats import spearmanr
 
 from rarityir.counts import TokenCounts
@@ -17,13 +17,8 @@ from rarityir.ica import dropping as module
 from rarityir.systems import Part
 from rarityir.types import RarityError
 
-SEED = int(np.random.SeedSequence().entropy % 2**32)
+SEED = seeds.seed(__name__)
 V, D = 3000, 8
-
-
-@pytest.fixture(autouse=True)
-def _told() -> None:
-    sys.stdout.write(f"seed {SEED}\n")
 
 
 def world() -> tuple[np.ndarray, np.ndarray, TokenCounts, np.ndarray]:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import seeds
 from scipy.optimize import linear_sum_assignment
 
 from rarityir.ica import ICA, Axes
 from rarityir.ica.diagnostics import agreement, moments
 from rarityir.types import RarityError, StaleArtefact
 
-SEED = int(np.random.SeedSequence().entropy % 2**32)
+SEED = seeds.seed(__name__)
 QUICK = {"max_iter": 500, "tol": 1e-8}
-
-
-@pytest.fixture(autouse=True)
-def _told() -> None:
-    sys.stdout.write(f"seed {SEED}\n")
 
 
 def planted(n: int = 6000, k: int = 6, width: int = 6, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
+import seeds
 
 from rarityir.ica import ICA, match
 from rarityir.ica.sparsity import anyhow, curve, overlap, principal
 from rarityir.indexes.axes import AxesIndex, cut
 from rarityir.types import RarityError
 
-SEED = int(np.random.SeedSequence().entropy % 2**32)
+SEED = seeds.seed(__name__)
 K = 30
-
-
-@pytest.fixture(autouse=True)
-def _told() -> None:
-    sys.stdout.write(f"seed {SEED}\n")
 
 
 def sparse(n: int = 2500, seed: int = SEED) -> np.ndarray:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from xml.etree import ElementTree
 
 import networkx
 import numpy as np
 import pytest
+import seeds
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from rarityir.ica import coherence, higher_order, spanning_tree
 from rarityir.types import RarityError
 
-SEED = int(np.random.SeedSequence().entropy % 2**32)
-
-
-@pytest.fixture(autouse=True)
-def _told() -> None:
-    sys.stdout.write(f"seed {SEED}\n")
+SEED = seeds.seed(__name__)
 
 
 def white(s: np.ndarray) -> np.ndarray:

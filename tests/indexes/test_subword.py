@@ -20,12 +20,6 @@ V = 60
 LONG = [3] * 700 + [4] * 256 + [5] * 255 + [6] * 254  # more of a token than a byte holds
 
 
-def drawn(seed: int | None = None) -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32) if seed is None else seed
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def texts(rng: np.random.Generator, count: int, most: int = 90) -> list[list[int]]:
     """Documents of Zipf's tokens, some empty, one long."""
     found = [(rng.zipf(1.3, size=rng.integers(0, most)) % V).tolist() for _ in range(count)]
@@ -66,9 +60,8 @@ def best(scores: np.ndarray, cutoff: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("k1", "b"), [(0.9, 0.4), (1.2, 0.75), (0.0, 0.4), (2.0, 0.0), (0.5, 1.0)])
-def test_it_scores_as_the_formula_says_and_ranks_by_it(tmp_path, k1, b, monkeypatch):
+def test_it_scores_as_the_formula_says_and_ranks_by_it(tmp_path, k1, b, monkeypatch, rng):
     monkeypatch.setattr(packing, "HEAVY", 8)
-    rng = drawn()
     documents, queries = texts(rng, 150), [rng.integers(0, V, 6).tolist() for _ in range(15)] + [[3, 3, 4, 5, 6], []]
     index = built(tmp_path / "index", documents, f"k1={k1},b={b}")
     scores = index.scores(counted(queries, V))
@@ -81,8 +74,7 @@ def test_it_scores_as_the_formula_says_and_ranks_by_it(tmp_path, k1, b, monkeypa
         assert np.array_equal(hits.scores[q][: len(rows)], scores[q][rows].astype(np.float32))
 
 
-def test_the_corpus_own_idf_from_outside_is_ordinary_bm25(tmp_path):
-    rng = drawn()
+def test_the_corpus_own_idf_from_outside_is_ordinary_bm25(tmp_path, rng):
     documents, queries = texts(rng, 300), counted([rng.integers(0, V, 8).tolist() for _ in range(40)], V)
     index = built(tmp_path / "index", documents)
     outside = index.weighed(np.array(own_idf(documents)))
@@ -90,9 +82,8 @@ def test_the_corpus_own_idf_from_outside_is_ordinary_bm25(tmp_path):
     assert np.array_equal(outside.search(queries, 50).rows, index.search(queries, 50).rows)
 
 
-def test_bm25s_gives_the_same_scores_and_ranking_within_float32(tmp_path):
+def test_bm25s_gives_the_same_scores_and_ranking_within_float32(tmp_path, rng):
     bm25s = pytest.importorskip("bm25s")
-    rng = drawn()
     documents = texts(rng, 200)
     other = bm25s.BM25(method="lucene", k1=0.9, b=0.4)
     named = [[f"t{token}" for token in document] for document in documents]
@@ -147,8 +138,7 @@ def test_a_second_block_of_documents_is_searched_like_the_first(tmp_path):
     assert last[last >= 0].tolist() == best(scores[1], count)
 
 
-def test_a_multiple_of_every_idf_changes_no_ranking(tmp_path):
-    rng = drawn()
+def test_a_multiple_of_every_idf_changes_no_ranking(tmp_path, rng):
     documents, queries = texts(rng, 300), counted([rng.integers(0, V, 8).tolist() for _ in range(60)], V)
     index = built(tmp_path / "index", documents)
     for idf in (np.ones(V), rng.gamma(1.0, 3.0, V)):
@@ -167,8 +157,7 @@ def test_documents_that_ought_to_tie_do_whatever_the_order_of_tokens(tmp_path):
 
 
 @pytest.mark.parametrize("part", range(3))
-def test_a_score_at_level_0_depends_on_no_other_document(tmp_path, part):
-    rng = drawn()
+def test_a_score_at_level_0_depends_on_no_other_document(tmp_path, part, rng):
     documents = texts(rng, 200)
     queries, idf = counted([rng.integers(0, V, 6).tolist() for _ in range(30)], V), rng.gamma(1.0, 3.0, V)
     kept = np.sort(rng.permutation(200)[:20])

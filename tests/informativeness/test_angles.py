@@ -13,20 +13,13 @@ from rarityir.types import RarityError
 TEXTS = [f"{title} {text}".strip() for title, text in STORIES_DOCS.values()]
 
 
-def drawn() -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def mixed(rng, rows):
     """Other rows of the same span, by a well-conditioned matrix."""
     q, _ = np.linalg.qr(rng.standard_normal((len(rows),) * 2))
     return (q * np.linspace(1, 3, len(rows))) @ rows
 
 
-def test_planted_spans_have_the_angles_that_were_planted():
-    rng = drawn()
+def test_planted_spans_have_the_angles_that_were_planted(rng):
     turn, _ = np.linalg.qr(rng.standard_normal((20, 20)))
     tilt = np.cos(0.3) * turn[4] + np.sin(0.3) * turn[9]
     spaces = {"a": turn[:5], "b": np.stack([turn[3], tilt, turn[7], turn[8]]), "line": turn[:1] * 5}
@@ -43,8 +36,8 @@ def test_planted_spans_have_the_angles_that_were_planted():
     assert ab.json()["angles"] == ab.angles.round(4).tolist()
 
 
-def test_what_is_drawn_has_the_share_of_a_beta_and_more_directions_come_nearer():
-    seed = int(drawn().integers(2**31))
+def test_what_is_drawn_has_the_share_of_a_beta_and_more_directions_come_nearer(rng):
+    seed = int(rng.integers(2**31))
     smallest, shares = _drawn(3, 8, 24, 400, seed)
     spread = np.sqrt(2 * 8 * 16 / (24**2 * 26) / 3)  # of one direction's share, and three of them are about independent
     assert abs(shares.mean() - 8 / 24) < 8 * spread / np.sqrt(400)

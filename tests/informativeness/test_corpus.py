@@ -13,12 +13,6 @@ from rarityir.informativeness import from_corpus, joint
 from rarityir.types import BadInput, Dataset, Doc, RarityError
 
 
-def drawn() -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def ids(texts):
     return [[int(word) for word in text.split()] for text in texts]
 
@@ -63,8 +57,7 @@ def same(found, expected: dict[int, float]) -> None:
         assert found[w] == pytest.approx(value, abs=1e-10)
 
 
-def test_over_equally_long_documents_that_have_each_token_once_it_is_exactly_the_idf():
-    rng = drawn()
+def test_over_equally_long_documents_that_have_each_token_once_it_is_exactly_the_idf(rng):
     documents = [rng.permutation(50)[:12].tolist() for _ in range(80)]
     df = Counter(token for document in documents for token in document)
     found = from_corpus(dataset(documents), ids)
@@ -78,8 +71,7 @@ def test_over_equally_long_documents_that_have_each_token_once_it_is_exactly_the
 
 
 @pytest.mark.parametrize("block", [7, 1 << 20])
-def test_over_documents_it_is_the_divergence_by_its_definition(monkeypatch, block):
-    rng = drawn()
+def test_over_documents_it_is_the_divergence_by_its_definition(monkeypatch, block, rng):
     documents = zipf(rng, 60, 40)
     monkeypatch.setattr(module, "_TOKENS", block)
     monkeypatch.setattr(module, "_DOCUMENTS", 11)
@@ -95,8 +87,7 @@ def test_over_documents_it_is_the_divergence_by_its_definition(monkeypatch, bloc
 
 @pytest.mark.parametrize("half", [1, 3, 50])
 @pytest.mark.parametrize("block", [5, 1 << 20])
-def test_over_windows_it_is_the_divergence_by_its_definition(monkeypatch, half, block):
-    rng = drawn()
+def test_over_windows_it_is_the_divergence_by_its_definition(monkeypatch, half, block, rng):
     documents = zipf(rng, 40, 30)
     monkeypatch.setattr(module, "_TOKENS", block)
     monkeypatch.setattr(joint, "_CELLS", 64)
@@ -113,10 +104,9 @@ def test_over_windows_it_is_the_divergence_by_its_definition(monkeypatch, half, 
     assert coarse.support == 5
 
 
-def test_the_mean_over_tokens_is_the_mutual_information_of_scikit_learn():
+def test_the_mean_over_tokens_is_the_mutual_information_of_scikit_learn(rng):
     from sklearn.metrics import mutual_info_score
 
-    rng = drawn()
     documents = zipf(rng, 50, 25)
     for context, pairs in (
         ("document", Counter((w, d) for d, document in enumerate(documents) for w in document)),
@@ -130,9 +120,8 @@ def test_the_mean_over_tokens_is_the_mutual_information_of_scikit_learn():
         assert found.facts["mutual_information"] == found.mutual_information
 
 
-def test_of_tokens_drawn_by_themselves_a_shuffle_leaves_nothing_and_a_planted_pair_stays():
+def test_of_tokens_drawn_by_themselves_a_shuffle_leaves_nothing_and_a_planted_pair_stays(rng):
     """An i.i.d. corpus: what raw divergence shows is how rare a token is, and nothing else."""
-    rng = drawn()
     p = 1 / np.arange(201, 3201)
     text = rng.choice(3000, 300_000, p=p / p.sum())
     # Two tokens that always stand together.
@@ -161,9 +150,8 @@ def test_the_same_seed_shuffles_the_same_way_and_the_corpus_stays():
     assert np.nanmax(np.abs(single.raw)) < 1e-12
 
 
-def test_a_shuffle_keeps_every_occurrence():
+def test_a_shuffle_keeps_every_occurrence(rng):
     """A token that occurs once stands in one of N equally long documents, however the corpus is shuffled: ln N, both times."""
-    rng = drawn()
     documents = np.concatenate([np.arange(40), 40 + rng.integers(0, 9, 200)])
     documents = rng.permutation(documents).reshape(24, 10).tolist()
     found = from_corpus(dataset(documents), ids, correct="shuffle", runs=3, seed=int(rng.integers(2**31)))
@@ -172,9 +160,8 @@ def test_a_shuffle_keeps_every_occurrence():
     assert np.abs(found.values[40:]).max() > 1e-6
 
 
-def test_the_analytic_correction_is_the_bias_of_multinomial_draws():
+def test_the_analytic_correction_is_the_bias_of_multinomial_draws(rng):
     """Simulated: tokens whose contexts are drawn from the usual ones, 4 and more draws for each of them."""
-    rng = drawn()
     p = rng.dirichlet(np.full(60, 5.0))
     table = rng.multinomial(60 * 8, p, 4000)
     kl, _, draws, support = joint.of_table(table)
@@ -233,8 +220,7 @@ def test_an_encoder_and_the_name_of_its_model_write_the_same_tokens(stories, bei
 
 
 @pytest.mark.parametrize("context", ["document", "window:2"])
-def test_round_takes_off_what_whole_counts_make_of_what_is_expected(context):
-    rng = drawn()
+def test_round_takes_off_what_whole_counts_make_of_what_is_expected(context, rng):
     documents = zipf(rng, 30, 25)
     found = from_corpus(dataset(documents), ids, context, "round", contexts=0, vocabulary=25)
     pairs = windows(documents, 2) if context != "document" else Counter((w, d) for d, text in enumerate(documents) for w in text)

@@ -11,10 +11,7 @@ from scipy.stats import power_divergence
 from rarityir.informativeness.keywords import first_hit, in_text
 
 
-def test_it_is_half_of_the_g_of_each_words_row():
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print("seed", seed)  # noqa: T201
-    rng = np.random.default_rng(seed)
+def test_it_is_half_of_the_g_of_each_words_row(rng):
     ids = (rng.zipf(1.6, 300) % 50 + 7).tolist()
     words, n, found = in_text(ids, 4)
     counts = Counter(ids)

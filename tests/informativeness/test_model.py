@@ -16,12 +16,6 @@ from rarityir.types import RarityError
 TEXTS = [f"{title} {text}".strip() for title, text in STORIES_DOCS.values()]
 
 
-def drawn() -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def log_softmax(z):
     z = np.asarray(z, np.float64)
     top = z.max(axis=-1, keepdims=True)
@@ -35,9 +29,8 @@ def blocks(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("blocks")
-def test_the_exact_divergence_is_the_direct_sum_and_the_form_of_bregman():
+def test_the_exact_divergence_is_the_direct_sum_and_the_form_of_bregman(rng):
     """KL(u ‖ u₀) = ⟨u − u₀, η(u)⟩ − ψ(u) + ψ(u₀), η the mean of v under p(·|u), ψ the logarithm of the sum."""
-    rng = drawn()
     w, b, u = rng.normal(size=(60, 5)), rng.normal(size=60), rng.normal(size=(40, 5)) * 3
     log_p = log_softmax(u @ w.T + b)
     head = Head(w, b)
@@ -55,8 +48,7 @@ def test_the_exact_divergence_is_the_direct_sum_and_the_form_of_bregman():
 
 
 @pytest.mark.usefixtures("blocks")
-def test_logits_however_large_overflow_nothing():
-    rng = drawn()
+def test_logits_however_large_overflow_nothing(rng):
     w, u = rng.normal(size=(50, 4)).astype(np.float32), (300 * rng.normal(size=(9, 4))).astype(np.float32)
     usual = log_softmax(rng.normal(size=50))
     log_p = log_softmax(u.astype(np.float64) @ w.astype(np.float64).T)
@@ -64,9 +56,8 @@ def test_logits_however_large_overflow_nothing():
     np.testing.assert_allclose(found.kl, (np.exp(log_p) * (log_p - usual)).sum(axis=1), atol=2e-3)
 
 
-def test_the_quadratic_form_is_the_divergence_as_states_come_near():
+def test_the_quadratic_form_is_the_divergence_as_states_come_near(rng):
     """Its relative error falls as the scale does; without the covariance, or with its inverse, there is no such limit."""
-    rng = drawn()
     w, b, u0, u = rng.normal(size=(80, 6)), rng.normal(size=80), rng.normal(size=6), rng.normal(size=(200, 6))
     head = Head(w, b)
     log_p0 = head.log_probability(u0)
@@ -120,7 +111,7 @@ def test_a_models_tokens_have_the_mean_divergence_of_their_positions(stories, re
         assert found.facts["mean_kl"] == pytest.approx(found.facts["reference_entropy"] - found.facts["mean_entropy"], abs=1e-4)
 
 
-def test_the_form_and_the_norm_say_how_well_they_fit(stories):
+def test_the_form_and_the_norm_say_how_well_they_fit(stories, rng):
     encoder, h, ids = states_of(stories)
     w = encoder.unembedding().astype(np.float64)
     log_p = log_softmax(h @ w.T)
@@ -141,7 +132,7 @@ def test_the_form_and_the_norm_say_how_well_they_fit(stories):
     assert "heuristic" in norm.method
     assert "information gain" not in norm.method.replace("no information gain", "")
     assert norm.correct("quantile").correction == "quantile"
-    few = from_model(encoder, TEXTS, "quadratic", checked=20, seed=int(drawn().integers(99)))
+    few = from_model(encoder, TEXTS, "quadratic", checked=20, seed=int(rng.integers(99)))
     assert few.facts["checked"] == 20
     np.testing.assert_array_equal(few.values, found.values)
 

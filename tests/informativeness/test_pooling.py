@@ -27,10 +27,8 @@ def plain(stories):
     return ri.load_encoder(stories)
 
 
-def test_each_state_weighs_what_its_token_does(plain, stories, tmp_path):
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print("seed", seed)  # noqa: T201
-    values = np.random.default_rng(seed).gamma(1.0, 1.0, 512)
+def test_each_state_weighs_what_its_token_does(plain, stories, tmp_path, rng):
+    values = rng.gamma(1.0, 1.0, 512)
     encoder = ri.load_encoder(stories, pooling=f"weighted:{folder(tmp_path / 'w', values, plain)}")
     expected = []
     for sequence, x_TD in zip(plain.lay_out(TEXTS), plain.document_states(TEXTS), strict=True):

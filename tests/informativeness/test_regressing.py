@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import seeds
 
 import rarityir as ri
 from rarityir.informativeness import compare
@@ -13,13 +14,12 @@ from rarityir.rarity.sample import Sample
 from rarityir.rarity.stats import TokenStats
 from rarityir.types import Dataset, Doc, RarityError
 
-SEED = int(np.random.SeedSequence().entropy % 2**32)
+SEED = seeds.seed(__name__)
 
 
 @pytest.fixture(scope="module")
 def sample(stories) -> Sample:
     """Most of the tokens of a small model, in documents of what they write; the later ones are rarer."""
-    print("seed", SEED)  # noqa: T201
     rng = np.random.default_rng(SEED)
     words = [name.strip() for name in ri.load_encoder(stories).tokens() if name and name.strip().isalpha()]
     share = 1 / np.arange(3.0, len(words) + 3)

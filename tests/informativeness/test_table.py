@@ -13,12 +13,6 @@ from rarityir.types import BadInput, RarityError, StaleArtefact
 from rarityir.weights import TokenWeights, read_table
 
 
-def drawn() -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def table(rng, size=3000, names=None) -> TokenInformation:
     n = np.minimum(rng.zipf(1.5, size), 10**6)
     n[rng.random(size) < 0.1] = 0
@@ -28,8 +22,8 @@ def table(rng, size=3000, names=None) -> TokenInformation:
 
 
 @pytest.mark.parametrize(("count", "least"), [(200, 50), (7, 1), (1, 50), (50, 10**6)])
-def test_bins_are_runs_of_frequency_with_enough_tokens_each(count, least):
-    n = table(drawn()).n
+def test_bins_are_runs_of_frequency_with_enough_tokens_each(count, least, rng):
+    n = table(rng).n
     found = bins.frequency_bins(n, count, least)
     assert ((found < 0) == (n == 0)).all()
     inside = found[found >= 0]
@@ -51,8 +45,8 @@ def test_bins_are_as_wide_in_log_n_where_none_need_joining():
     np.testing.assert_array_equal(bins.frequency_bins(rare), np.repeat([0, 0, 1], (49, 50, 50)))  # too few join the bin above
 
 
-def test_the_quantile_of_each_bin_is_taken_off():
-    found = table(drawn())
+def test_the_quantile_of_each_bin_is_taken_off(rng):
+    found = table(rng)
     mended = found.correct("quantile", bins_count=40, min_per_bin=30, q=0.1)
     bin_V = bins.frequency_bins(found.n, 40, 30)
     for b in range(bin_V.max() + 1):
@@ -65,8 +59,8 @@ def test_the_quantile_of_each_bin_is_taken_off():
     np.testing.assert_array_equal(mended.correct("quantile", bins_count=40, min_per_bin=30, q=0.1).values, mended.values)
 
 
-def test_the_analytic_correction_is_its_formula():
-    found = table(drawn())
+def test_the_analytic_correction_is_its_formula(rng):
+    found = table(rng)
     seen = found.seen
     np.testing.assert_allclose(found.correct("analytic").values[seen], found.raw[seen] - 9 / (2 * found.draws[seen]))
     with pytest.raises(RarityError, match="quantile"):
@@ -75,8 +69,7 @@ def test_the_analytic_correction_is_its_formula():
         found.correct("shuffle")
 
 
-def test_a_control_has_the_same_values_in_each_bin_and_no_others():
-    rng = drawn()
+def test_a_control_has_the_same_values_in_each_bin_and_no_others(rng):
     found = table(rng)
     seed = int(rng.integers(2**31))
     control = found.permuted(seed)
@@ -91,10 +84,9 @@ def test_a_control_has_the_same_values_in_each_bin_and_no_others():
     assert found.compare(found.values).spearman == pytest.approx(1)
 
 
-def test_comparisons_are_those_of_scipy_and_of_regressions():
+def test_comparisons_are_those_of_scipy_and_of_regressions(rng):
     from scipy import stats
 
-    rng = drawn()
     n = rng.zipf(1.5, 500)
     x = -np.log(n) + rng.normal(size=500)
     y = np.round(x + rng.normal(size=500), 1)
@@ -144,8 +136,8 @@ def test_what_is_saved_is_read_again_by_all_who_weigh(tmp_path):
         given.of_ids(["a", "b", "c"])
 
 
-def test_a_stale_or_corrupt_folder_says_what_changed_in_one_line(tmp_path):
-    found = table(drawn(), 60)
+def test_a_stale_or_corrupt_folder_says_what_changed_in_one_line(tmp_path, rng):
+    found = table(rng, 60)
     found.save(tmp_path / "w")
     with pytest.raises(StaleArtefact, match="correction") as raised:
         found.correct("analytic").save(tmp_path / "w")
@@ -169,8 +161,8 @@ def test_a_stale_or_corrupt_folder_says_what_changed_in_one_line(tmp_path):
         TokenInformation(found.values, found.raw[:3], found.n, found.draws, found.raw, 1, found.names, "made")
 
 
-def test_a_token_never_seen_weighs_the_median_of_the_rarest():
-    found = table(drawn())
+def test_a_token_never_seen_weighs_the_median_of_the_rarest(rng):
+    found = table(rng)
     rarest = found.values[(found.bin_of == 0)]
     np.testing.assert_allclose(found.weights()[~found.seen], np.median(rarest))
     assert (found.weights() >= 0).all()
@@ -178,8 +170,8 @@ def test_a_token_never_seen_weighs_the_median_of_the_rarest():
     np.testing.assert_array_equal(nothing.weights(), 1)
 
 
-def test_powers_are_of_values_that_are_not_below_nothing(tmp_path):
-    found = table(drawn()).correct("quantile", q=0.5)
+def test_powers_are_of_values_that_are_not_below_nothing(tmp_path, rng):
+    found = table(rng).correct("quantile", q=0.5)
     assert (found.values[found.seen] < 0).any()
     squared = found.powered(2.0)
     expected = [max(0.0, value) ** 2 for value in found.values[found.seen]]

@@ -18,12 +18,6 @@ from rarityir.tokens import Vocabulary
 from rarityir.types import Impacts, RarityError, UnknownName
 
 
-def drawn() -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 @pytest.fixture(scope="module")
 def retriever(tmp_path_factory, stories) -> Retriever:
     home = tmp_path_factory.mktemp("use")
@@ -68,9 +62,8 @@ def test_weights_on_queries_and_on_documents_give_identical_scores(retriever, we
         assert hits == pytest.approx({n: float(v) for n, v in enumerate(row) if v > 0}, rel=1e-5)
 
 
-def test_either_side_gives_the_same_scores_to_the_last_bit_where_eight_bits_hold_both(tmp_path):
+def test_either_side_gives_the_same_scores_to_the_last_bit_where_eight_bits_hold_both(tmp_path, rng):
     """Weights that are powers of two, one a document: then an index of weighted documents loses nothing either."""
-    rng = drawn()
     documents = np.where(rng.random((40, 30)) < 0.3, rng.integers(1, 16, (40, 30)), 0).astype(np.float32)
     documents[:, 0] = 255.0  # so that a step of eight bits is 1
     w = np.ones(30, np.float32)

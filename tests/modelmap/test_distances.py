@@ -136,6 +136,18 @@ def test_principal_places_are_those_of_an_svd(rng) -> None:
     assert (places[np.abs(places).argmax(axis=0), range(3)] > 0).all()
 
 
+def test_a_row_further_out_than_all_mirrors_no_axis(rng) -> None:
+    known = rng.standard_normal((6, 300))
+    alone, _ = embedded(known)
+    for axis in range(2):
+        assert alone[np.abs(alone[:, axis]).argmax(), axis] > 0
+        away = known.mean(axis=0) + 50 * (known - known.mean(axis=0)).T @ alone[:, axis]
+        for row in (away, -away):
+            found, _ = embedded(np.vstack([known, row]), reference=6)
+            np.testing.assert_allclose(found[:6], alone, atol=1e-9)
+            assert abs(found[6, axis]) > np.abs(alone[:, axis]).max()
+
+
 def test_mds_shows_distances_that_fit_a_plane_in_full_and_others_better_than_pca(rng) -> None:
     flat = rng.standard_normal((8, 2)) @ np.linalg.qr(rng.standard_normal((30, 2)))[0].T
     _, stress = embedded(flat, "mds")

@@ -36,12 +36,6 @@ def english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TokenCounts, "english", ENGLISH)
 
 
-def drawn() -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 # What a surprise becomes.
 
 
@@ -116,8 +110,8 @@ def test_the_gap_is_a_ratio_of_mean_gains():
     assert two.value == pytest.approx(sum(gains[0]) / sum(gains[1]))  # datasets weigh the same, however many topics they have
 
 
-def test_the_interval_of_the_gap_covers_it():
-    rng, inside = drawn(), 0
+def test_the_interval_of_the_gap_covers_it(rng):
+    inside = 0
     for _ in range(200):
         uniform = rng.random(80)
         oracle = uniform + rng.normal(0.2, 0.1, 80)
@@ -200,9 +194,8 @@ def random_corpus(folder: Path, rng: np.random.Generator, count: int, kept: np.n
 
 
 @pytest.mark.parametrize("name", [name for name in IDFS if name != "oracle"])
-def test_no_peeking_at_level_0(name, encoder, tmp_path):
+def test_no_peeking_at_level_0(name, encoder, tmp_path, rng):
     """Nine of ten other documents can go: a document's score stays what it was to the last bits."""
-    rng = drawn()
     seed, kept = int(rng.integers(2**32)), rng.permutation(100)[:10]
     whole, few = (
         random_corpus(tmp_path / part, np.random.default_rng(seed), 100, some) for part, some in (("a", None), ("b", set(kept)))
@@ -384,8 +377,7 @@ def reciprocal_ranks(index: SubwordIndex, queries: list[list[int]], wanted: np.n
     return np.array([1 / (1 + places[0]) if len(places) else 0.0 for places in found])
 
 
-def test_the_corpus_own_idf_beats_another_corpus_which_beats_none_and_shuffled_is_never_better(tmp_path):
-    rng = drawn()
+def test_the_corpus_own_idf_beats_another_corpus_which_beats_none_and_shuffled_is_never_better(tmp_path, rng):
     documents, queries, wanted, known = zipf_world(rng)
     SubwordIndex.build("", [counted(documents, 800)], tmp_path)
     index = SubwordIndex.open("transfer,level=L0,length=60", tmp_path)

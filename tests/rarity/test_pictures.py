@@ -56,10 +56,8 @@ def test_a_curve_is_drawn_where_its_values_are(tmp_path):
     assert said(CURVE).startswith(f"With 100 components R² is {CURVE.types[-1]:.3f} by types and {CURVE.occurrences[-1]:.3f}")
 
 
-def test_the_null_of_a_curve_is_what_least_squares_reach_on_noise():
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print(f"seed {seed}")  # noqa: T201
-    rng, n, k, found = np.random.default_rng(seed), 60, 12, []
+def test_the_null_of_a_curve_is_what_least_squares_reach_on_noise(rng):
+    n, k, found = 60, 12, []
     for _ in range(700):
         x, y = np.c_[np.ones(n), rng.standard_normal((n, k))], rng.standard_normal(n)
         new, fresh = np.c_[np.ones(1000), rng.standard_normal((1000, k))], rng.standard_normal(1000)

@@ -25,11 +25,8 @@ def stats_of(df: np.ndarray, documents: int = 1000) -> TokenStats:
 
 
 @pytest.fixture
-def stats() -> TokenStats:
+def stats(rng: np.random.Generator) -> TokenStats:
     """Statistics that the rows tell something of, which some tokens are not in."""
-    seed = np.random.SeedSequence().entropy % 2**32
-    print("seed", seed)  # noqa: T201
-    rng = np.random.default_rng(seed)
     x = rows(MODEL, "input").array()
     along = x @ rng.normal(size=x.shape[1])
     along = (along - along.mean()) / along.std()

@@ -22,13 +22,6 @@ from rarityir.rarity.scores import NAMES, describe, frequency_bands, intervals, 
 from rarityir.types import BadInput, RarityError
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print(f"seed {seed}")  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def test_folds_hold_groups_whole_and_are_even(rng: np.random.Generator) -> None:
     groups = np.concatenate([rng.integers(0, 300, 900), np.repeat(999, 50)])
     folds = grouped(groups, 5, 0, 0.1)

@@ -21,13 +21,6 @@ from rarityir.rarity.repair import Isotonic
 from rarityir.rarity.result import Target
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print(f"seed {seed}")  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 @dataclass
 class Blocks:
     """Rows that come in blocks of their own size, whatever is asked for."""

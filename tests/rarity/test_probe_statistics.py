@@ -15,13 +15,6 @@ from rarityir.rarity.probe import RarityProbe
 from rarityir.types import RarityError
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print(f"seed {seed}")  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def planted(rng: np.random.Generator, shape: tuple[int, int], rho: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows with a spectrum that falls by a power law, a target of which they explain the share ρ, and the direction."""
     x = rng.standard_normal(shape) * np.arange(1, shape[1] + 1) ** -0.6

@@ -226,10 +226,7 @@ def matrix(array: np.ndarray, **more: Any) -> Matrix:
     return Matrix("given", array.shape, read, **more)
 
 
-def test_rows_taken_and_turned_are_those_of_the_array():
-    seed = np.random.SeedSequence().entropy % 2**32
-    print("seed", seed)  # noqa: T201
-    rng = np.random.default_rng(seed)
+def test_rows_taken_and_turned_are_those_of_the_array(rng):
     x, basis = rng.normal(size=(50, 6)).astype(np.float32), rng.normal(size=(4, 6))
     types = rng.permutation(200)[:50]
     mask = rng.random(50) < 0.4
@@ -263,13 +260,11 @@ def test_folds_of_occurrences_are_never_naive_unless_asked_to_leak():
     assert found.take(np.array([0, 2])).contextual
 
 
-def test_a_control_is_told_in_context_only_where_folds_leak():
+def test_a_control_is_told_in_context_only_where_folds_leak(rng):
     """A draw for each type is learnt by heart from its other occurrences; no probe may be judged so unasked."""
-    seed = np.random.SeedSequence().entropy % 2**32
-    print("seed", seed)  # noqa: T201
     texts = [doc.text for doc in itertools.islice(load_dataset("cranfield").docs(), 25)]
     found = rows(str(STORIES), "context:1", texts=texts, device="cpu")
-    control = np.random.default_rng(seed).normal(size=V)[found.types]
+    control = rng.normal(size=V)[found.types]
     with pytest.raises(RarityError, match="learnt by heart"):
         RarityProbe().fit(found, control)
     leaky = RarityProbe(allow_leaky=True, bands=1, replicates=2, leakage=False, test=0.0).fit(found, control)
@@ -278,11 +273,9 @@ def test_a_control_is_told_in_context_only_where_folds_leak():
     assert whole.r2_type.value < 0.1
 
 
-def test_sampled_texts_are_a_draw_of_all_with_equal_chances():
+def test_sampled_texts_are_a_draw_of_all_with_equal_chances(seed):
     texts = [str(i) for i in range(12)]
     assert _sampled(texts, 20, 0) == texts
-    seed = np.random.SeedSequence().entropy % 2**31
-    print("seed", seed)  # noqa: T201
     hits = np.zeros(12)
     for draw in range(3000):
         drawn = _sampled(iter(texts), 4, seed + draw)

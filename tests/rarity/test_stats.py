@@ -220,10 +220,7 @@ def test_the_names_of_the_first_study_are_synonyms():
     np.testing.assert_allclose(found.target("lio"), np.log(6 / np.array([3, 4, 2])))
 
 
-def test_a_poisson_process_has_no_idf_beyond_its_own():
-    seed = np.random.SeedSequence().entropy % 2**32
-    print("seed", seed)  # noqa: T201
-    rng = np.random.default_rng(seed)
+def test_a_poisson_process_has_no_idf_beyond_its_own(rng):
     n, rate = 20000, 0.3
     tf = rng.poisson(rate, n)
     found = TokenStats.from_dataset(made(["a" * f for f in tf]), letters, vocabulary=1)

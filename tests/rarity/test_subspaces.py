@@ -9,13 +9,6 @@ from rarityir.rarity.subspaces import cosine, orthonormal, principal_angles, sha
 from rarityir.types import RarityError
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    seed = np.random.SeedSequence().entropy % 2**32
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def turn(rng: np.random.Generator, width: int) -> np.ndarray:
     return np.linalg.qr(rng.normal(size=(width, width)))[0]
 

@@ -14,13 +14,6 @@ from rarityir.types import RarityError
 N, D = 2000, 24
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    seed = np.random.SeedSequence().entropy % 2**32
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def matrix(array: np.ndarray, **more) -> Matrix:
     def read(size: int):
         return (array[start : start + size] for start in range(0, len(array), size))

@@ -71,10 +71,8 @@ def test_counts_are_drawn_by_falling_rank_and_the_unseen_are_said(tmp_path):
     assert Ranks(CF).table()[0] == ["rank", "#cf", "#Zipf's cf", "#of tokens, so far"]
 
 
-def test_chance_is_what_tokens_dealt_to_documents_have():
-    seed = int(np.random.SeedSequence().entropy % 2**32)
-    print(f"seed {seed}")  # noqa: T201
-    rng, n, cf, trials = np.random.default_rng(seed), 200, 150, 400
+def test_chance_is_what_tokens_dealt_to_documents_have(rng):
+    n, cf, trials = 200, 150, 400
     df = [len(set(rng.integers(0, n, cf).tolist())) for _ in range(trials)]
     found = Bursts(np.array([1]), np.array([1]), n).poisson(np.array([np.mean(df)]))[0]
     # d cf / d df = 1 / (1 − df / N); dealing a fixed number differs from Poisson by less than one occurrence.

@@ -27,12 +27,6 @@ STORIES = str(Path(__file__).parents[1] / "models" / "stories260K")
 V, D, PLANTED, KNOWN, SHORT = 3000, 128, 60, 15, 150
 
 
-def drawn() -> np.random.Generator:
-    seed = np.random.SeedSequence().entropy % 2**32
-    print("seed", seed)  # noqa: T201
-    return np.random.default_rng(seed)
-
-
 def trained(rng) -> tuple[np.ndarray, np.ndarray]:
     """Rows with a power-law spectrum and a common mean, and Zipfian counts."""
     scale = np.arange(1, D + 1) ** -0.3
@@ -48,8 +42,7 @@ def plant(rng, x, ids, length):
 
 @pytest.mark.parametrize("length", [0.1, 0.3, 12.0])  # of what decay shortens, and of what the softmax pushes away
 @pytest.mark.parametrize("counted", [False, True])
-def test_planted_tokens_are_found_though_frequent_ones_have_short_rows(length, counted):
-    rng = drawn()
+def test_planted_tokens_are_found_though_frequent_ones_have_short_rows(length, counted, rng):
     (output, cf), (given, _) = trained(rng), trained(rng)
     rare = rng.choice(np.arange(V // 2, V), PLANTED, replace=False)
     known, hidden = np.sort(rare[:KNOWN]), rare[KNOWN:]
@@ -78,9 +71,8 @@ def test_planted_tokens_are_found_though_frequent_ones_have_short_rows(length, c
         assert np.abs(np.median(found.families["input norm"][:SHORT])) < 3
 
 
-def test_short_rows_of_another_direction_are_none_though_the_mean_hides_it():
+def test_short_rows_of_another_direction_are_none_though_the_mean_hides_it(rng):
     """Less a large mean, every short row is the mean's opposite: only the rows as they are tell them apart."""
-    rng = drawn()
     output = rng.standard_normal((V, D)) + 20 * np.eye(D)[0]
     known, short = np.arange(10), np.arange(10, 60)
     common = np.eye(D)[1]
@@ -95,8 +87,7 @@ def test_short_rows_of_another_direction_are_none_though_the_mean_hides_it():
     assert (found.score[short] > found.threshold).all(), "the score alone takes them for untrained"
 
 
-def test_tokens_that_occur_say_what_is_usual_where_most_do_not():
-    rng = drawn()
+def test_tokens_that_occur_say_what_is_usual_where_most_do_not(rng):
     output, cf = trained(rng)
     ids = rng.choice(np.arange(300, V), int(0.7 * V), replace=False)
     plant(rng, output, ids, 0.1)
@@ -106,8 +97,7 @@ def test_tokens_that_occur_say_what_is_usual_where_most_do_not():
     assert not undertrained(output, known).flagged.any()
 
 
-def test_nothing_is_found_where_nothing_is_planted():
-    rng = drawn()
+def test_nothing_is_found_where_nothing_is_planted(rng):
     x, cf = trained(rng)
     known = rng.choice(V, KNOWN, replace=False)
     found = undertrained(x, known, cf=cf)
@@ -115,8 +105,7 @@ def test_nothing_is_found_where_nothing_is_planted():
     assert found.flagged.mean() < 0.005
 
 
-def test_what_does_not_tell_the_unused_apart_has_no_weight_and_a_surprise_counts_where_it_is_known():
-    rng = drawn()
+def test_what_does_not_tell_the_unused_apart_has_no_weight_and_a_surprise_counts_where_it_is_known(rng):
     (output, cf), bias = trained(rng), rng.standard_normal(V)
     ids = np.arange(V - 40, V)
     plant(rng, output, ids, 0.1)
@@ -169,8 +158,7 @@ def test_nearness_is_what_brute_force_measures_however_rows_are_read():
     np.testing.assert_allclose(norms(blocks), np.linalg.norm(x, axis=1))
 
 
-def test_spreads_are_of_a_normal_distribution_and_judged_in_their_band():
-    rng = drawn()
+def test_spreads_are_of_a_normal_distribution_and_judged_in_their_band(rng):
     x = np.concatenate([rng.normal(5, 2, 40000), rng.normal(-3, 2, 40000)])
     bands = np.repeat([0, 1], 40000)
     found = spreads(x, np.ones(80000, bool), bands)
