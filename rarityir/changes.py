@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,9 @@ class Performed:
         found = self.report
         return Side(str(self.path), found["dataset"], found["encoder"], found["topics"], found["cutoff"])
 
+    @cached_property
     def provenance(self) -> dict[str, Json]:
-        """Returns everything that made the figures, by dotted name; nothing where it was not kept."""
+        """Everything that made the figures, by dotted name; nothing where it was not kept."""
         try:
             found = parsing.value(self.folder / "provenance.json")
         except parsing.BROKEN:
@@ -105,7 +107,7 @@ def compare(a: Path, b: Path, measures: Sequence[str] = (), dataset: str = "", s
     chosen = _measures(one, other, measures)
     pairs = [(name, m) for name in names for m in chosen]
     topics, notes = {}, []
-    asked = {side.provenance().get("dataset.topics_sha256") for side in (one, other)} - {None}
+    asked = {side.provenance.get("dataset.topics_sha256") for side in (one, other)} - {None}
     if len(asked) > 1:
         notes.append("A and B are of other topics, whatever their collections are called: nothing is tested.")
     elif one.collection == other.collection:
@@ -232,7 +234,7 @@ def _costs(a: Mapping[str, Json], b: Mapping[str, Json]) -> dict[str, tuple[Json
 
 def _settings(one: Performed, other: Performed) -> tuple[list[tuple[str, Json, Json]], list[str]]:
     """What differs of what made the figures, and notes where that was not kept."""
-    a, b = one.provenance(), other.provenance()
+    a, b = one.provenance, other.provenance
     notes = [f"{side.path} has no provenance.json, so settings and versions are not known; only what the reports say is compared."
              for side, found in ((one, a), (other, b)) if not found]  # fmt: skip
     if notes:

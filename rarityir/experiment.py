@@ -18,7 +18,7 @@ from typing import Any
 from rarityir import overview, registry, results, store, subcollection
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
-from rarityir.datasets.reading import check_measurable, digests
+from rarityir.datasets.reading import check_measurable, qrels_sha256, topics_sha256
 from rarityir.encoders import load_encoder
 from rarityir.measures import DEFAULT, Measure, compare, evaluate
 from rarityir.measures.shares import share
@@ -299,10 +299,11 @@ def tabulate(
 def provenance(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] | None) -> dict[str, Json]:
     """Returns what made the figures: the experiment, the documents, the encoder, package versions and the machine."""
     subset = {"subset": dict(dataset.subset)} if dataset.subset else {}
+    told = {"topics_sha256": topics_sha256(dataset), "qrels_sha256": qrels_sha256(dataset)}
     packages = ("rarityir", "torch", "transformers", "pyserini", "faiss-cpu", "ranx", "ir_datasets", "numpy")
     return {
         "experiment": dataclasses.asdict(experiment),
-        "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity, **digests(dataset), **subset},
+        "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity, **told, **subset},
         "encoder": encoder,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "date": datetime.now(UTC).date().isoformat(),
@@ -331,7 +332,7 @@ def _sidecar(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json] 
         "seed": experiment.seed,
         "encoder_identity": encoder,
         "documents": dict(dataset.identity),
-        "topics_sha256": digests(dataset)["topics_sha256"],
+        "topics_sha256": topics_sha256(dataset),
         "subset": dict(dataset.subset),
     }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rarityir import overview, parsing, store, subcollection
 from rarityir.datasets import ALIASES
-from rarityir.datasets.reading import digests, warn_count
+from rarityir.datasets.reading import topics_sha256, warn_count
 from rarityir.overview import spectra
 from rarityir.report import RENDERERS, Report, render
 from rarityir.report.matching import visible
@@ -128,7 +128,7 @@ def _others(sidecars: dict[Path, dict[str, Json]], place: Mapping[str, int]) -> 
 
 def check_source(found: Iterable[tuple[Run, dict[str, Json]]], dataset: Dataset) -> None:
     """Says where runs are of other topics or documents than a dataset's; raises `BadInput` where a run has none of its topics."""
-    told = {"topics_sha256": digests(dataset)["topics_sha256"], "documents": dict(dataset.identity)}
+    told = {"topics_sha256": topics_sha256(dataset), "documents": dict(dataset.identity)}
     names = {"topics_sha256": "topics", "documents": "documents"}
     for run, facts in found:
         for key, now in told.items():

@@ -100,6 +100,12 @@ const step = {
       go("ArrowRight");
       result.at(-1).push(at());
     }
+    const box = $("#bars svg").getBoundingClientRect();
+    const where = { clientX: box.left + box.width * (2.5 / all("#bars rect").length), bubbles: true };
+    $("#bars svg").dispatchEvent(new MouseEvent("click", where));
+    result.push([document.activeElement === $("#bars svg"), at()]);
+    go("ArrowRight");
+    result.at(-1).push(at());
     press("Escape");
     return result;
   },
@@ -373,7 +379,7 @@ def test_keys_move_over_the_topics_and_choose_one(done, made):
 
 def test_keys_go_on_after_one_chose_a_topic(done):
     order = done["keys"][4]
-    assert done["stays"] == [[True, order[1], order[2]]] * 2
+    assert done["stays"] == [[True, order[1], order[2]]] * 2 + [[True, order[2], order[3]]]
 
 
 def test_a_mark_says_what_it_is_where_it_is_focused(done):

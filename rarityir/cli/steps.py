@@ -156,7 +156,7 @@ def search(
 
 def _provenance(source: Retriever, system: System, options: dict[str, Any]) -> dict[str, Json]:
     """Returns what a run is of, in the words of eval's own, so that it can be put beside them."""
-    from rarityir.datasets.reading import digests
+    from rarityir.datasets.reading import topics_sha256
     from rarityir.experiment import takes_model
 
     model = {"encoder_identity": source.encoder.identity(), "instruction": options["instruction"] or ""}
@@ -165,7 +165,7 @@ def _provenance(source: Retriever, system: System, options: dict[str, Any]) -> d
         "encoder": source.encoder.name,
         **(model if takes_model(system) else {}),
         "documents": dict(source.dataset.identity),
-        "topics_sha256": digests(source.dataset)["topics_sha256"],
+        "topics_sha256": topics_sha256(source.dataset),
         "subset": dict(source.dataset.subset),
     }
 

@@ -134,14 +134,21 @@ def check_measurable(dataset: Dataset) -> None:
         raise BadInput(f"{dataset.name}: no query has a relevant document, every grade is below 1; are these the right qrels?")
 
 
-def digests(dataset: Dataset) -> dict[str, Json]:
-    """Returns the SHA-256 of what a dataset asks and of what is judged, by which one evaluation is told from another."""
-    topics, qrels = hashlib.sha256(), hashlib.sha256()
+def topics_sha256(dataset: Dataset) -> str:
+    """Returns the SHA-256 of what a dataset asks, by which one evaluation is told from another."""
+    found = hashlib.sha256()
     for query_id, text in dataset.topics.items():
-        topics.update(f"{query_id}\t{text}\n".encode())
+        found.update(f"{query_id}\t{text}\n".encode())
+    return found.hexdigest()
+
+
+def qrels_sha256(dataset: Dataset) -> str:
+    """Returns the SHA-256 of what is judged of a dataset's topics, whatever the order of a topic's documents."""
+    found = hashlib.sha256()
+    for query_id in dataset.topics:
         for doc_id, grade in sorted(dataset.qrels.get(query_id, {}).items()):
-            qrels.update(f"{query_id} 0 {doc_id} {grade}\n".encode())
-    return {"topics_sha256": topics.hexdigest(), "qrels_sha256": qrels.hexdigest()}
+            found.update(f"{query_id} 0 {doc_id} {grade}\n".encode())
+    return found.hexdigest()
 
 
 def warn_count(count: int, what: str, consequence: str) -> None:

@@ -32,9 +32,7 @@ class Measure:
         """Reads a measure's name; an unknown one lists what is known, before any work is done."""
         match = _NAME.fullmatch(name)
         if match is None or (match[1] not in _FIELD and match[1] not in _RANX) or (match[3] == "." and match[1] != "rbp"):
-            cutoff = (re.search(r"[@.]\d+$", name) or [""])[0]
-            known = [f"{stem}{cutoff}" for stem in (*_FIELD, *_RANX)]
-            raise UnknownName(registry.unknown("measure", name, known) + " (with a cutoff: nDCG@10)" * (not cutoff))
+            raise UnknownName(_unknown(name))
         stem, at, cutoff = _FIELD.get(match[1], match[1]), match[3], match[4]
         level = int(next((given for given in (match[2], match[5], match[6]) if given), 1))
         if level < 1:
@@ -48,3 +46,19 @@ class Measure:
         if stem == "rbp" and at != ".":
             raise RarityError(f"{name}: rbp needs its persistence, such as rbp.95")
         return cls(name, stem + f"{at or ''}{cutoff or ''}" + (f"-l{level}" if level > 1 else ""))
+
+
+def _unknown(name: str) -> str:
+    """What may have been meant, with the cutoff that was asked for, where it takes one."""
+    stem, cutoff = re.fullmatch(r"(.*?)([@.]\d+)?", name, re.DOTALL).groups("")  # type: ignore[union-attr]  # fits anything
+    if near := registry.near(stem, (*_FIELD, *_RANX)):
+        found = f"unknown measure {name!r}; did you mean {' or '.join(_spelt(each, cutoff) for each in near)}?"
+    else:
+        found = registry.unknown("measure", name, (*_FIELD, *_RANX))
+    return found + " (with a cutoff: nDCG@10)" * (not cutoff)
+
+
+def _spelt(stem: str, cutoff: str) -> str:
+    if stem == "rbp":
+        return stem + (cutoff if cutoff.startswith(".") else ".95")
+    return stem if stem in _WHOLE or cutoff.startswith(".") else stem + cutoff

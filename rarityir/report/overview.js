@@ -219,14 +219,17 @@
     };
     svg.addEventListener("mousemove", (event) => move(pointed(event)));
     svg.addEventListener("mouseleave", hide);
-    svg.addEventListener("click", (event) => { move(pointed(event)); choose({ topic: order[at] }); });
+    const take = () => {
+      choose({ topic: order[at] });
+      byId("bars").querySelector("svg").focus();  // it is a new one, on which arrows go on
+    };
+    svg.addEventListener("click", (event) => { move(pointed(event)); take(); });
     svg.addEventListener("focus", () => move(Math.max(0, order.indexOf(state.topic))));
     svg.addEventListener("keydown", (event) => {
       const far = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -count, End: count }[event.key];
       if (far) { move(at + far); event.preventDefault(); }
       if (event.key === "Enter" || event.key === " ") {
-        choose({ topic: order[at] });
-        byId("bars").querySelector("svg").focus();  // it is a new one, on which arrows go on
+        take();
         event.preventDefault();
       }
     });

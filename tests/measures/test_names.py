@@ -52,9 +52,16 @@ def test_an_unknown_measure_is_one_line_that_says_what_is_known(name: str) -> No
     assert "known:" in str(caught.value) or "did you mean" in str(caught.value)
 
 
-def test_a_near_miss_is_suggested() -> None:
-    with pytest.raises(UnknownName, match="ndcg"):
-        Measure.parse("ncdg@10")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("ncdg@10", "nDCG@10"), ("Rpre@10", "Rprec"), ("bperf@5", "bpref"), ("rpb.8", "rbp.8"), ("rpb@10", "rbp.95")],
+)
+def test_a_near_miss_is_suggested_as_it_may_be_asked_for(name: str, meant: str) -> None:
+    with pytest.raises(UnknownName) as caught:
+        Measure.parse(name)
+    near = str(caught.value).partition("did you mean ")[2].partition("?")[0].split(" or ")
+    assert meant in near
+    assert [Measure.parse(each).name for each in near] == near
 
 
 @pytest.mark.parametrize("name", ["nDCG(rel=2)@10", "ndcg@10-l2", "dcg@5-l3", "ndcg_burges-l2"])
