@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rarityir import corpus, parsing, registry, store, unfinished
+from rarityir import corpus, machine, parsing, registry, store, unfinished
 from rarityir.systems import Part
 from rarityir.types import Busy, Json, RarityError, StaleArtefact, UnknownName
 
@@ -145,8 +144,8 @@ def _condition(folder: Path) -> tuple[str, str]:
 def _stale(folder: Path, identity: dict[str, Json]) -> str:
     """Why what is asked for now would not be found in a folder, or nothing where it would as far as can be told."""
     for key, package in _RELEASES.items():
-        now = _installed(package)
-        if identity.get(key) is not None and now is not None and identity[key] != now:
+        now = (machine.installed(package) or "").partition("+")[0]
+        if identity.get(key) is not None and now and identity[key] != now:
             return f"made with {package} {identity[key]}, now {now}"
     if folder.name == "documents" and "text" in identity and identity.get("form") != corpus.FORM:
         return f"form {identity.get('form', 1)} of documents, now {corpus.FORM}"
@@ -176,13 +175,6 @@ def _form(index: str) -> str | None:
     except (RarityError, ImportError, OSError):
         return None
     return found
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package).partition("+")[0]
-    except PackageNotFoundError:
-        return None
 
 
 def _kind(folder: Path) -> str:

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rarityir import overview, registry, results, store, subcollection
+from rarityir import __version__, machine, overview, registry, results, store, subcollection
 from rarityir.corpus import check_judged
 from rarityir.datasets import load_dataset
 from rarityir.datasets.reading import check_measurable, qrels_sha256, topics_sha256
@@ -300,12 +299,13 @@ def provenance(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json
     """Returns what made the figures: the experiment, the documents, the encoder, package versions and the machine."""
     subset = {"subset": dict(dataset.subset)} if dataset.subset else {}
     told = {"topics_sha256": topics_sha256(dataset), "qrels_sha256": qrels_sha256(dataset)}
-    packages = ("rarityir", "torch", "transformers", "pyserini", "faiss-cpu", "ranx", "ir_datasets", "numpy")
+    packages = ("torch", "transformers", "pyserini", "faiss-cpu", "ranx", "ir_datasets", "numpy")
+    releases = {name: machine.installed(name) for name in packages}
     return {
         "experiment": dataclasses.asdict(experiment),
         "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity, **told, **subset},
         "encoder": encoder,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "versions": {"python": platform.python_version(), "rarityir": __version__, **releases},
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"system": platform.system(), "processor": platform.machine()},
     }

@@ -1,4 +1,4 @@
-"""What the machine gives and refuses: cores, whether a process lives, why a disk took no more."""
+"""What the machine gives and refuses: cores, packages, whether a process lives, why a disk took no more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -60,6 +61,14 @@ def _text(path: Path) -> str:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def installed(package: str) -> str | None:
+    """Returns a package's release; None where the system does not know it, as of one that was not installed by name."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def alive(process: str) -> bool:

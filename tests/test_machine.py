@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rarityir import machine
+from rarityir import __version__, machine
+from rarityir.datasets import load_dataset
+from rarityir.experiment import Experiment, provenance
 from rarityir.planning import sizes
 
 
@@ -69,3 +73,16 @@ def test_the_older_form_of_a_memory_limit(group: Path) -> None:
     for most, left in ((str(0x7FFFFFFFFFFFF000), None), ("1000", 400)):
         (folder / "memory.limit_in_bytes").write_text(most)
         assert machine.memory_left() == left
+
+
+def test_a_package_that_was_installed_by_another_name_costs_no_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As conda's `faiss` and a source tree that is only on the path: what is not known is said to be."""
+
+    def missing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    assert machine.installed("numpy") == np.__version__
+    monkeypatch.setattr(machine, "version", missing)
+    found = provenance(Experiment("cranfield"), load_dataset("cranfield"), None)["versions"]
+    assert found["rarityir"] == __version__
+    assert found["faiss-cpu"] is None
