@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rarityir import cleaning, store, unfinished
+from rarityir import cleaning, machine, store, unfinished
 from rarityir.cleaning import Built, choose, free, survey
 from rarityir.cli import main
 from rarityir.types import Busy, UnknownName
@@ -125,7 +125,7 @@ def test_what_is_stale_or_broken_is_chosen_and_what_is_of_use_or_begun_is_not() 
         assert state(whole) == "stale"
         (whole / store.MANIFEST).write_text(before)
         assert state(whole) == "whole"
-    edit(whole, **{"encoder.torch": cleaning._installed("torch")})
+    edit(whole, **{"encoder.torch": machine.installed("torch").partition("+")[0]})
     assert state(whole) == "whole"
     (whole / "v").write_bytes(b"1")
     assert state(whole) == "broken"
