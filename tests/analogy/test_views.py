@@ -44,6 +44,7 @@ def test_pairs_stand_on_the_plane_of_the_largest_variance(rng) -> None:
     drawn = np.concatenate([found.queries, found.answers])
     on_axes = both @ vectors[:, ::-1][:, :2]
     np.testing.assert_allclose(np.abs(drawn), np.abs(on_axes), rtol=1e-4, atol=1e-3)
+    assert (drawn[np.abs(drawn).argmax(axis=0), range(2)] > 0).all()
     assert found.groups == ("g1",) * 7 + ("g2",) * 7
     with pytest.raises(RarityError, match="all names stand on one place"):
         plane(Task.of(*(Named(("x", "y"), np.ones((2, 3))) for _ in "qa"), [Pair("x", "y")]))
