@@ -81,8 +81,7 @@ class Unfinished:
         """Writes the blocks that are not there yet, and drops what was kept of the window."""
         for i, path in enumerate(self.paths):
             if not path.exists():
-                with store.keeping(path) as temporary, temporary.open("wb") as file:
-                    np.save(file, self.embeddings[i * self.block : (i + 1) * self.block])
+                _write(path, self.embeddings[i * self.block : (i + 1) * self.block])
         self.journal.unlink(missing_ok=True)
 
 
@@ -163,8 +162,29 @@ def embed(dataset: Dataset, corpus: Corpus, encoder: Encoder) -> Embeddings:
     with store.building(folder, identity, facts) as needed:
         if needed:
             _encode(dataset, encoder, paths, count)
-    found = store.manifest(folder, identity)
-    return Embeddings(folder, paths, identity, float(found["facts"]["build_seconds"]) if found else 0.0)
+    return _complete(folder, paths, identity)
+
+
+def take(corpus: Corpus, encoder: Encoder, made: Iterable[Floats], seconds: float) -> Embeddings:
+    """Keeps embeddings that were made elsewhere as `embed` keeps its own, which then has nothing to encode.
+
+    Args:
+        corpus: the documents, whose rows they are.
+        encoder: what made them; that it did is the caller's to see to.
+        made: raw (n, D) float32 matrices in the order of rows, n a multiple of BLOCK but in the last.
+        seconds: what making them took.
+
+    Blocks that are there stay. Raises `RarityError` where there are more or fewer rows than documents.
+    """
+    folder, identity, count = corpus.folder / slug(encoder.name) / "embeddings", identify(corpus, encoder), len(corpus.doc_ids)
+    paths = Blocks(folder, -(-count // BLOCK))
+    facts: dict[str, Json] = {"documents": count, "dim": encoder.dim, "build_seconds": seconds}
+    with store.building(folder, identity, facts) as needed:
+        if needed:
+            _keep(paths, made, (count, encoder.dim), store_dtype(encoder))
+            for journal in folder.glob("*.unfinished.npz"):  # of an encoding here that was stopped
+                journal.unlink()
+    return _complete(folder, paths, identity)
 
 
 def read_window(encoder: Encoder, texts: list[str]) -> Floats:
@@ -275,6 +295,32 @@ def _windows(dataset: Dataset, encoder: Encoder, paths: Blocks, opened: dict[int
             continue
         opened[number] = Unfinished.found(blocks, BLOCK, (len(texts), encoder.dim), dtype)
         yield Window(number, texts, ~opened[number].done)
+
+
+def _keep(paths: Blocks, made: Iterable[Floats], shape: tuple[int, int], dtype: str) -> None:
+    """Writes matrices that are (N, D) together, block by block."""
+    there = 0
+    with progress.bar("taking embeddings over", shape[0]) as advance:
+        for x_ND in made:
+            if there % BLOCK or x_ND.shape[1] != shape[1] or there + len(x_ND) > shape[0]:
+                raise RarityError(f"embeddings {x_ND.shape} from row {there} on are no part of {shape}")
+            for start in range(0, len(x_ND), BLOCK):
+                if not store.kept(path := paths[(there + start) // BLOCK]):
+                    _write(path, kept_as(dtype, x_ND[start : start + BLOCK]))
+            there += len(x_ND)
+            advance(len(x_ND))
+    if there != shape[0]:
+        raise RarityError(f"{there} embeddings of {shape[0]} documents")
+
+
+def _complete(folder: Path, paths: Blocks, identity: dict[str, Json]) -> Embeddings:
+    found = store.manifest(folder, identity)
+    return Embeddings(folder, paths, identity, float(found["facts"]["build_seconds"]) if found else 0.0)
+
+
+def _write(path: Path, values_BD: NDArray[Any]) -> None:
+    with store.keeping(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values_BD)
 
 
 def _journal(paths: tuple[Path, ...]) -> Path:

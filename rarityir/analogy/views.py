@@ -33,15 +33,13 @@ def plane(task: Task) -> Plane:
 
     The sign of an axis is such that what lies furthest out along it is on its positive side.
     """
-    from sklearn.utils.extmath import svd_flip
-
     pairs = list(dict.fromkeys((pair.query, pair.answer, pair.group) for pair in task.fitted))
     q_PD = task.queries.vectors[task.queries.find(query for query, _, _ in pairs)].astype(np.float64)
     a_PD = task.answers.vectors[task.answers.find(answer for _, answer, _ in pairs)].astype(np.float64)
     both = np.concatenate([q_PD, a_PD])
     mean_D = both.mean(axis=0)
     left, values, axes_KD = np.linalg.svd(both - mean_D, full_matrices=False)
-    _, axes_KD = svd_flip(left, axes_KD)
+    axes_KD *= np.where(left[np.abs(left).argmax(axis=0), range(len(values))] < 0, -1, 1)[:, None]
     if not values.any():
         raise RarityError("all names stand on one place, so there is no plane to draw them on")
     q_P2, a_P2 = ((x - mean_D) @ axes_KD[:2].T for x in (q_PD, a_PD))

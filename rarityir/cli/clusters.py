@@ -1,4 +1,4 @@
-"""What `encode` and `search` do with `--cluster`."""
+"""What `encode` and `search` do with `--cluster` and with what it wrote."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ OPTIONS = (
     click.option("--out", type=click.Path(path_type=Path), help="With --cluster: the folder to write; every node must see it."),
     click.option("--filter", "filter_name", metavar="F", help="With --cluster: a filter, or a saved one's folder."),
     click.option("--sparse", metavar="K", help="With --cluster: also write each document's K best tokens."),
+    click.option("--encoded", type=click.Path(path_type=Path), help="Instead of encoding: take over what --cluster wrote there."),
 )
 
 
@@ -46,6 +47,16 @@ def encode_on_cluster(
     facts = {"folder": str(out), "shards": len(found.paths), "emb": found.identity["emb"], **found.facts}
     text = f"{out}: {facts['documents']} documents in {facts['shards']} shards, {facts['emb']}"
     print_facts(facts, text, as_json=as_json)
+
+
+def take_over(source: Retriever, folder: Path, *, as_json: bool) -> None:
+    """Copies what a cluster encoded to where one machine keeps its own, and prints where."""
+    from rarityir.cluster.shards import Encoded
+    from rarityir.cluster.taking import take
+
+    found = take(source, Encoded.open(folder))
+    facts = {"folder": str(found.folder), "blocks": len(found.paths), "seconds": found.seconds}
+    print_facts(facts, f"{facts['folder']}: {facts['blocks']} blocks, from {folder}", as_json=as_json)
 
 
 def search_on_cluster(source: Retriever, system: System, folder: Path, cutoff: int, cluster: str) -> Run:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rarityir.cli.clusters import cluster_options, encode_on_cluster, search_on_cluster
+from rarityir.cli.clusters import cluster_options, encode_on_cluster, search_on_cluster, take_over
 from rarityir.cli.options import (
     dataset_option,
     encoder_options,
@@ -41,6 +41,7 @@ def encode(
     out: Path | None,
     filter_name: str | None,
     sparse: str | None,
+    encoded: Path | None,
     dry_run: bool,
     force: bool,
     as_json: bool,
@@ -49,8 +50,14 @@ def encode(
     """Encode a dataset's documents; goes on where an earlier, stopped run was.
 
     \b
-    rarityir encode --dataset msmarco-passage --cluster auto --out /shared/msmarco --filter edge:2
+    rarityir encode --dataset msmarco-passage --cluster auto --out /shared/msmarco
+    rarityir encode --dataset msmarco-passage --encoded /shared/msmarco
     """
+    if encoded is not None and (dry_run or (cluster, out, filter_name, sparse) != (None,) * 4):
+        raise click.UsageError("--encoded takes over what --cluster wrote, and goes with none of its options")
+    if encoded is not None:
+        take_over(retriever(options), encoded, as_json=as_json)
+        return
     if cluster is not None:
         if out is None:
             raise click.UsageError("--cluster needs --out, the folder to write")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from rarityir import embeddings, store
 from rarityir.cluster.on_ray import connected, search
-from rarityir.cluster.recipe import ENCODED
+from rarityir.cluster.recipe import check_made
 from rarityir.cluster.shards import Encoded
 from rarityir.indexes.offset import moved
 from rarityir.indexes.topk import pad, without_own
 from rarityir.retrieval import Retriever, tagged
 from rarityir.runs import Run
 from rarityir.systems import System
-from rarityir.types import RarityError, StaleArtefact
+from rarityir.types import RarityError
 
 QUERIES = 256  # asked together: each block of documents sends its best `cutoff` for every one of them
 
@@ -27,10 +26,7 @@ def answer(source: Retriever, system: System, found: Encoded, cutoff: int, clust
     held = "+".join(["dense", *([str(found.identity["filter"])] if found.identity["filter"] else [])])
     if str(system).replace("dense:flat", "dense") != held:
         raise RarityError(f"{found.folder} holds vectors of {held}, not of {system}; search {held}, or encode with that filter")
-    wanted = embeddings.identify(source.corpus, source.encoder)
-    made = {key: value for key, value in found.identity.items() if key not in ENCODED}
-    if difference := store.differing(made, wanted):
-        raise StaleArtefact(f"{found.folder} was made of something else: {difference}")
+    check_made(found.identity, source.corpus, source.encoder, found.folder)
     own = source.dataset.drops_query_document
     q_QD = source.encoder.encode_query(list(source.dataset.topics.values()))
     with connected(cluster):

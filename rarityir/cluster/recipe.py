@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from rarityir.encoders.batching import Execution
 from rarityir.filters import EmbedFilter
 from rarityir.settings import ImpactSettings
 from rarityir.tokens import TokenLens, Vocabulary
-from rarityir.types import Encoder, Floats, Impacts, Json, RarityError
+from rarityir.types import Encoder, Floats, Impacts, Json, RarityError, StaleArtefact
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 
 
 ENCODED = ("corpus", "window", "emb", "filter", "filter_sha256", "sparse")  # what an identity says beside the embeddings'
+
+
+def check_made(identity: dict[str, Json], corpus: Corpus, encoder: Encoder, folder: Path) -> None:
+    """Raises `StaleArtefact` where what a cluster wrote into a folder is of other documents or another encoder."""
+    made = {key: value for key, value in identity.items() if key not in ENCODED}
+    if difference := store.differing(made, embeddings.identify(corpus, encoder)):
+        raise StaleArtefact(f"{folder} was made of something else: {difference}")
 
 
 @dataclass(frozen=True, eq=False)

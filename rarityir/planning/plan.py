@@ -366,7 +366,7 @@ class _Planning:
                 least = duration(self._count * self.rates.lengths.mean * each)
                 yield f"a GPU (--device cuda): about {least} of encoding, at {1 / each:,.0f} tokens a second, assumed"
             took = duration(encode / MACHINES)
-            yield f"rarityir encode --cluster: about {took} of encoding on {MACHINES} machines like this one"
+            yield f"rarityir encode --cluster, then --encoded: about {took} of encoding on {MACHINES} machines like this one"
 
 
 def _read(folder: Path) -> dict[str, Any]:
