@@ -49,6 +49,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "bm25": "rarityir.indexes.bm25:BM25Index",
         "bm25-idf": "rarityir.indexes.subword:SubwordIndex",
         "dense": "rarityir.indexes.dense:DenseIndex",
+        "milvus:bm25": "rarityir.indexes.milvus_text:BM25",
         "milvus:dense": "rarityir.indexes.milvus:DENSE",
         "milvus:sparse": "rarityir.indexes.milvus:SPARSE",
         "qdrant:dense": "rarityir.indexes.qdrant:DENSE",

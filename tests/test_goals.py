@@ -9,6 +9,7 @@ import pytest
 
 from evals.bench import __main__ as bench
 from evals.bench.goals import Goal, about, at_least, at_most, exactly, held
+from rarityir.types import RarityError
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,23 @@ def test_a_missed_goal_is_said_and_is_the_status(monkeypatch, tmp_path, capsys) 
     assert "ratio" in capsys.readouterr().out
     assert "| ratio | 0.5 (at least 1: missed) |\n| s | 3 |" in (tmp_path / "RESULTS.md").read_text()
     assert json.loads((tmp_path / "results.json").read_text())["apply"]["ratio"] == 0.5
+
+
+def test_what_was_not_measured_is_missed_and_its_last_figures_stay(monkeypatch, tmp_path, capsys) -> None:
+    def bench_() -> dict[str, float]:
+        raise RarityError("no topics here")
+
+    areas = {
+        "apply": type("area", (), {"bench": staticmethod(bench_), "GOALS": {"ratio": at_least(1)}}),
+        "bm25": type("area", (), {"bench": staticmethod(lambda: {"s": 3.0}), "GOALS": {".* ratio": at_least(1)}}),
+    }
+    monkeypatch.setattr(bench, "import_module", lambda name: areas[name.rpartition(".")[2]])
+    monkeypatch.setattr(bench, "FOLDER", tmp_path)
+    monkeypatch.setattr("sys.argv", ["bench", *areas])
+    (tmp_path / "results.json").write_text('{"apply": {"ratio": 2}}')
+    with pytest.raises(SystemExit) as caught:
+        bench.main()
+    assert str(caught.value).splitlines() == [
+        "2 missed:", "apply: not run, no topics here", "bm25: no figure .* ratio, which has a goal",
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "results.json").read_text())["apply"] == {"ratio": 2}

@@ -116,6 +116,7 @@ OWNERS = {
 }
 # What each integration imports of the stack it is for, beside what the table above lets nobody else import.
 INTEGRATIONS = {
+    "integrations.bulk": {"pyarrow"},
     "integrations.corpora": {"faiss", "pyarrow"},
     "integrations.faiss": {"faiss"},
     "integrations.haystack": {"haystack"},

@@ -53,6 +53,7 @@ def test_distinct_systems_have_distinct_slugs_that_are_file_names(one, other):
         ("dense", System(Part("dense"))),
         ("dense+edge:2", System(Part("dense"), (Part("edge", "2"),))),
         ("milvus:sparse:64+edge:2", System(Part("milvus:sparse", "64"), (Part("edge", "2"),))),
+        ("milvus:bm25:k1=1.2,b=0.75", System(Part("milvus:bm25", "k1=1.2,b=0.75"))),
         ("qdrant:dense:hnsw,16,ef=9", System(Part("qdrant:dense", "hnsw,16,ef=9"))),
         ("sparse:64+edge:2", System(Part("sparse", "64"), (Part("edge", "2"),))),
         (
@@ -104,7 +105,8 @@ def test_empty_places_in_a_list_name_nothing():
         ("rff(bm25,dense)", "unknown fusion 'rff'; did you mean rrf?"),
         ("rrf(bm25:k1=0.9,b=0.4,dnese)", "unknown system 'dnese'; did you mean dense?"),
         ("rrf(dense,sprase:64)", "unknown system 'sprase'; did you mean sparse?"),
-        ("milvus:bm25", "unknown system 'milvus'; did you mean milvus:"),
+        ("milvus:seismic", "unknown system 'milvus'; did you mean milvus:"),
+        ("qdrant:bm25", "unknown system 'qdrant'; did you mean qdrant:"),
         ("rrf(bm25,qdrnat:dense)", "unknown system 'qdrnat'; did you mean qdrant?"),
         ("qqq", "unknown system 'qqq'; known: axes, bm25, bm25-idf, dense, milvus, qdrant, seismic, sparse"),
     ],
@@ -128,6 +130,7 @@ def test_a_misspelt_name_is_unknown_and_the_near_one_is_named(text, message):
         ("rrf(bm25)", "fewer than two"),
         ("rrf()", "fewer than two"),
         ("bm25+edge:2", "bm25 reads text"),
+        ("milvus:bm25+edge:2", "milvus:bm25 reads text, which a filter cannot change"),
         ("rrf(dense,bm25+edge:2)", "bm25 reads text"),
     ],
 )

@@ -27,6 +27,7 @@ import numpy as np
 from evals.bench.goals import exactly
 from rarityir import embeddings
 from rarityir.cluster import Encoded
+from rarityir.cluster.on_ray import check
 from rarityir.corpus import prepare
 from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
@@ -39,6 +40,7 @@ GOALS = {"bytes of one machine": exactly("yes")}
 
 
 def bench() -> dict[str, float | str]:
+    check()
     alone = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("ip") is not None
     with tempfile.TemporaryDirectory(prefix="rr-") as place:
         _small()

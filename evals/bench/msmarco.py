@@ -24,7 +24,7 @@ import scipy.sparse as sp
 from evals.bench.goals import exactly
 from evals.bench.memory import peak
 from evals.bench.passages import KEEP, PASSAGES, Passages
-from rarityir.types import Floats, Hits, Impacts
+from rarityir.types import Floats, Hits, Impacts, RarityError
 
 CUTOFF, CHECKED = 1000, 32
 TOPICS = os.environ.get("RARITYIR_BENCH_TOPICS", "")
@@ -33,7 +33,7 @@ GOALS = {"(sparse|dense): share of the exact .*": exactly(1.0)}
 
 def bench() -> dict[str, float | str]:
     if not TOPICS:
-        return {"msmarco": "RARITYIR_BENCH_TOPICS names no folder"}
+        raise RarityError("RARITYIR_BENCH_TOPICS names no folder; give that of the topics' vectors")
     passages = _passages()
     found: dict[str, float | str] = {"passages": passages.count, "topics": len(passages.query_ids), "cutoff": CUTOFF}
     for name in SIDES:

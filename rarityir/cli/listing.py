@@ -14,6 +14,7 @@ _INDEXES = {
     "bm25": "Lucene with Anserini's English analyser: bm25:k1=0.9,b=0.4",
     "bm25-idf": "BM25 over the model's own tokens, its IDF from anywhere: bm25-idf:probe,level=L0",
     "dense": "inner product of normalised embeddings, exact or approximate: dense, dense:hnsw,32, dense:ivf4096,pq64",
+    "milvus:bm25": "BM25 by Milvus, of the terms of bm25 (extra milvus): milvus:bm25:k1=0.9,b=0.4",
     "milvus:dense": "the vectors of dense in Milvus (extra milvus)",
     "milvus:sparse": "the impacts of sparse in Milvus (extra milvus)",
     "qdrant:dense": "the vectors of dense in Qdrant (extra qdrant)",

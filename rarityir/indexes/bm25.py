@@ -34,7 +34,7 @@ class BM25Index:
     @classmethod
     def key(cls, arg: str) -> str:
         """Returns `bm25`: what is stored depends on no argument."""
-        cls._settings(arg)
+        cls.settings(arg)
         return "bm25"
 
     @classmethod
@@ -43,7 +43,8 @@ class BM25Index:
         return f"{java.jar().stem}, rows of ten digits"
 
     @staticmethod
-    def _settings(arg: str) -> dict[str, float]:
+    def settings(arg: str) -> dict[str, float]:
+        """Returns k1 and b, 0.9 and 0.4, Anserini's, where the argument says nothing."""
         given = {"k1": 0.9, "b": 0.4, **registry.options(arg, {"k1": float, "b": float}, "bm25")}
         if not 0 <= given["k1"] < float("inf") or not 0 <= given["b"] <= 1:
             raise RarityError(f"bm25:{arg}: k1 must be at least 0, and b between 0 and 1")
@@ -76,7 +77,7 @@ class BM25Index:
     @classmethod
     def open(cls, arg: str, folder: Path) -> BM25Index:
         """Opens a built index with the argument's k1 and b (0.9 and 0.4, Anserini's, where it says nothing)."""
-        settings = cls._settings(arg)
+        settings = cls.settings(arg)
         if (folder / prebuilt.FACTS).is_file():
             lucene = java.Lucene(folder / "lucene", **settings)
             return cls(lucene.searcher, PrebuiltIndex(lucene))

@@ -27,7 +27,7 @@ from rarityir.types import Floats, Hits, Impacts, Ints, Json, RarityError, Takes
 CONSTRUCTION = 128  # candidates followed while a graph grows
 _BYTES = 4 << 20  # of vectors sent at once, about
 _AT_ONCE = 64  # queries
-_FREQUENCIES, _FACTS, _NAME = "document_frequencies.npy", "engine.json", "collection.json"
+_FREQUENCIES, FACTS, _NAME = "document_frequencies.npy", "engine.json", "collection.json"
 Ranking = tuple[Ints, Floats]
 
 
@@ -117,19 +117,19 @@ class SparseEngine:
                     held.insert([rows + number for number in numbers], part)
                     given += len(numbers)  # a document without tokens can be no hit, and Milvus takes none
                 rows += len(block.indptr) - 1
-            _arrived(self._engine, held.finish(), given)
+            arrived(self._engine, held.finish(), given)
         finally:
             held.close()
         with store.replacing(folder / _FREQUENCIES) as temporary, temporary.open("wb") as file:
             np.save(file, frequencies)
         postings = int(frequencies.sum())
-        store.write_json(folder / _FACTS, {"documents": rows, "width": 0})
+        store.write_json(folder / FACTS, {"documents": rows, "width": 0})
         facts = {"dim": self.settings(arg).keep, "postings": postings}
-        return {**facts, "bytes_per_doc": _bytes(folder, 8 * postings, rows)}
+        return {**facts, "bytes_per_doc": on_disk(folder, 8 * postings, rows)}
 
     def open(self, arg: str, folder: Path) -> SparseHeld:
         """Opens what was built."""
-        documents = _facts(folder)["documents"]
+        documents = facts_of(folder)["documents"]
         return SparseHeld(self._engine, self._engine.open(folder, Form()), documents, parsing.array(folder / _FREQUENCIES))
 
 
@@ -151,7 +151,7 @@ class SparseHeld:
             raise RarityError(f"query weights must not be negative, and finite: {self._engine.name} adds impacts up")
         asked = positive(queries)
         filled = np.flatnonzero(np.diff(asked.indptr))
-        limit = _limit(self._engine, cutoff, self.documents)
+        limit = limited(self._engine, cutoff, self.documents)
 
         def ask(numbers: Ints, depth: int) -> Iterator[Ranking]:
             for start in range(0, len(numbers), _AT_ONCE):
@@ -221,16 +221,16 @@ class DenseEngine:
                 rows += len(block)
             if held is None:
                 raise RarityError("there are no documents to index")
-            _arrived(self._engine, held.finish(), rows)
+            arrived(self._engine, held.finish(), rows)
         finally:
             if held is not None:
                 held.close()
-        store.write_json(folder / _FACTS, {"documents": rows, "width": width})
-        return {"dim": width, "bytes_per_doc": _bytes(folder, 4 * width * rows, rows)}
+        store.write_json(folder / FACTS, {"documents": rows, "width": width})
+        return {"dim": width, "bytes_per_doc": on_disk(folder, 4 * width * rows, rows)}
 
     def open(self, arg: str, folder: Path) -> DenseHeld:
         """Opens what was built, to be searched as the argument says."""
-        kind, facts = self._kind(arg), _facts(folder)
+        kind, facts = self._kind(arg), facts_of(folder)
         form = Form(facts["width"], kind.links if kind else 0)
         offset = Offset.opened(moved(arg)[1], folder)
         return DenseHeld(self._engine, self._engine.open(folder, form), facts["documents"], kind, offset)
@@ -248,7 +248,7 @@ class DenseHeld:
     def search(self, queries: Floats, cutoff: int) -> Hits:
         """Returns the best `cutoff` rows of each (Q, K) query, moved where there is an offset; of a graph about the best."""
         x_QK = np.ascontiguousarray(self._offset(queries) if self._offset else queries, np.float32)
-        limit = _limit(self._engine, cutoff, self.documents)
+        limit = limited(self._engine, cutoff, self.documents)
         if self._kind:
             limit = min(limit, cutoff)  # to look deeper would be to follow more candidates than asked for
         ef = self._kind.ef if self._kind else EF
@@ -331,29 +331,31 @@ def _chosen(impacts: Impacts, rows: Ints) -> Impacts:
     return Impacts(indptr.astype(np.int64), token_ids, values, impacts.vocabulary)
 
 
-def _limit(engine: Engine, cutoff: int, documents: int) -> int:
-    """How many hits can be asked for."""
+def limited(engine: Engine, cutoff: int, documents: int) -> int:
+    """Returns how many hits can be asked for; `RarityError` where that is fewer than are wanted."""
     if cutoff > engine.most and documents > engine.most:
         raise RarityError(f"{engine.name} finds at most {engine.most} documents for a query, not {cutoff}; lower --cutoff")
     return min(documents, engine.most)
 
 
-def _arrived(engine: Engine, found: int, rows: int) -> None:
+def arrived(engine: Engine, found: int, rows: int) -> None:
+    """Raises `RarityError` where an engine does not hold the documents that it was given, or was given none."""
     if not rows:
         raise RarityError("there are no documents to index, or none has a token")
     if found != rows:
         raise RarityError(f"{engine.name} holds {found} of {rows} documents; build the index again")
 
 
-def _bytes(folder: Path, sent: int, rows: int) -> float:
-    """Bytes a document on disk, or of what was sent to a server."""
+def on_disk(folder: Path, sent: int, rows: int) -> float:
+    """Returns the bytes a document on disk, or of what was sent to a server."""
     written = sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
     return round(max(sent, written) / rows, 1)
 
 
-def _facts(folder: Path) -> dict[str, int]:
+def facts_of(folder: Path) -> dict[str, int]:
+    """Returns documents and width of what was built; `RarityError` for a folder that does not say."""
     try:
-        found: dict[str, int] = parsing.value(folder / _FACTS)
+        found: dict[str, int] = parsing.value(folder / FACTS)
         return {name: int(found[name]) for name in ("documents", "width")}
     except parsing.BROKEN as error:
         raise RarityError(f"{folder} holds no whole index of an engine ({error}); build it again") from None

@@ -147,6 +147,15 @@ def index(source: Path, target: Path, threads: int, documents: int) -> None:
         )
 
 
+def analysed(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yields each text's terms by Anserini's English analyser, as `bm25` indexes them."""
+    analyser = classes()("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
+    analyse = classes()("io.anserini.analysis.AnalyzerUtils").analyze
+    for text in texts:
+        found = analyse(analyser, text)
+        yield [str(found.get(i)) for i in range(found.size())]
+
+
 def searcher(folder: Path, k1: float, b: float) -> Any:
     """Returns Anserini's searcher over an index with BM25 set."""
     autoclass = classes()

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,8 +26,11 @@ from rarityir.types import Floats, Impacts, MissingExtra, RarityError
 
 SERVER, TOKEN = "RARITYIR_MILVUS", "RARITYIR_MILVUS_TOKEN"
 _FILE = "milvus.db"
-_ROW, _VECTOR = "row", "vector"
+ROW, VECTOR = "row", "vector"
 _opened: Counter[str] = Counter()  # Lite serves a file once in a process, whoever asks
+
+
+_Kind = TypeVar("_Kind", bound="Collection")
 
 
 class Milvus:
@@ -45,25 +48,33 @@ class Milvus:
             raise _missing() from None
 
     def create(self, folder: Path, form: Form) -> Collection:
-        """Begins a collection; one that an earlier build began here is dropped."""
+        """Begins a collection of vectors; one that an earlier build began here is dropped."""
+        return self.begun(Collection, folder, form)
+
+    def open(self, folder: Path, form: Form) -> Collection:
+        """Opens a collection of vectors and loads it."""
+        return self.opened(Collection, folder, form)
+
+    def begun(self, kind: type[_Kind], folder: Path, form: Form) -> _Kind:
+        """Begins a collection of a kind; one that an earlier build began here is dropped."""
         earlier = kept_name(folder)
         if not address(SERVER):
             shutil.rmtree(folder / _FILE, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         name = "rarityir_" + uuid.uuid4().hex
-        found = Collection(folder, name, form)
+        found = kind(folder, name, form)
         if earlier:
             found.drop(earlier)
         keep_name(folder, name)  # not before the earlier one is gone, which nothing else names
         found.begin()
         return found
 
-    def open(self, folder: Path, form: Form) -> Collection:
-        """Opens a collection and loads it."""
+    def opened(self, kind: type[_Kind], folder: Path, form: Form) -> _Kind:
+        """Opens a collection of a kind and loads it."""
         name = kept_name(folder)
         if not name or not (address(SERVER) or (folder / _FILE).is_dir()):
             raise RarityError(f"{folder} holds no whole index of Milvus; build it again")
-        found = Collection(folder, name, form)
+        found = kind(folder, name, form)
         found.load()
         return found
 
@@ -79,34 +90,42 @@ class Collection:
     def begin(self) -> None:
         """Makes the collection."""
         milvus = _pymilvus()
-        kinds, form = milvus.DataType, self._form
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field(_ROW, kinds.INT64, is_primary=True)
-        if form.width:
-            schema.add_field(_VECTOR, kinds.FLOAT_VECTOR, dim=form.width)
-        else:
-            schema.add_field(_VECTOR, kinds.SPARSE_FLOAT_VECTOR)
+        schema.add_field(ROW, milvus.DataType.INT64, is_primary=True)
+        self._fields(schema, milvus)
         with self._told():
             self._client.create_collection(self._name, schema=schema, consistency_level="Strong")
+
+    def _fields(self, schema: Any, milvus: Any) -> None:
+        """Adds what a row holds beside its number."""
+        kinds = milvus.DataType
+        if self._form.width:
+            schema.add_field(VECTOR, kinds.FLOAT_VECTOR, dim=self._form.width)
+        else:
+            schema.add_field(VECTOR, kinds.SPARSE_FLOAT_VECTOR)
+
+    def _index(self) -> tuple[str, str, dict[str, Any]]:
+        """The kind of index, its metric, and its settings."""
+        if self._form.links:
+            return "HNSW", "IP", {"M": self._form.links, "efConstruction": CONSTRUCTION}
+        return "FLAT" if self._form.width else "SPARSE_INVERTED_INDEX", "IP", {}
 
     def insert(self, rows: Sequence[int], vectors: Floats | Impacts) -> None:
         """Adds documents."""
         given: Any = _maps(vectors) if isinstance(vectors, Impacts) else vectors
+        self._send([{ROW: row, VECTOR: vector} for row, vector in zip(rows, given, strict=True)])
+
+    def _send(self, rows: list[dict[str, Any]]) -> None:
         with self._told():
-            self._client.insert(self._name, [{_ROW: row, _VECTOR: vector} for row, vector in zip(rows, given, strict=True)])
+            self._client.insert(self._name, rows)
 
     def finish(self) -> int:
         """Indexes what was added, and returns how many documents the collection has."""
-        params: dict[str, Any]
-        kind, params = "SPARSE_INVERTED_INDEX", {}
-        if self._form.links:
-            kind, params = "HNSW", {"M": self._form.links, "efConstruction": CONSTRUCTION}
-        elif self._form.width:
-            kind, params = "FLAT", {}
+        kind, metric, params = self._index()
         wanted = self._client.prepare_index_params()
         if self._path and params:
             params = {"params": params}  # Lite reads them in one, and passes over those that the client sends singly
-        wanted.add_index(_VECTOR, index_type=kind, metric_type="IP", params=params)
+        wanted.add_index(VECTOR, index_type=kind, metric_type=metric, params=params)
         with self._told():
             self._client.flush(self._name)
             self._client.create_index(self._name, wanted)
@@ -129,11 +148,14 @@ class Collection:
         data = _maps(queries) if isinstance(queries, Impacts) else list(queries)
         # Nothing is left out: drop_ratio_search would skip a query's light tokens.
         params = {"ef": ef} if self._form.links else {} if self._form.width else {"drop_ratio_search": 0.0}
-        given = {"anns_field": _VECTOR, "output_fields": [_ROW], "search_params": {"metric_type": "IP", "params": params}}
+        yield from self._asked(data, depth, "IP", params)
+
+    def _asked(self, data: list[Any], depth: int, metric: str, params: dict[str, Any]) -> Iterator[Ranking]:
+        given = {"anns_field": VECTOR, "output_fields": [ROW], "search_params": {"metric_type": metric, "params": params}}
         with self._told():
             found = self._client.search(self._name, data, limit=depth, **given)
         for hits in found:
-            yield np.array([hit[_ROW] for hit in hits], np.int64), np.array([hit["distance"] for hit in hits], np.float32)
+            yield np.array([hit[ROW] for hit in hits], np.int64), np.array([hit["distance"] for hit in hits], np.float32)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from rarityir.doc_ids import IDS
 from rarityir.embeddings import identify
 from rarityir.indexes.dense import EXACT
 from rarityir.indexes.flat import FlatIndex
-from rarityir.integrations import bodies, exports, impacts
+from rarityir.integrations import bodies, bulk, exports, impacts
 from rarityir.retrieval import Retriever
 from rarityir.systems import System
 from rarityir.types import Floats, Json, MissingExtra, RarityError, UnknownName
@@ -86,6 +86,8 @@ def _rows(kind: str, retriever: Retriever, x_NK: Floats, ids: list[str], asked: 
             for row, x_K in enumerate(_digits(x_BK), start=first):
                 for line in bodies.document(kind, row, doc_ids[row], x_K):
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    if kind == "milvus":
+        bulk.write(folder / FILES[kind], x_NK.shape[1])
     store.write_lines(folder / IDS, doc_ids)
     if ids:
         pairs = zip(ids, _digits(asked), strict=True)

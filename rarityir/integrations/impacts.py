@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rarityir import progress, registry, store
 from rarityir.doc_ids import IDS
-from rarityir.integrations import bodies, exports
+from rarityir.integrations import bodies, bulk, exports
 from rarityir.types import Impacts, Json, RarityError, UnknownName
 from rarityir.vectors import Collection, SparseVectors, write_sparse
 from rarityir.vectors.folders import blocks, write_tokens
@@ -140,6 +140,8 @@ def rows_for(
                     weights = dict(zip(tokens, values, strict=True))
                     for line in form.lines(row, collection.doc_ids[row], weights, terms):
                         file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        if kind == "milvus":
+            bulk.write(folder / form.file)
         store.write_lines(folder / IDS, collection.doc_ids)
         write_tokens(folder, collection.tokens)
         if queries:

@@ -491,9 +491,9 @@ def test_systems_of_an_engine_are_measured_against_the_exact_ones_and_not_built_
 
 
 def test_bytes_are_of_the_disk_or_of_what_was_sent(tmp_path) -> None:
-    assert engines._bytes(tmp_path, 80, 8) == 10.0
+    assert engines.on_disk(tmp_path, 80, 8) == 10.0
     (tmp_path / "a").write_bytes(b"x" * 100_000)
-    assert engines._bytes(tmp_path, 80, 8) >= 12_500
+    assert engines.on_disk(tmp_path, 80, 8) >= 12_500
 
 
 def test_an_engine_moves_queries_by_a_saved_offset_as_the_exact_index_does(engine, tmp_path) -> None:

@@ -90,6 +90,27 @@ def test_milvus_takes_settings_rows_and_requests_and_ranks_as_we_do(name, source
     server_manager_instance.release_server(str(tmp_path / "m.db"))
 
 
+@pytest.mark.parametrize("name", [SPARSE, DENSE])
+def test_milvus_can_import_the_same_rows_in_bulk(name, source, out) -> None:
+    """Column types are those of Milvus' own example of a bulk import: int64, text, a list of float, or JSON text."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    corpora.export("milvus", source, System.parse(name), out)
+    fields = {field["fieldName"] for field in json.loads((out / "settings.json").read_text())["schema"]["fields"]}
+    table = parquet.read_table(out / "rows.parquet")
+    field = "tokens" if name == SPARSE else "embedding"
+    kinds = {"id": "int64", "doc_id": "string", field: "string" if name == SPARSE else "list<element: float>"}
+    assert {column.name: str(column.type) for column in table.schema} == kinds
+    assert {*kinds} == fields
+    rows, expected = table.to_pylist(), lines(out / "rows.jsonl")
+    assert len(rows) == len(expected) > 0
+    for row, line in zip(rows, expected, strict=True):
+        assert (row["id"], row["doc_id"]) == (line["id"], line["doc_id"])
+        if name == SPARSE:
+            assert json.loads(row["tokens"]) == line["tokens"]
+        else:
+            np.testing.assert_array_equal(np.float32(row["embedding"]), np.float32(line["embedding"]))
+
+
 def _numbered(row: dict) -> dict:
     """JSON's keys are text; the Python client wants numbers."""
     if isinstance(row.get("tokens"), dict):
