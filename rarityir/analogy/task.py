@@ -127,12 +127,13 @@ class Task:
         """Returns the relation's run."""
         ids, groups = self._asked
         return self.relation().search(
-            self.queries, self.answers, asked=ids, groups=groups, k=self.k, exclude=self.exclude, leave_out=self._left_out
+            self.queries, self.answers, asked=ids, groups=groups, k=self.k, exclude=self.exclude, leave_out=self.left_out
         )
 
     @property
-    def _left_out(self) -> LeaveOut:
-        return None if self.later else self.leave_out  # what is fitted on is then known, and excluded
+    def left_out(self) -> LeaveOut:
+        """What is left out of each query's vector: nothing where what is fitted on is known, and so excluded."""
+        return None if self.later else self.leave_out
 
     def shuffled(self, seed: int) -> Task:
         """Returns the task with answers dealt anew to queries, so that nothing is left to find but how often each occurs."""

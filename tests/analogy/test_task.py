@@ -195,3 +195,20 @@ def test_popularity_without_those_that_share_an_answer_counts_only_the_others() 
     own = Task.of(q, a, pairs)
     assert dict(popularity(own, 0)[1]["q0"]) == pytest.approx({"a0": 1, "a1": 2, "a2": 2, "a3": 1, "a4": 0}, abs=1e-5)
     assert task.run().name == "analogy"
+
+
+def test_what_a_group_left_out_knows_counts_nowhere(rng: np.random.Generator) -> None:
+    q, a = (Named(tuple(f"{kind}{i}" for i in range(5)), rng.normal(size=(5, 4)).astype(np.float32)) for kind in "qa")
+    known = ("q0 a0 g", "q1 a0 g", "q1 a1 g", "q0 a2 h", "q2 a2 h", "q2 a0 h", "q3 a3 h", "q1 a0 h")
+    pairs = [Pair(*pair.split()) for pair in known]
+    task = Task.of(q, a, pairs, setting="P1", leave_out="group")
+    _, run = popularity(task, 0)
+    # Of h are left q2's a2 and a0 and q3's a3: q1's a0 is also of g, and q0's a2 its own.
+    assert dict(run["q0@g"]) == pytest.approx({"a0": 1, "a1": 0, "a2": 1, "a3": 1, "a4": 0}, abs=1e-5)
+    assert dict(run["q2@h"]) == pytest.approx({"a0": 1, "a1": 1, "a2": 0, "a3": 0, "a4": 0}, abs=1e-5)
+    found = evaluate(task, baselines=["popularity"])
+    assert (found.in_sample, found.json()["leave_out"]) == (False, "group")
+    ungrouped = Task.of(q, a, pairs, leave_out="group")
+    for scored in (evaluate, lambda task: popularity(task, 0)):
+        with pytest.raises(RarityError, match="of a task: setting P1 or P2"):
+            scored(ungrouped)
