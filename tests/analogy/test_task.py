@@ -107,6 +107,28 @@ def test_drawn_baselines_keep_what_they_should(rng: np.random.Generator) -> None
     assert max(p.time for p in later.fitted) <= 1990 < min(p.time for p in later.judged)
 
 
+@pytest.mark.parametrize("setting", ["G", "P1", "P2"])
+def test_what_is_dealt_as_later_is_not_known_and_so_can_be_found(setting: str, rng: np.random.Generator) -> None:
+    q, a = named("q", rng.normal(size=(30, 6))), named("a", rng.normal(size=(5, 6)))
+    pairs = []
+    for query in q.ids:
+        known, later = rng.permutation(5)[:2]
+        pairs += [Pair(query, f"a{known}", "g", 1980.0), Pair(query, f"a{later}", "g", 1990.0)]
+    task = Task.of(q, a, pairs, setting=setting, cut=1985)
+    for seed in range(10):
+        dealt = task.shuffled(seed)
+        assert not {pair[:2] for pair in dealt.judged} & {pair[:2] for pair in dealt.fitted}
+        assert sorted(pair.answer for pair in dealt.judged) == sorted(pair.answer for pair in task.judged)
+        assert [pair._replace(answer="") for pair in dealt.judged] == [pair._replace(answer="") for pair in task.judged]
+        run = dealt.run()
+        assert all({answer for answer, _ in run[name]} >= set(right) for name, right in dealt.qrels.items())
+        assert task.shuffled(seed).judged == dealt.judged
+    lone = Task.of(q, a, [Pair("q0", "a0", "g", 1980.0), Pair("q1", "a0", "g", 1990.0), Pair("q0", "a1", "g", 1990.0)], cut=1985)
+    assert {pair[:2] for pair in lone.shuffled(0).judged} == {("q0", "a1"), ("q1", "a0")}  # the only way
+    stuck = Task.of(q, a, [Pair("q0", "a0", "g", 1980.0), Pair("q0", "a1", "g", 1980.0), Pair("q0", "a2", "g", 1990.0)], cut=1985)
+    assert len(stuck.shuffled(0).judged) == 1
+
+
 def test_popularity_counts_the_others_pairs() -> None:
     q, a = named("q", np.eye(4)), named("a", np.eye(4))
     pairs = [Pair("q0", "a3", "g"), Pair("q1", "a3", "g"), Pair("q2", "a2", "h"), Pair("q3", "a2", "h"), Pair("q0", "a2", "h")]
