@@ -5,7 +5,6 @@ Learned on the unit vectors that a dense system compares, behind its filters, so
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -133,12 +132,14 @@ def tune(
     left_QK = relation.moves(judged.queries.ids, groups, leave_out).vectors
     filter = retriever.filter(system.filters)
     x_NK = np.concatenate([normalised(filter(x) if filter else x) for x in retriever.embeddings])
-    cut = re.search(r"@(\d+)", measure)
-    doc_ids, depth = retriever.corpus.doc_ids, int(cut[1]) if cut else DEPTH
+    doc_ids, depth = retriever.corpus.doc_ids, measures.Measure.parse(measure).cutoff or DEPTH
+    own = rows_of(doc_ids, judged.queries.ids) if retriever.dataset.drops_query_document else {}
+    asked = [judged.queries.rows[name] for name in own]
     found = {}
     for scale in scales:
         scores_QN = normalised((q_QK + scale * left_QK).astype(np.float32)) @ x_NK.T
-        hits = pad([topk(scores_N, depth) for scores_N in scores_QN], depth)
+        scores_QN[asked, list(own.values())] = -np.inf  # a topic that is a document does not find itself in a search either
+        hits = pad([topk(scores_N, depth, floor=-np.inf) for scores_N in scores_QN], depth)
         run = Run.from_hits(f"scale {scale:g}", judged.queries.ids, doc_ids, hits)
         found[scale] = measures.evaluate(run, retriever.dataset.qrels, [measure], judged.queries.ids)
     return found

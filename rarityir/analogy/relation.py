@@ -35,15 +35,6 @@ class Sums(NamedTuple):
     queries: Vectors
     counts: Ints
 
-    def minus(self, at: Ints, other: Sums, left: Ints) -> Sums:
-        """Returns these sums at some rows without other's; where `left` is −1 nothing is taken off."""
-        there = (left >= 0)[:, None]
-        return Sums(
-            self.answers[at] - np.where(there, other.answers[left], 0.0),
-            self.queries[at] - np.where(there, other.queries[left], 0.0),
-            self.counts[at] - np.where(there, other.counts[left], 0),
-        )
-
     def vectors(self) -> tuple[Vectors, NDArray[np.bool_]]:
         """Returns mean answer minus mean query (M, D), and whether there were any to take means of; zeros where not."""
         there: NDArray[np.bool_] = np.all(self.counts > 0, axis=1)
@@ -134,6 +125,11 @@ class Relation:
         return {(group, query): row for row, (group, query) in enumerate(self.owners.tolist())}
 
     @cached_property
+    def _pairs(self) -> Ints:
+        """How many pairs each owner has (M,)."""
+        return np.asarray(np.unique(self.triples[:, :2], axis=0, return_counts=True)[1], np.int64)
+
+    @cached_property
     def _query_rows(self) -> dict[str, int]:
         return {name: row for row, name in enumerate(self.query_ids)}
 
@@ -163,7 +159,21 @@ class Relation:
         row = self._query_rows.get(query_id, -1)
         if leave_out == "shared":
             return self._sharing.get(row, [row])
-        return [row] if leave_out == "query" else []
+        return [] if leave_out is None else [row]
+
+    def places(self, count: int, groups: Sequence[str] | None, leave_out: LeaveOut) -> Ints:
+        """Returns the row of each of `count` queries' group (count,), that of all pairs where it is none or unknown.
+
+        Raises:
+            RarityError: where a group is to be left out that is none or unknown, for then nothing would be.
+        """
+        if leave_out == "group":
+            if groups is None:
+                raise RarityError("leave_out='group' needs each query's group; give groups (of a task: setting P1 or P2)")
+            if unknown := sorted({*groups} - {*self.groups}):
+                raise RarityError(f"leave_out='group': no pair is of group {unknown[0]!r}; known: {', '.join(self.groups[:5])}")
+        names = [None] * count if groups is None else groups
+        return np.array([ALL if name is None else self._group_rows.get(name, ALL) for name in names], np.int64)
 
     def vector(self, group: str | None = None) -> Vectors:
         """Returns the (D,) vector of a group, or of all pairs; a group without pairs has that of all."""
@@ -182,19 +192,19 @@ class Relation:
         Args:
             groups: the group each query is asked in (default: that of all pairs).
             leave_out: "query" the query's own pairs, "shared" also those of every query that shares an answer with it, "group"
-                all pairs of its group (wherever else they stand), None nothing.
+                also all pairs of its group (wherever else they stand), None nothing.
+
+        Raises:
+            RarityError: for "group" where a group is not given or unknown, or a type-mean has pairs of the query in others; for
+                "shared" of a type-mean.
         """
         if leave_out not in ("query", "shared", "group", None):
             raise RarityError(f"unknown leave_out {leave_out!r}; known: query, shared, group, None")
         if leave_out == "shared" and self.scheme != "pair-mean":
             raise RarityError("queries that share answers are left out of a mean over pairs; use scheme pair-mean")
-        at = np.array(
-            [self._group_rows.get(name, ALL) for name in groups] if groups is not None else [ALL] * len(query_ids), np.int64
-        )
-        of_all = np.full(len(query_ids), ALL)
+        at, of_all = self.places(len(query_ids), groups, leave_out), np.full(len(query_ids), ALL)
         if leave_out == "group":
-            left = np.where(at > ALL, at, -1)
-            found, there = self.sums.minus(of_all, self.parts, left).vectors()
+            found, there = self._without_groups(at, query_ids).vectors()
             return Moves(found, tuple("all" if ok else "none" for ok in there))
         rows = [self.left_out(name, leave_out) for name in query_ids]
         found, there = self._without(at, rows).vectors()
@@ -212,6 +222,25 @@ class Relation:
             owners = [row for query in queries if (row := self._owner_rows.get((group, query), -1)) >= 0]
             for sums, own in zip(kept, self.own, strict=True):
                 sums[place] -= own[owners].sum(axis=0)
+        return kept
+
+    def _without_groups(self, at: Ints, query_ids: Sequence[str]) -> Sums:
+        """The sums of all pairs, each without those of a group and, in whatever group they stand, those of a query."""
+        whole, parts = self.sums, self.parts
+        kept = Sums(
+            whole.answers[[ALL]] - parts.answers[at],
+            whole.queries[[ALL]] - parts.queries[at],
+            whole.counts[[ALL]] - parts.counts[at],
+        )
+        for place, (group, name) in enumerate(zip(at.tolist(), query_ids, strict=True)):
+            query = self._query_rows.get(name, -1)
+            every, inside = ([row] if (row := self._owner_rows.get((g, query), -1)) >= 0 else [] for g in (ALL, group))
+            if self._pairs[every].sum() == self._pairs[inside].sum():
+                continue  # the group holds all of them, and is out
+            if self.scheme != "pair-mean":  # what only both hold together is in neither's sums
+                raise RarityError(f"{name!r} has pairs in other groups too; leave its group out of a mean over pairs: pair-mean")
+            for sums, own in zip(kept, self.own, strict=True):
+                sums[place] -= own[every].sum(axis=0) - own[inside].sum(axis=0)
         return kept
 
     def in_sample(

@@ -106,15 +106,18 @@ def zero(task: Task, seed: int) -> tuple[Task, Run]:
 
 
 def popularity(task: Task, seed: int) -> tuple[Task, Run]:
-    """Answers by how many queries they have in the group, then in all, the query's own pairs left out as elsewhere."""
+    """Answers by how many queries they have in the group, then in all, what is left out of the relation left out here too.
+
+    Where that is the group, they go by how many queries they have elsewhere.
+    """
     relation, (ids, groups) = task.relation(), task._asked
-    places = {name: number for number, name in enumerate(relation.groups, start=1)}
-    counts = np.zeros((len(places) + 1, len(task.answers)))
+    leave_out = task.left_out
+    places = relation.places(len(ids), groups, leave_out).tolist()
+    counts = np.zeros((len(relation.groups) + 1, len(task.answers)))
     np.add.at(counts, (relation.triples[:, 0], relation.triples[:, 2]), 1.0)
     own: dict[tuple[int, int], list[int]] = {}
     for group, query, answer in relation.triples.tolist():
         own.setdefault((group, query), []).append(answer)
-    leave_out = None if task.later else task.leave_out
 
     def counted(group: int, queries: list[int]) -> NDArray[np.float64]:
         found: NDArray[np.float64] = counts[group].copy()
@@ -127,8 +130,10 @@ def popularity(task: Task, seed: int) -> tuple[Task, Run]:
         for i in range(*rows.indices(len(ids))):
             left = relation.left_out(ids[i], leave_out)
             found = counted(ALL, left)
-            if groups is not None:
-                found = counted(places.get(groups[i], ALL), left) + found / (1 + len(task.fitted))
+            if leave_out == "group":
+                found -= counted(places[i], left)
+            elif groups is not None:
+                found = counted(places[i], left) + found / (1 + len(task.fitted))
             out.append(found)
         return np.array(out)
 

@@ -7,7 +7,7 @@ by then alone; Y2 fits on those and asks for the later ones, the known ones take
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -127,18 +127,25 @@ class Task:
         """Returns the relation's run."""
         ids, groups = self._asked
         return self.relation().search(
-            self.queries, self.answers, asked=ids, groups=groups, k=self.k, exclude=self.exclude, leave_out=self._left_out
+            self.queries, self.answers, asked=ids, groups=groups, k=self.k, exclude=self.exclude, leave_out=self.left_out
         )
 
     @property
-    def _left_out(self) -> LeaveOut:
-        return None if self.later else self.leave_out  # what is fitted on is then known, and excluded
+    def left_out(self) -> LeaveOut:
+        """What is left out of each query's vector: nothing where what is fitted on is known, and so excluded."""
+        return None if self.later else self.leave_out
 
     def shuffled(self, seed: int) -> Task:
-        """Returns the task with answers dealt anew to queries, so that nothing is left to find but how often each occurs."""
+        """Returns the task with answers dealt anew to queries, so that nothing is left to find but how often each occurs.
+
+        Where known answers are taken out of the ranking, no later pair is one of them, as far as exchanging answers can do that:
+        what cannot be found would make this baseline weaker than chance.
+        """
         rng = np.random.default_rng(seed)
         fitted = _dealt(self.fitted, rng)
         judged = fitted if self.judged == self.fitted else _dealt(self.judged, rng)
+        if self.later:
+            judged = _exchanged(judged, {pair[:2] for pair in fitted}, rng)
         return replace(self, fitted=fitted, judged=judged)
 
     def drawn(self, seed: int) -> Task:
@@ -151,3 +158,17 @@ class Task:
 def _dealt(pairs: Sequence[Pair], rng: np.random.Generator) -> tuple[Pair, ...]:
     order = rng.permutation(len(pairs))
     return tuple(pair._replace(answer=pairs[at].answer) for pair, at in zip(pairs, order, strict=True))
+
+
+def _exchanged(pairs: Sequence[Pair], known: Set[tuple[str, str]], rng: np.random.Generator) -> tuple[Pair, ...]:
+    """The pairs, each that is known with its answer exchanged for another's so that neither is; as it was where there is none."""
+    found = list(pairs)
+    for at, pair in enumerate(pairs):
+        if found[at][:2] not in known:
+            continue
+        for other in rng.permutation(len(found)).tolist():
+            answer, given = found[other].answer, found[at].answer
+            if (pair.query, answer) not in known and (found[other].query, given) not in known:
+                found[at], found[other] = pair._replace(answer=answer), found[other]._replace(answer=given)
+                break
+    return tuple(found)

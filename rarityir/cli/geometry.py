@@ -10,6 +10,7 @@ import click
 from rarityir.cli.options import json_option, print_facts
 
 if TYPE_CHECKING:
+    from rarityir.rarity.rows import Matrix
     from rarityir.types import Ints
 
 _MATRICES = {"in": "input", "out": "output"}
@@ -88,7 +89,7 @@ def _study(model: str, matrix: str, families: list[str], variants: list[str], op
         check_variant(variant)
     found = rows(model, _MATRICES.get(matrix, matrix))
     x_VD = found.array()
-    channel, named = _channel(model, matrix, options["channel"], tied=bool(found.tied))
+    channel, named = _channel(model, found, options["channel"])
     forms = Forms.of(model, len(x_VD))
     labels = label_systems(forms, _names(options["labels"]))
     for name, path in map(_split, options["labels_file"]):
@@ -113,19 +114,20 @@ def _study(model: str, matrix: str, families: list[str], variants: list[str], op
     )
 
 
-def _channel(model: str, matrix: str, given: str | None, *, tied: bool) -> tuple[Any, str]:
+def _channel(model: str, searched: Matrix, given: str | None) -> tuple[Any, str]:
     """The rows of the independent channel and what to call them; none where there is none."""
     from rarityir.rarity.rows import rows
 
+    stored = set(_MATRICES.values())
     if given is None:
-        given = "none" if tied or matrix not in _MATRICES else "out" if matrix == "in" else "in"
+        given = "none" if searched.tied or searched.name not in stored else "output" if searched.name == "input" else "input"
     if given == "none":
         return None, ""
     if given.endswith(".npy"):
         return _array(Path(given)), Path(given).stem
-    if given == matrix or (tied and {given, matrix} == set(_MATRICES)):
-        raise click.UsageError(f"--channel {given} is the searched matrix itself, so nothing in it is independent")
     found = rows(model, _MATRICES.get(given, given))
+    if found.name == searched.name or (searched.tied and {found.name, searched.name} == stored):
+        raise click.UsageError(f"--channel {given} is the searched matrix itself, so nothing in it is independent; give another")
     return found.array(), found.name
 
 

@@ -112,7 +112,7 @@ def icc(
     x_VD = matrix(rows_VD)
     if len(labels) != len(x_VD) or draws < 2:
         raise RarityError(f"{len(labels)} labels for {len(x_VD)} rows, {draws} draws; give a label a row, and two draws or more")
-    named = np.array([label is not None and not (isinstance(label, float) and np.isnan(label)) for label in labels])
+    named = np.array([label is not None and not (isinstance(label, float | np.floating) and np.isnan(label)) for label in labels])
     u_VD, codes, names = _gathered(x_VD, labels, named if allowed is None else named & allowed, centre)
     rows, width = u_VD.shape
     sizes = np.bincount(codes, minlength=len(names))

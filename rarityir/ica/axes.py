@@ -28,7 +28,7 @@ class Axes:
     """K axes of a space of width D: s = (x − mean) @ reading.T, and x = mean + s @ writing where no direction was left out.
 
     Over the rows of the fit the coordinates s are centred, uncorrelated and of variance 1. Axes come by falling skewness, and
-    each is turned so that its long tail is positive.
+    each is turned so that its long tail is positive: over the rows the rotation was searched on, which `ICA.sample` may make few.
     """
 
     mean: Vectors = field(repr=False)
@@ -63,10 +63,11 @@ class Axes:
         return np.asarray(self.mean + np.asarray(s_BK, np.float64) @ self.writing)
 
     def drop(self, axes: Sequence[int]) -> Axes:
-        """Returns the axes without some of them."""
+        """Returns the axes without some of them; one that is none of them is a `RarityError`."""
         kept = np.setdiff1d(np.arange(len(self)), self.chosen(axes))
         labels = tuple(self.labels[i] for i in kept) if self.labels else ()
-        return replace(self, reading=self.reading[kept], writing=self.writing[kept], labels=labels)
+        told = self.diagnostics.of(kept)
+        return replace(self, reading=self.reading[kept], writing=self.writing[kept], diagnostics=told, labels=labels)
 
     def chosen(self, axes: Sequence[int]) -> NDArray[np.int64]:
         """Returns axes' numbers as an array; one that is none of them is a `RarityError`."""

@@ -5,7 +5,7 @@ Gaussian rows have no axes: every rotation is as good. FastICA gives some all th
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ class Diagnostics:
     """How a fit went. `stability` (K,) is each axis's mean |correlation| with its partner of other
     seeds; None of one seed.
 
-    `skew`, `kurtosis` (excess), `log_cosh` and `neg_exp` (squared distances from a Gaussian's) are of each axis, (K,).
+    `skew`, `kurtosis` (excess), `log_cosh` and `neg_exp` (squared distances from a Gaussian's) are of each axis, (K,), over the
+    `fitted_rows` that the rotation was searched on: with `sample` fewer than the `rows` that made the coordinates white.
     """
 
     rows: int
@@ -41,6 +42,17 @@ class Diagnostics:
     log_cosh: Vectors = field(repr=False)
     neg_exp: Vectors = field(repr=False)
     stability: Vectors | None = field(default=None, repr=False)
+
+    def of(self, axes: NDArray[np.int64]) -> Diagnostics:
+        """Returns the same fit's diagnostics of some axes alone; `reach` is then that of a search for so many."""
+        return replace(
+            self,
+            skew=self.skew[axes],
+            kurtosis=self.kurtosis[axes],
+            log_cosh=self.log_cosh[axes],
+            neg_exp=self.neg_exp[axes],
+            stability=None if self.stability is None else self.stability[axes],
+        )
 
     @property
     def reach(self) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Fits axes: white rows, turned by FastICA, signs and order made the same every time."""
+"""Fits axes: white rows, turned by FastICA, signs and order made the same every time (by the rows that were searched on)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class ICA:
         tol: how little an axis turns in one when the search ends.
         seed: where it begins, and which rows are drawn.
         seeds: searches altogether; of two or more the diagnostics tell how well they agree.
-        sample: rows that the rotation is searched on, drawn without replacement; 0 is all of them. Moments are of all rows.
+        sample: rows that the rotation is searched on, drawn without replacement; 0 is all of them. Mean and covariance, which
+            make the coordinates white, are of all rows; signs, order and diagnostics (skewness among them) of the sample.
     """
 
     n_components: int | None = None

@@ -28,18 +28,26 @@ class Correlation(NamedTuple):
 
 
 def rarity_correlation(axes: Axes, x_VD: NDArray[Any], rarity_V: NDArray[Any]) -> Correlation:
-    """Returns each axis's rank correlation with the rarity (IDF, or minus log frequency) of the tokens that rows belong to."""
+    """Returns each axis's rank correlation with the rarity (IDF, or minus log frequency) of the tokens that rows belong to.
+
+    Rows (V, D) whose rarity (V,) is not finite are left out.
+    """
     if len(x_VD) != len(rarity_V):
         raise RarityError(f"{len(x_VD)} rows have {len(rarity_V)} values of rarity; give one for each")
     return of_values(axes.transform(x_VD), np.asarray(rarity_V, np.float64))
 
 
 def of_values(values_VK: Vectors, rarity_V: Vectors) -> Correlation:
-    """Returns the rank correlation of each column with rarity; 0 for one that does not vary."""
+    """Returns the rank correlation of each column (V, K) with rarity (V,), rows of unknown rarity left out.
+
+    It is 0 for a column that does not vary; `RarityError` where rarity is finite for fewer than five rows, or does not vary.
+    """
     from scipy.stats import rankdata
 
+    known = np.isfinite(rarity_V)
+    values_VK, rarity_V = values_VK[known], rarity_V[known]
     if len(rarity_V) < 5 or not np.ptp(rarity_V):
-        raise RarityError("rarity must be known of five rows or more, and differ among them")
+        raise RarityError("rarity must be known of five rows or more, and differ among them; give finite values")
     ranks_VK, ranks_V = rankdata(values_VK, axis=0), rankdata(rarity_V)
     ranks_VK -= ranks_VK.mean(axis=0)
     ranks_V -= ranks_V.mean()

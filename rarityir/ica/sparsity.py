@@ -54,9 +54,13 @@ def curve(
     *,
     named: Any = None,
     measure: str = "nDCG@10",
+    drops_query_document: bool = False,
     seed: int = 0,
 ) -> dict[str, Json]:
-    """Returns, for each p, the overlap at 10 of ICA, PCA and random axes; with `query_ids, doc_ids, qrels` the measure too."""
+    """Returns, for each p, the overlap at 10 of ICA, PCA and random axes; with `query_ids, doc_ids, qrels` the measure too.
+
+    With `drops_query_document` no topic is measured by the document that it is itself.
+    """
     if not ps or min(ps) < 1:
         raise RarityError(f"numbers of coordinates are from 1 on, not {list(ps)}")
     kinds = {"ica": axes, "pca": principal(axes), "random": anyhow(axes, seed)}
@@ -64,7 +68,7 @@ def curve(
     for name, kind in kinds.items():
         found["overlap@10"][name] = [overlap(kind, q_QD, x_ND, p, min(10, len(x_ND))) for p in ps]
         if named is not None:
-            judged = Judged.of(kind, q_QD, x_ND, *named, measure=measure)
+            judged = Judged.of(kind, q_QD, x_ND, *named, measure=measure, drops_query_document=drops_query_document)
             scores = [cut(judged.queries, p) @ cut(judged.documents, p).T for p in ps]
             found.setdefault(measure, {})[name] = [float(judged.values(part).mean()) for part in scores]
     return found

@@ -16,6 +16,7 @@ from rarityir.types import RarityError
 
 Vectors = NDArray[np.float64]
 WHITE = 0.05  # how far from 1 a column's mean square may be
+SLACK = 1e-12  # how far, relatively, rounding takes equal sums apart: permuted ones add up in another order
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +61,13 @@ def higher_order(s_NK: NDArray[Any], *, permutations: int = 0, seed: int = 0) ->
     scale[scale == 0] = np.inf  # squares that do not vary correlate with nothing
     total, as_large, largest = np.zeros_like(values), np.ones_like(values), np.ones_like(values)
     means = np.outer(squares.mean(axis=0), squares.mean(axis=0))
-    above = (values - means) / scale
+    above = (values * (1 - SLACK) - means) / scale
     pairs = ~np.eye(width, dtype=bool)
     for _ in range(permutations):
         moved = np.stack([rng.permutation(column) for column in squares.T], axis=1)
         drawn = moved.T @ moved / len(s)
         total += drawn
-        as_large += drawn >= values
+        as_large += drawn >= values * (1 - SLACK)
         top = ((drawn - means) / scale)[pairs].max(initial=-np.inf)
         largest += top >= above
     return Structure(values, s, total / permutations, as_large / (permutations + 1), largest / (permutations + 1))

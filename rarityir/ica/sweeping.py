@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rarityir.doc_ids import rows_of
 from rarityir.ica.axes import Axes
 from rarityir.indexes.topk import pad, topk
-from rarityir.measures import evaluate
+from rarityir.measures import Measure, evaluate
 from rarityir.measures.significance import holm, randomisation
 from rarityir.runs import Run
-from rarityir.types import Json, Qrels, RarityError
+from rarityir.types import Ints, Json, Qrels, RarityError
 
 Vectors = NDArray[np.float64]
 NEAR = 10  # axes of nearest variance, one of which is the control
-REPLICATES, DIRECTIONS, CUTOFF = 2000, 20, 100
+REPLICATES, DIRECTIONS = 2000, 20
 
 
 class Effect(NamedTuple):
@@ -67,7 +69,10 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Topics' and documents' normalised coordinates with their judgments: what any ablation is scored on."""
+    """Topics' and documents' normalised coordinates with their judgments: what any ablation is scored on.
+
+    `drops_query_document` is the dataset's: a topic that is itself a document does not find itself.
+    """
 
     queries: Vectors  # (Q, K)
     documents: Vectors  # (N, K)
@@ -75,23 +80,42 @@ class Judged:
     doc_ids: Sequence[str]
     qrels: Qrels
     measure: str = "nDCG@10"
+    drops_query_document: bool = False
 
     @classmethod
-    def of(cls, axes: Axes, q_QD: NDArray[Any], x_ND: NDArray[Any], *named: Any, measure: str = "nDCG@10") -> Judged:
+    def of(
+        cls,
+        axes: Axes,
+        q_QD: NDArray[Any],
+        x_ND: NDArray[Any],
+        *named: Any,
+        measure: str = "nDCG@10",
+        drops_query_document: bool = False,
+    ) -> Judged:
         """Takes raw embeddings, and `query_ids`, `doc_ids`, `qrels`."""
         query_ids, doc_ids, qrels = named
         if (len(q_QD), len(x_ND)) != (len(query_ids), len(doc_ids)):
             raise RarityError(f"{len(q_QD)} and {len(x_ND)} rows are not of {len(query_ids)} topics and {len(doc_ids)} documents")
         q_QK, x_NK = axes.transform(q_QD, normalize=True), axes.transform(x_ND, normalize=True)
-        return cls(q_QK, x_NK, query_ids, doc_ids, qrels, measure)
+        return cls(q_QK, x_NK, query_ids, doc_ids, qrels, measure, drops_query_document)
 
     def scores(self) -> Vectors:
         """Returns all cosines (Q, N)."""
         return np.asarray(self.queries @ self.documents.T)
 
+    @cached_property
+    def _own(self) -> tuple[Ints, Ints]:
+        """The topics that do not find themselves, and the documents that they are: rows of scores, and columns."""
+        own = rows_of(self.doc_ids, self.query_ids) if self.drops_query_document else {}
+        asked = [row for row, name in enumerate(self.query_ids) if name in own]
+        return np.array(asked, np.int64), np.array([own[self.query_ids[row]] for row in asked], np.int64)
+
     def values(self, scores_QN: Vectors) -> Vectors:
-        """Returns the measure of each topic (Q,) for scores of all documents."""
-        hits = pad([topk(row, CUTOFF) for row in scores_QN.astype(np.float32)], CUTOFF)
+        """Returns the measure of each topic (Q,) for scores of all documents, by as many of them as the measure looks at."""
+        depth = Measure.parse(self.measure).cutoff or len(self.doc_ids)
+        scores = scores_QN.astype(np.float32)
+        scores[self._own] = -np.inf
+        hits = pad([topk(row, depth, floor=-np.inf) for row in scores], depth)
         run = Run.from_hits("axes", tuple(self.query_ids), self.doc_ids, hits)
         return evaluate(run, self.qrels, [self.measure], list(self.query_ids)).values[self.measure]
 

@@ -79,7 +79,13 @@ class TokenInformation:
         `quantile` takes off the q quantile of the raw values of tokens about as frequent, whatever they measure. `analytic`
         takes off (contexts − 1) / (2 draws), the bias of a divergence counted in that many draws to first order: near the truth
         from 4 draws a context on, too much below. `shuffle` and `round` need the corpus: `from_corpus(…, correct="shuffle")`.
+
+        Raises:
+            RarityError: for a method that is unknown or needs the corpus, or after `permuted` or `powered`: a correction starts
+                from the raw values, which those leave as they are, so they would come undone under their name.
         """
+        if done := [key for key in ("permuted", "power") if key in self.identity]:
+            raise RarityError(f"{self.method}: a correction would undo that ({done[0]}); correct first, then permute or power")
         if method == "none":
             return self._corrected(self.raw, "none", {})
         if method == "quantile":

@@ -27,6 +27,12 @@ class Measure:
     name: str
     ranx: str
 
+    @property
+    def cutoff(self) -> int | None:
+        """How many documents of a ranking it looks at; None where at all of them."""
+        match = re.search(r"@(\d+)", self.ranx)
+        return int(match[1]) if match else None
+
     @classmethod
     def parse(cls, name: str) -> Measure:
         """Reads a measure's name; an unknown one lists what is known, before any work is done."""

@@ -15,6 +15,7 @@ from rarityir.datasets import load_dataset
 from rarityir.encoders import load_encoder
 from rarityir.indexes.dense import DenseIndex
 from rarityir.indexes.offset import CARD, WEIGHTS, Offset
+from rarityir.measures import evaluate
 from rarityir.retrieval import Retriever, check, normalised
 from rarityir.systems import System, expand
 from rarityir.types import RarityError, StaleArtefact
@@ -185,6 +186,21 @@ def test_a_dense_system_searches_with_moved_queries(beir: Path, stories: str, fi
     other = Retriever(dataset, load_encoder(stories, pooling="last"), Path("indexes"))
     with pytest.raises(StaleArtefact, match="pooling"):
         other.run(system)
+
+
+def test_a_scale_is_chosen_by_rankings_in_which_no_topic_finds_itself(beir: Path, stories: str) -> None:
+    plain, given = System.parse("dense"), load_dataset(str(beir))
+    topics = {doc.doc_id: doc.text for doc in given.docs()}
+    qrels = {"d1": {"d6": 1}, "d2": {"d4": 1}, "d3": {"d5": 1}}
+    own = replace(given, topics={name: topics[name] for name in qrels}, qrels=qrels, drops_query_document=True)
+    retriever = Retriever(own, load_encoder(stories), Path("indexes"))
+    found = tune(retriever, plain, Judged.of(retriever, plain), [0.0], measure="RR")[0.0]
+    searched = evaluate(retriever.run(plain), qrels, ["RR"], found.query_ids)
+    np.testing.assert_allclose(found.values["RR"], searched.values["RR"])
+    itself = replace(own, drops_query_document=False)
+    other = Retriever(itself, load_encoder(stories), Path("indexes"))
+    with_own = tune(other, plain, Judged.of(other, plain), [0.0], measure="RR")[0.0]
+    assert (with_own.values["RR"] < found.values["RR"]).all()
 
 
 def test_what_no_offset_can_be_learned_for_is_said(beir: Path, stories: str, rng: np.random.Generator) -> None:

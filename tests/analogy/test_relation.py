@@ -51,7 +51,7 @@ def test_vectors_and_every_way_of_leaving_out_are_those_of_a_fit_without(scheme:
         assert np.allclose(relation.vector(), brute(q, a, everything, scheme), atol=1e-12)
         ids = [x for x in q.ids for _ in inside]
         where = [g for _ in q.ids for g in inside]
-        out, group_out = relation.leave_one_out(ids, where), relation.moves(ids, where, leave_out="group")
+        out = relation.leave_one_out(ids, where)
         plain = relation.moves(ids, where, leave_out=None)
         for i, (x, g) in enumerate(zip(ids, where, strict=True)):
             own, every = ({p for p in some if p[0] != x} for some in (inside[g], everything))
@@ -61,10 +61,42 @@ def test_vectors_and_every_way_of_leaving_out_are_those_of_a_fit_without(scheme:
             assert out.source[i] == source
             vector = next((v for v in wanted if v is not None), np.zeros(q.width))
             assert np.abs(out.vectors[i] - vector).max() < 1e-12
-            rest = brute(q, a, everything - inside[g], scheme)
-            assert np.abs(group_out.vectors[i] - (np.zeros(q.width) if rest is None else rest)).max() < 1e-12
             assert np.abs(plain.vectors[i] - brute(q, a, inside[g] or everything, scheme)).max() < 1e-12
     assert min(cases.values()) > 0  # every fallback was seen
+
+
+@pytest.mark.parametrize("scheme", ["pair-mean", "type-mean"])
+def test_a_group_left_out_takes_the_querys_pairs_elsewhere_along(scheme: str, rng: np.random.Generator) -> None:
+    cases = {"all": 0, "none": 0, "elsewhere": 0}
+    for pairs in (1, 2, 5, 12, 40):
+        q, a, chosen, groups = graph(rng, pairs=pairs)
+        relation = Relation.fit(q, a, chosen, groups, scheme=scheme)
+        for x in (*q.ids, "stranger"):
+            for g in relation.groups:
+                inside = {p for p, h in zip(chosen, groups, strict=True) if h == g}
+                elsewhere = {p for p in chosen if p[0] == x} - inside
+                cases["elsewhere"] += bool(elsewhere)
+                if elsewhere and scheme == "type-mean":
+                    with pytest.raises(RarityError, match="pairs in other groups too; leave its group out of a mean over pairs"):
+                        relation.moves([x], [g], leave_out="group")
+                    continue
+                found = relation.moves([x], [g], leave_out="group")
+                rest = brute(q, a, set(chosen) - inside - elsewhere, scheme)
+                cases["all" if rest is not None else "none"] += 1
+                assert found.source == ("all" if rest is not None else "none",)
+                assert np.abs(found.vectors[0] - (np.zeros(q.width) if rest is None else rest)).max() < 1e-12
+    assert min(cases.values()) > 0
+
+
+def test_a_group_that_is_none_or_unknown_is_not_left_out_silently(rng: np.random.Generator) -> None:
+    q, a, chosen, groups = graph(rng)
+    relation = Relation.fit(q, a, chosen, groups)
+    with pytest.raises(RarityError, match="leave_out='group' needs each query's group; give groups"):
+        relation.search(q, a, leave_out="group")
+    with pytest.raises(RarityError, match="no pair is of group 'unseen'; known: g0, g1, g2, g3"):
+        relation.search(q, a, groups=["g0", *["unseen"] * (len(q) - 1)], leave_out="group")
+    asked = relation.moves(["q0", "q0"], ["g0", "unseen"])  # leaving out the query alone asks for no group
+    assert asked.source[1] == "all"
 
 
 def test_queries_that_share_an_answer_are_left_out_together(rng: np.random.Generator) -> None:

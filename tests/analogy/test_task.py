@@ -107,6 +107,28 @@ def test_drawn_baselines_keep_what_they_should(rng: np.random.Generator) -> None
     assert max(p.time for p in later.fitted) <= 1990 < min(p.time for p in later.judged)
 
 
+@pytest.mark.parametrize("setting", ["G", "P1", "P2"])
+def test_what_is_dealt_as_later_is_not_known_and_so_can_be_found(setting: str, rng: np.random.Generator) -> None:
+    q, a = named("q", rng.normal(size=(30, 6))), named("a", rng.normal(size=(5, 6)))
+    pairs = []
+    for query in q.ids:
+        known, later = rng.permutation(5)[:2]
+        pairs += [Pair(query, f"a{known}", "g", 1980.0), Pair(query, f"a{later}", "g", 1990.0)]
+    task = Task.of(q, a, pairs, setting=setting, cut=1985)
+    for seed in range(10):
+        dealt = task.shuffled(seed)
+        assert not {pair[:2] for pair in dealt.judged} & {pair[:2] for pair in dealt.fitted}
+        assert sorted(pair.answer for pair in dealt.judged) == sorted(pair.answer for pair in task.judged)
+        assert [pair._replace(answer="") for pair in dealt.judged] == [pair._replace(answer="") for pair in task.judged]
+        run = dealt.run()
+        assert all({answer for answer, _ in run[name]} >= set(right) for name, right in dealt.qrels.items())
+        assert task.shuffled(seed).judged == dealt.judged
+    lone = Task.of(q, a, [Pair("q0", "a0", "g", 1980.0), Pair("q1", "a0", "g", 1990.0), Pair("q0", "a1", "g", 1990.0)], cut=1985)
+    assert {pair[:2] for pair in lone.shuffled(0).judged} == {("q0", "a1"), ("q1", "a0")}  # the only way
+    stuck = Task.of(q, a, [Pair("q0", "a0", "g", 1980.0), Pair("q0", "a1", "g", 1980.0), Pair("q0", "a2", "g", 1990.0)], cut=1985)
+    assert len(stuck.shuffled(0).judged) == 1
+
+
 def test_popularity_counts_the_others_pairs() -> None:
     q, a = named("q", np.eye(4)), named("a", np.eye(4))
     pairs = [Pair("q0", "a3", "g"), Pair("q1", "a3", "g"), Pair("q2", "a2", "h"), Pair("q3", "a2", "h"), Pair("q0", "a2", "h")]
@@ -195,3 +217,20 @@ def test_popularity_without_those_that_share_an_answer_counts_only_the_others() 
     own = Task.of(q, a, pairs)
     assert dict(popularity(own, 0)[1]["q0"]) == pytest.approx({"a0": 1, "a1": 2, "a2": 2, "a3": 1, "a4": 0}, abs=1e-5)
     assert task.run().name == "analogy"
+
+
+def test_what_a_group_left_out_knows_counts_nowhere(rng: np.random.Generator) -> None:
+    q, a = (Named(tuple(f"{kind}{i}" for i in range(5)), rng.normal(size=(5, 4)).astype(np.float32)) for kind in "qa")
+    known = ("q0 a0 g", "q1 a0 g", "q1 a1 g", "q0 a2 h", "q2 a2 h", "q2 a0 h", "q3 a3 h", "q1 a0 h")
+    pairs = [Pair(*pair.split()) for pair in known]
+    task = Task.of(q, a, pairs, setting="P1", leave_out="group")
+    _, run = popularity(task, 0)
+    # Of h are left q2's a2 and a0 and q3's a3: q1's a0 is also of g, and q0's a2 its own.
+    assert dict(run["q0@g"]) == pytest.approx({"a0": 1, "a1": 0, "a2": 1, "a3": 1, "a4": 0}, abs=1e-5)
+    assert dict(run["q2@h"]) == pytest.approx({"a0": 1, "a1": 1, "a2": 0, "a3": 0, "a4": 0}, abs=1e-5)
+    found = evaluate(task, baselines=["popularity"])
+    assert (found.in_sample, found.json()["leave_out"]) == (False, "group")
+    ungrouped = Task.of(q, a, pairs, leave_out="group")
+    for scored in (evaluate, lambda task: popularity(task, 0)):
+        with pytest.raises(RarityError, match="of a task: setting P1 or P2"):
+            scored(ungrouped)

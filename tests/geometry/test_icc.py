@@ -108,6 +108,16 @@ def test_rows_without_a_label_or_a_length_are_left_out(rng: np.random.Generator)
     assert table.json()["rows"] == 160
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_labels_that_are_nan_are_left_out_whatever_their_width(kind: type, rng: np.random.Generator) -> None:
+    x, labels = planted(rng, 200, 16, 4, 0.5)
+    named = np.unique(labels, return_inverse=True)[1].astype(kind)
+    named[:20] = np.nan
+    table = ri.geometry.icc(x, named, permutations=0, draws=2)
+    assert (table.rows, len(table.clusters)) == (180, 4)
+    assert table.value == pytest.approx(closed(x[20:], labels[20:]), abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("rows", "labels", "says"),
     [

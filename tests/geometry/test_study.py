@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import rarityir as ri
 from rarityir.cli import cli, main
+from rarityir.cli.geometry import _channel
 from rarityir.geometry.labelling import casing, purities, read_labels, suffix
 from rarityir.geometry.nulls import Bands
 from rarityir.geometry.study import Study
 from rarityir.rarity import TokenStats
+from rarityir.rarity.rows import Matrix
 from rarityir.types import RarityError, UnknownName
 
 HOSTILE = ["<script>alert(1)</script>", "\x1b[31mred", "a\nb", "‮right to left", "$x$", "&amp;", " the", '"><b>']
@@ -252,6 +256,10 @@ def test_the_command_writes_what_it_prints(stories: str, tmp_path: Path, elsewhe
     ("options", "status", "says"),
     [
         (["--channel", "in"], 2, "searched matrix itself"),
+        (["--matrix", "out", "--channel", "output"], 2, "searched matrix itself"),
+        (["--matrix", "output", "--channel", "in"], 2, "searched matrix itself"),
+        (["--matrix", "input", "--channel", "output"], 2, "searched matrix itself"),
+        (["--matrix", "type:1", "--channel", "type:01"], 2, "searched matrix itself"),
         (["--families", "isotropic"], 1, "unknown family"),
         (["--variants", "rew"], 1, "did you mean raw"),
         (["--directions", "x=none.npy", "--families", "x"], 1, "no array of numbers"),
@@ -267,6 +275,23 @@ def test_wrong_use_is_one_line(
     shown = capsys.readouterr().err
     assert says in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("name", ["in", "input"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_matrix_is_its_own_channel_under_no_name(name: str, tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(model: str, matrix: str) -> Matrix:
+        x = np.full((2, 3), len(matrix), np.float32)
+        return Matrix(matrix, x.shape, lambda _: iter([x]), tied=tied)
+
+    monkeypatch.setattr(importlib.import_module("rarityir.rarity.rows"), "rows", rows)
+    searched = rows("m", "input")
+    with pytest.raises(click.UsageError, match=f"--channel {name} is the searched matrix itself"):
+        _channel("m", searched, name)
+    assert _channel("m", searched, None)[1] == ("" if tied else "output")
+    assert _channel("m", searched, "type:1")[1] == "type:1"
+    if not tied:
+        assert [_channel("m", searched, other)[1] for other in ("out", "output")] == ["output", "output"]
 
 
 def test_counts_of_another_models_tokens_are_refused(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import seeds
@@ -11,6 +13,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from rarityir.ica import ICA, Axes, ideal
 from rarityir.ica.cosine import ideal_row, products, tail
+from rarityir.ica.sparsity import curve
 from rarityir.ica.sweeping import Judged, _controls, sweep
 from rarityir.types import RarityError
 
@@ -144,6 +147,41 @@ def test_the_sweep_scores_what_brute_force_scores() -> None:
         ndcg.append((gains / np.log2(np.arange(2, 12))).sum() / (1 / np.log2(np.arange(2, 12))).sum())
     assert found.effects[0].difference == pytest.approx(np.mean(ndcg) - found.full, abs=1e-6)
     assert found.directions == ()
+
+
+def test_a_measure_is_taken_of_as_many_documents_as_it_looks_at(rng: np.random.Generator) -> None:
+    axes, x = fitted(6, 150)
+    doc_ids, query_ids = [f"d{j}" for j in range(150)], ["q0", "q1", "q2"]
+    qrels = {q: {d: 1 for d in doc_ids if rng.random() < 0.4} for q in query_ids}
+    for measure, wanted in (
+        ("R@120", lambda hits, n: hits[:120].sum() / n),
+        ("R@150", lambda hits, n: 1.0),
+        ("AP", lambda hits, n: (np.cumsum(hits) / np.arange(1, 151))[hits > 0].sum() / n),
+        ("nDCG@140", lambda hits, n: (hits / np.log2(np.arange(2, 152)))[:140].sum() / (1 / np.log2(np.arange(2, n + 2))).sum()),
+    ):
+        given = Judged.of(axes, x[:3], x, query_ids, doc_ids, qrels, measure=measure)
+        found = given.values(given.scores())
+        for q, scores, value in zip(query_ids, given.scores().astype(np.float32), found, strict=True):
+            hits = np.array([qrels[q].get(f"d{j}", 0) for j in np.argsort(-scores, kind="stable")])
+            assert value == pytest.approx(wanted(hits, len(qrels[q])), abs=1e-6)
+
+
+def test_a_topic_that_is_a_document_does_not_find_itself() -> None:
+    axes, x = fitted(6, 40)
+    doc_ids, query_ids = [f"d{j}" for j in range(40)], ["d7", "q", "d3"]
+    asked = x[[7, 8, 3]]
+    for drops in (False, True):
+        cosines = Judged.of(axes, asked, x, query_ids, doc_ids, {}).scores()
+        if drops:
+            cosines[[0, 2], [7, 3]] = -2
+        second = np.argsort(-cosines, axis=1)[:, 1]
+        qrels = {q: {f"d{j}": 1} for q, j in zip(query_ids, second, strict=True)}
+        given = Judged.of(axes, asked, x, query_ids, doc_ids, qrels, measure="RR@40", drops_query_document=drops)
+        np.testing.assert_allclose(given.values(given.scores()), 0.5)
+    found = curve(axes, asked, x, [6], named=(query_ids, doc_ids, qrels), measure="RR", drops_query_document=True)
+    assert found["RR"]["ica"] == pytest.approx([0.5])
+    lone = replace(given, documents=given.documents[[7]], doc_ids=["d7"])
+    np.testing.assert_array_equal(lone.values(lone.scores()), 0)  # and then finds nothing
 
 
 def test_an_effect_is_held_against_as_many_other_axes_drawn_again_and_again() -> None:

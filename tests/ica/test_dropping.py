@@ -78,6 +78,20 @@ def test_rank_correlation_and_its_interval() -> None:
     assert module.of_values(np.ones((9, 1)), np.arange(9.0)).rho[0] == 0
 
 
+def test_rows_of_unknown_rarity_are_left_out() -> None:
+    w, _, counts, _ = world()
+    axes, rarity = ICA(4, 300, 1e-4).fit(w), np.log(1e7 / counts.counts)
+    rarity[[0, 3, 7]] = np.nan, np.inf, -np.inf
+    known = np.isfinite(rarity)
+    found, wanted = rarity_correlation(axes, w, rarity), rarity_correlation(axes, w[known], rarity[known])
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.abs(found.rho).max() > 0
+    rarity[4:] = np.nan
+    with pytest.raises(RarityError, match="known of five rows or more"):
+        rarity_correlation(axes, w, rarity)
+
+
 def test_random_axes_are_the_control_at_equal_width(tmp_path: Path) -> None:
     w, _, counts, x = world()
     given = source(tmp_path, w, counts, x)

@@ -123,7 +123,7 @@ def test_weights_count_as_repeated_rows() -> None:
     assert not np.allclose(weighted.mean, ICA(**QUICK).fit(x).mean)
 
 
-def test_a_sample_finds_the_rotation_and_all_rows_the_moments() -> None:
+def test_a_sample_finds_the_rotation_and_all_rows_make_the_coordinates_white() -> None:
     s, x = planted(n=9000, k=4, width=4)
     axes = ICA(**QUICK, sample=5000).fit(x)
     assert axes.diagnostics.fitted_rows == 5000
@@ -131,6 +131,18 @@ def test_a_sample_finds_the_rotation_and_all_rows_the_moments() -> None:
     out = axes.transform(x)
     assert np.allclose(out.T @ out / len(out), np.eye(4), atol=1e-9)
     assert np.abs(matched(s, out)[0]).min() >= 0.98
+
+
+def test_signs_order_and_diagnostics_are_of_the_sample() -> None:
+    _, x = planted(n=4000, k=4, width=4)
+    axes = ICA(**QUICK, sample=300, seed=2).fit(x)
+    drawn = np.sort(np.random.default_rng(2).choice(len(x), 300, replace=False))
+    skew, kurtosis, *_ = moments(axes.transform(x[drawn]))
+    assert np.all(np.diff(skew) <= 1e-9)
+    assert skew.min() > 0
+    assert np.allclose(axes.diagnostics.skew, skew)
+    assert np.allclose(axes.diagnostics.kurtosis, kurtosis)
+    assert not np.allclose(axes.diagnostics.skew, moments(axes.transform(x))[0], rtol=1e-3)
 
 
 def test_moments_are_scipys() -> None:
@@ -179,6 +191,18 @@ def test_dropping_leaves_the_other_axes() -> None:
     assert np.allclose(axes.drop([1, 1]).transform(x), axes.transform(x)[:, [0, 2, 3]])
     with pytest.raises(RarityError, match="axis 4 is none of 0 to 3"):
         axes.drop([4])
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_what_is_left_after_dropping_is_saved_and_read_again(seeds: int, tmp_path: Path) -> None:
+    _, x = planted(n=500, k=4, width=4)
+    axes = ICA(**QUICK, seeds=seeds).fit(x)
+    left = axes.drop([0, 2])
+    for name in ("skew", "kurtosis", "log_cosh", "neg_exp", "stability")[: 4 + (seeds > 1)]:
+        assert np.array_equal(getattr(left.diagnostics, name), getattr(axes.diagnostics, name)[[1, 3]])
+    again = Axes.load(left.save(tmp_path / "left"))
+    assert again.digest == left.digest
+    assert again.diagnostics.json() == left.diagnostics.json()
 
 
 @pytest.mark.parametrize(

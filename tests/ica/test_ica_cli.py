@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import STORIES_DOCS, write_beir
 
 from rarityir.cli import main
 from rarityir.datasets import load_dataset
@@ -129,3 +130,14 @@ def test_what_is_wrong_is_one_line(output: str, capsys: pytest.CaptureFixture[st
         err = failed(argv, capsys)
         assert "Traceback" not in err
         assert len(err.strip().splitlines()) == 1 or err.startswith("Usage")
+
+
+def test_topics_that_are_documents_do_not_find_themselves(stories: str, capsys: pytest.CaptureFixture[str]) -> None:
+    topics = {"d1": "a cat and a red ball", "d2": "the dog in the park", "d6": "Tom lost a ball"}
+    own = write_beir(Path("arguana").resolve(), STORIES_DOCS, topics, {name: {name: 1} for name in topics})
+    said(
+        ["fit", "--rows", "output", "--encoder", stories, "--dataset", str(own), "--components", "6", "--iterations", "80",
+         "--tol", "1e-4", "--out", "own"], capsys,
+    )  # fmt: skip
+    assert said(["ablate", "own", "--axes", "0", "--directions", "0", "--measure", "R@6"], capsys)["full"] == 0
+    assert set(said(["sparsity", "own", "--p", "6", "--measure", "R@6"], capsys)["R@6"]["ica"]) == {0.0}

@@ -74,6 +74,19 @@ def test_permuted_columns_drive_it_to_one_and_linked_pairs_are_significant() -> 
     assert higher_order(s, permutations=60, seed=SEED % 97).p == pytest.approx(found.p)
 
 
+@pytest.mark.parametrize("large", [16, 700])
+def test_equal_energies_count_as_as_large_whatever_the_order_of_the_sum(large: int) -> None:
+    """Two columns with one large row each, not the same: an H that nearly every permutation has, and none is below."""
+    squares = np.full((50, 2), 0.7)
+    squares[[3, 10], [0, 1]] = large
+    squares /= squares.mean(axis=0)
+    for seed in range(5):
+        found = higher_order(np.sqrt(squares), permutations=199, seed=seed)
+        assert found.p is not None
+        assert found.p_family is not None
+        assert found.p[0, 1] == found.p_family[0, 1] == 1
+
+
 def test_witnesses_are_the_rows_that_stand_out_on_both() -> None:
     s = linked()
     found = higher_order(s)

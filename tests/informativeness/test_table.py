@@ -69,6 +69,17 @@ def test_the_analytic_correction_is_its_formula(rng):
         found.correct("shuffle")
 
 
+def test_what_was_permuted_or_powered_is_not_corrected_back_into_the_plain_values(rng, tmp_path):
+    found = table(rng)
+    kept = TokenInformation.load(found.permuted(3).save(tmp_path / "control"))
+    for changed in (found.permuted(3), found.powered(2.0), kept):
+        for method in ("none", "quantile", "analytic"):
+            with pytest.raises(RarityError, match="correct first, then permute or power"):
+                changed.correct(method)
+    control = found.correct("quantile").permuted(3)
+    assert sorted(control.values[control.seen]) == sorted(found.correct("quantile").values[found.seen])
+
+
 def test_a_control_has_the_same_values_in_each_bin_and_no_others(rng):
     found = table(rng)
     seed = int(rng.integers(2**31))

@@ -40,6 +40,11 @@ def test_a_measure_is_read_and_keeps_the_name_it_was_given(name: str, ranx: str)
     assert (measure.name, measure.ranx) == (name, ranx)
 
 
+def test_a_measure_says_how_many_documents_it_looks_at() -> None:
+    found = {name: Measure.parse(name).cutoff for name in ("nDCG@10", "R(rel=2)@1000", "AP", "AP(rel=2)", "rbp.95", "bpref")}
+    assert list(found.values()) == [10, 1000, None, None, None, None]
+
+
 def test_the_default_measures_are_readable() -> None:
     assert [Measure.parse(name).name for name in DEFAULT] == list(DEFAULT)
 

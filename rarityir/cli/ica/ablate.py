@@ -58,7 +58,9 @@ def ablate(
         for group in groups:
             axes.chosen(group)
     ids = list(reader.dataset.topics), reader.corpus.doc_ids, reader.dataset.qrels
-    found = sweep(Judged.of(axes, q_QD, x_ND, *ids, measure=measure), groups, seed=seed, directions=directions, draws=draws)
+    own = reader.dataset.drops_query_document
+    judged = Judged.of(axes, q_QD, x_ND, *ids, measure=measure, drops_query_document=own)
+    found = sweep(judged, groups, seed=seed, directions=directions, draws=draws)
     facts = {"dataset": reader.dataset.name, **found.json()}
     if out is not None:
         store.write_json(out, facts)

@@ -47,7 +47,9 @@ def sparsity(
     q_QD = reader.encoder.encode_query(list(reader.dataset.topics.values()))
     wanted = sorted({min(p, len(axes)) for p in rows.numbers(ps)} | {len(axes)})
     named = list(reader.dataset.topics), reader.corpus.doc_ids, reader.dataset.qrels
-    facts = curve(axes, q_QD, rows.documents(reader), wanted, named=named, measure=measure, seed=seed)
+    own = reader.dataset.drops_query_document
+    x_ND = rows.documents(reader)
+    facts = curve(axes, q_QD, x_ND, wanted, named=named, measure=measure, drops_query_document=own, seed=seed)
     if out is not None:
         store.write_json(out, facts)
     if picture is not None:
