@@ -1,6 +1,7 @@
 # make eval     compare systems on a judged collection (DATASET= ENCODER= SYSTEMS= MEASURES= BASELINE= ARGS=--dry-run)
 # make test     lint, types and all tests
-# make test-integrations   the tests of every stack a filter plugs into, its library installed
+# make test-integrations   the tests of every stack a filter plugs into, and of engines, their libraries installed
+# make test-cluster   the tests of encoding and search on Ray and Spark, with both installed
 # make docs     the documentation as a site, in build/site; no network needed once it is installed
 # make check    lint, types, and what the package depends on
 # make coverage   all tests, and how much of the package they run (90 % at least; ARGS=tests/test_store.py: of these alone)
@@ -14,7 +15,7 @@ READY := $(VENV)/.ready
 
 option = $(if $($(1)),$(2) "$($(1))")
 
-.PHONY: eval test test-integrations docs check coverage bench setup clean
+.PHONY: eval test test-integrations test-cluster docs check coverage bench setup clean
 .DEFAULT_GOAL := eval
 
 eval: $(READY)
@@ -37,7 +38,10 @@ coverage: $(VENV)/.docs
 	$(BIN)/python -m coverage report --skip-covered --sort cover --fail-under 90
 
 test-integrations: $(VENV)/.integrations
-	$(BIN)/python -m pytest tests/integrations
+	$(BIN)/python -m pytest tests/integrations tests/indexes
+
+test-cluster: $(VENV)/.cluster
+	$(BIN)/python -m pytest tests/cluster
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx --builder html --conf-dir docs --doctree-dir build/doctrees --fail-on-warning --keep-going --quiet . build/site
@@ -57,6 +61,10 @@ $(READY): pyproject.toml constraints.txt
 
 $(VENV)/.integrations: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,integrations]"
+	touch $@
+
+$(VENV)/.cluster: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,cluster,spark]"
 	touch $@
 
 $(VENV)/.docs: $(READY)

@@ -29,6 +29,11 @@ from rarityir.retrieval import CUTOFF, INDEXES, Retriever, check
 from rarityir.systems import System, expand, slug
 from rarityir.types import BadInput, Dataset, Encoder, Json, RarityError, Scores, UnknownName
 
+_ENGINES = {
+    "milvus:": ("pymilvus", "milvus-lite"),
+    "qdrant:": ("qdrant-client", "qdrant-edge-py"),
+    "seismic:": ("pyseismic-lsr",),
+}
 SYSTEMS = (
     "bm25", "dense", "dense+edge:2", "dense+tail:2", "dense+random:2", "sparse:64", "sparse:64+edge:2", "sparse:64+auto",
     "rrf(bm25,dense+edge:2)",
@@ -300,7 +305,8 @@ def provenance(experiment: Experiment, dataset: Dataset, encoder: dict[str, Json
     subset = {"subset": dict(dataset.subset)} if dataset.subset else {}
     told = {"topics_sha256": topics_sha256(dataset), "qrels_sha256": qrels_sha256(dataset)}
     packages = ("torch", "transformers", "pyserini", "faiss-cpu", "ranx", "ir_datasets", "numpy")
-    releases = {name: machine.installed(name) for name in packages}
+    more = (package for name, needed in _ENGINES.items() for package in needed if any(name in s for s in experiment.systems))
+    releases = {name: machine.installed(name) for name in (*packages, *more)}
     return {
         "experiment": dataclasses.asdict(experiment),
         "dataset": {"name": dataset.name, "corpus": dataset.corpus, **dataset.identity, **told, **subset},

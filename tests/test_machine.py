@@ -83,6 +83,8 @@ def test_a_package_that_was_installed_by_another_name_costs_no_evaluation(monkey
 
     assert machine.installed("numpy") == np.__version__
     monkeypatch.setattr(machine, "version", missing)
-    found = provenance(Experiment("cranfield"), load_dataset("cranfield"), None)["versions"]
+    made = Experiment("cranfield", systems=["dense", "rrf(bm25,milvus:dense)"])
+    found = provenance(made, load_dataset("cranfield"), None)["versions"]
     assert found["rarityir"] == __version__
-    assert found["faiss-cpu"] is None
+    assert found["faiss-cpu"] is found["pymilvus"] is found["milvus-lite"] is None
+    assert "qdrant-client" not in found

@@ -48,6 +48,7 @@ class Outlay:
         """Lucene: its index, and the texts it is built from, which are there meanwhile."""
         tried, topics = self.rates.lucene, self.topics
         basis = f"{tried.bytes_each:,.0f} bytes and {1e3 * tried.each:.2f} ms a document, {tried.basis}; with the texts meanwhile"
+        basis += "; searching larger ones assumed"
         disk = round((tried.bytes_each + self.rates.text) * count)
         search = topics * (tried.query + LUCENE * count)
         return Made(tried.before + tried.each * count + self.reading, search, disk, JAVA, basis)
@@ -106,4 +107,6 @@ class Outlay:
             each = self.rates.lens(kind, part.arg, self.count)
         told = self.rates.measured(kind)
         met = self.topics * QUERY * settings.keep * self.count / max(1, vocabulary)
-        return Made(each * self.count, met / POSTINGS, *held, f"{basis}; {1e3 * each:.2f} ms a document, {told}")
+        return Made(
+            each * self.count, met / POSTINGS, *held, f"{basis}; {1e3 * each:.2f} ms a document, {told}; searching assumed"
+        )
