@@ -334,11 +334,17 @@ def _steps(text: str | None, count: int) -> list[float]:
 def _named(paths: Sequence[Path]) -> dict[str, Run]:
     """Runs by the names they carry, or by their files' where two carry one."""
     from rarityir.runs import read_run
+    from rarityir.types import RarityError
 
     found = [(path.stem, read_run(path)) for path in paths]
     tags = [run.name for _, run in found]
     unique = len(set(tags)) == len(tags)
-    return {run.name if unique else stem: run for stem, run in found}
+    named = {run.name if unique else stem: run for stem, run in found}
+    if len(named) < len(found):
+        stems = [stem for stem, _ in found]
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise RarityError(f"two runs carry one name, and two of the files are called {twice}; call one of those files otherwise")
+    return named
 
 
 def _by_topic(runs: dict[str, Run], dataset: str, measure: str) -> tuple[Any, list[str]]:

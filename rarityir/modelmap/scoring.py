@@ -185,8 +185,15 @@ def read(place: str | Path) -> tuple[Matrix, dict[str, Json]]:
 
 
 def read_map(places: Mapping[str, str | Path] | list[Path], clip: float = 0.02) -> ModelMap:
-    """Returns the map of scored folders, which must be of one text set; what each was scored with is kept as its facts."""
+    """Returns the map of scored folders, which must be of one text set; what each was scored with is kept as its facts.
+
+    Folders in a list are known by their names, which must differ; a mapping names them itself.
+    """
     found = {Path(p).name: p for p in places} if isinstance(places, list) else dict(places)
+    if len(found) < len(places):
+        names = [Path(p).name for p in places]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RarityError(f"two folders of scores are called {twice}; score one again with --model ANOTHER=MODEL")
     rows = {name: read(place) for name, place in found.items()}
     if len(rows) < 2:
         raise RarityError(f"{len(rows)} scored models; a map needs two or more")

@@ -125,6 +125,19 @@ def test_prediction_trajectory_and_plan_of_a_kept_map(capsys) -> None:
     assert "give --map, or" in refused(capsys, "resample", "--n", 5)
 
 
+def test_no_run_takes_the_place_of_another(capsys) -> None:
+    rng = np.random.default_rng(6)
+    for folder, name in (("x", "bm25"), ("y", "bm25"), ("z", "dense")):
+        scores = -np.sort(-rng.standard_normal((3, 6)), axis=1).astype(np.float32)
+        rows = np.array([rng.permutation(6) for _ in range(3)])
+        Path(folder).mkdir()
+        Run.from_hits("tag", ["q1", "q2", "q3"], list(STORIES_DOCS), Hits(rows, scores)).save(f"{folder}/{name}.trec")
+    given = [f"{folder}/{name}.trec" for folder, name in (("x", "bm25"), ("y", "bm25"), ("z", "dense"))]
+    assert "two of the files are called bm25" in refused(capsys, "runs", *given)
+    Path(given[0]).rename("x/sparse.trec")
+    assert said(capsys, "runs", "x/sparse.trec", *given[1:])["systems"] == ["sparse", "bm25", "dense"]
+
+
 def test_a_map_of_runs_and_the_topics_that_separate_them(capsys, beir) -> None:
     rng = np.random.default_rng(5)
     for name in ("one", "two", "three", "four"):

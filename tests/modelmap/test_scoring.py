@@ -209,6 +209,10 @@ def test_scoring_goes_on_where_it_stopped_and_refuses_other_texts(tmp_path, monk
     other = score(two, TEXTS[[0, 1, 2]], tmp_path / "other", bos="always")
     with pytest.raises(RarityError, match="different text sets"):
         read_map([place, other])
+    namesake = score(two, TEXTS, tmp_path / "elsewhere", name="one", bos="always")
+    with pytest.raises(RarityError, match="two folders of scores are called one"):
+        read_map([place, namesake, other])
+    assert read_map({"one": place, "another": namesake}, clip=0).names == ("one", "another")
     found = read_map([place, score(two, TEXTS, tmp_path / "scores", bos="always")], clip=0)
     assert isinstance(found, ModelMap)
     assert found.names == ("one", "two")
