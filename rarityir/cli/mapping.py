@@ -181,7 +181,9 @@ def _by_layer(facts: dict[str, Any]) -> str:
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="A place in the order, from 0.")
 @click.option("--steps", help="The checkpoints' steps, such as 0,100,200.  [default: evenly spaced]")
 @click.option("--lags", "count", type=click.IntRange(2), default=10, show_default=True, help="Checkpoints after it.")
-@click.option("--drop", type=float, default=0.0, show_default=True, help="Share of texts left out, those that jump the most.")
+@click.option(
+    "--drop", type=float, default=0.0, show_default=True, help="Share of texts left out, those that jump most; not in bits/byte."
+)
 @click.option("--picture", type=FOLDER, help="Also draw it: .svg, .png or .pdf.")
 @UNIT
 @json_option
@@ -205,6 +207,8 @@ def trajectory(
     from rarityir.modelmap.trajectories import from_row
     from rarityir.report import modelmap as pictures
 
+    if drop and unit == "bits/byte":  # scores and maps hold the mean length of all texts, not each one's
+        raise click.UsageError("--drop leaves texts out, and the mean bytes of the others are not known; add --unit bits/text")
     found = mapped(scores, 0.02)
     times = _steps(steps, len(found.names))
     values = found.values[:, steady([found.values], drop)]

@@ -12,7 +12,7 @@ from tiny import STORIES_DOCS
 from rarityir.cli import main
 from rarityir.datasets import load_dataset
 from rarityir.measures import evaluate
-from rarityir.modelmap import ModelMap, ResamplePlan, TextSet, kl, mantel
+from rarityir.modelmap import ModelMap, ResamplePlan, TextSet, kl, mantel, steady
 from rarityir.runs import Run, read_run
 from rarityir.types import Hits
 
@@ -117,6 +117,11 @@ def test_prediction_trajectory_and_plan_of_a_kept_map(capsys) -> None:
     assert 0.5 < path["exponent"] < 1.6
     assert path["from_start"][0] == 0
     assert len(path["adjacent"]) == 7
+    assert "add --unit bits/text" in refused(capsys, "trajectory", "map.npz", "--lags", 5, "--drop", 0.1)
+    dropped = said(capsys, "trajectory", "map.npz", "--lags", 5, "--drop", 0.1, "--unit", "bits/text")
+    assert dropped["texts"] == 45
+    kept = found.values[:, steady([found.values], 0.1)]
+    np.testing.assert_allclose(dropped["from_start"], kl(kept, unit="bits/text")[0], rtol=1e-9, atol=1e-9)
     assert "2 steps for 8" in refused(capsys, "trajectory", "map.npz", "--steps", "1,2")
     drawn = said(capsys, "resample", "--map", "map.npz", "--n", 20, "--out", "plan.json")
     sample = ResamplePlan.load("plan.json").draw(20, 0)
