@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +59,14 @@ def resample(
         raise click.UsageError("give --map, or --runs with --dataset")
     if map_:
         found = ModelMap.load(map_)
-        values, columns, clip, centre = found.values, [str(i) for i in range(found.texts)], found.clip, True
+        values, columns, centre = found.values, [str(i) for i in range(found.texts)], True
         facts = {"map": map_.name}
     else:
         values, columns = _by_topic(_named(runs_), str(dataset), measure)
-        clip, centre, facts = 0.0, False, {"dataset": str(dataset), "measure": measure}
-    plan = ResamplePlan.fit(values, method, clip=clip, centre=centre, facts=facts)
+        centre, facts = False, {"dataset": str(dataset), "measure": measure}
+    plan = ResamplePlan.fit(values, method, clip=0, centre=centre, facts=facts)
+    if map_:  # whose values are raised already: its threshold is kept for models to come
+        plan = replace(plan, floor=found.floor, facts={**plan.facts, "clip": found.clip})
     sample = plan.draw(n, seed)
     said: dict[str, Any] = {"method": method, "draws": n, "unique": sample.unique, "of": len(columns)}
     text = f"{n} draws, {sample.unique} of {len(columns)} {'texts' if map_ else 'topics'}"

@@ -95,7 +95,11 @@ class ModelMap:
     def predict(
         self, y: ArrayLike, groups: Sequence[str] | None = None, *, cv: int = 5, seed: int = 0, centre: str = "train"
     ) -> prediction.Prediction:
-        """Predicts a score of models not seen from their places, as `prediction.predict` says; values are clipped anew."""
+        """Predicts a score of models not seen from their places, as `prediction.predict` says.
+
+        Values are raised anew to the threshold of the training models, but were raised before to the map's, which is of all its
+        models. A map of clip 0 is raised to none; `prediction.predict` of plain values clips by training models alone.
+        """
         return prediction.predict(self.values, y, groups, cv=cv, seed=seed, centre=centre, clip=self.clip, factors_N=self.factors)
 
     def mismatch(self, own_KM: ArrayLike, own_bytes: float) -> Mismatch:

@@ -130,6 +130,16 @@ def test_prediction_trajectory_and_plan_of_a_kept_map(capsys) -> None:
     assert "give --map, or" in refused(capsys, "resample", "--n", 5)
 
 
+def test_a_plan_of_a_kept_map_clips_nothing_twice(capsys) -> None:
+    found = ModelMap.from_matrix("abcd", made("abcd").values, 80.0, clip=0.1)
+    found.save("map.npz")
+    said(capsys, "resample", "--map", "map.npz", "--n", 20, "--out", "plan.json")
+    plan = ResamplePlan.load("plan.json")
+    assert (plan.floor, plan.facts["clip"]) == (found.floor, 0.1)
+    np.testing.assert_array_equal(plan.probabilities, ResamplePlan.fit(found.values, clip=0).probabilities)
+    assert np.abs(plan.probabilities - ResamplePlan.fit(found.values, clip=0.1).probabilities).max() > 0
+
+
 def test_no_run_takes_the_place_of_another(capsys) -> None:
     rng = np.random.default_rng(6)
     for folder, name in (("x", "bm25"), ("y", "bm25"), ("z", "dense")):
