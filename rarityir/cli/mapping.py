@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +59,14 @@ def resample(
         raise click.UsageError("give --map, or --runs with --dataset")
     if map_:
         found = ModelMap.load(map_)
-        values, columns, clip, centre = found.values, [str(i) for i in range(found.texts)], found.clip, True
+        values, columns, centre = found.values, [str(i) for i in range(found.texts)], True
         facts = {"map": map_.name}
     else:
         values, columns = _by_topic(_named(runs_), str(dataset), measure)
-        clip, centre, facts = 0.0, False, {"dataset": str(dataset), "measure": measure}
-    plan = ResamplePlan.fit(values, method, clip=clip, centre=centre, facts=facts)
+        centre, facts = False, {"dataset": str(dataset), "measure": measure}
+    plan = ResamplePlan.fit(values, method, clip=0, centre=centre, facts=facts)
+    if map_:  # whose values are raised already: its threshold is kept for models to come
+        plan = replace(plan, floor=found.floor, facts={**plan.facts, "clip": found.clip})
     sample = plan.draw(n, seed)
     said: dict[str, Any] = {"method": method, "draws": n, "unique": sample.unique, "of": len(columns)}
     text = f"{n} draws, {sample.unique} of {len(columns)} {'texts' if map_ else 'topics'}"
@@ -181,7 +184,9 @@ def _by_layer(facts: dict[str, Any]) -> str:
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="A place in the order, from 0.")
 @click.option("--steps", help="The checkpoints' steps, such as 0,100,200.  [default: evenly spaced]")
 @click.option("--lags", "count", type=click.IntRange(2), default=10, show_default=True, help="Checkpoints after it.")
-@click.option("--drop", type=float, default=0.0, show_default=True, help="Share of texts left out, those that jump the most.")
+@click.option(
+    "--drop", type=float, default=0.0, show_default=True, help="Share of texts left out, those that jump most; not in bits/byte."
+)
 @click.option("--picture", type=FOLDER, help="Also draw it: .svg, .png or .pdf.")
 @UNIT
 @json_option
@@ -205,6 +210,8 @@ def trajectory(
     from rarityir.modelmap.trajectories import from_row
     from rarityir.report import modelmap as pictures
 
+    if drop and unit == "bits/byte":  # scores and maps hold the mean length of all texts, not each one's
+        raise click.UsageError("--drop leaves texts out, and the mean bytes of the others are not known; add --unit bits/text")
     found = mapped(scores, 0.02)
     times = _steps(steps, len(found.names))
     values = found.values[:, steady([found.values], drop)]
@@ -334,11 +341,17 @@ def _steps(text: str | None, count: int) -> list[float]:
 def _named(paths: Sequence[Path]) -> dict[str, Run]:
     """Runs by the names they carry, or by their files' where two carry one."""
     from rarityir.runs import read_run
+    from rarityir.types import RarityError
 
     found = [(path.stem, read_run(path)) for path in paths]
     tags = [run.name for _, run in found]
     unique = len(set(tags)) == len(tags)
-    return {run.name if unique else stem: run for stem, run in found}
+    named = {run.name if unique else stem: run for stem, run in found}
+    if len(named) < len(found):
+        stems = [stem for stem, _ in found]
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise RarityError(f"two runs carry one name, and two of the files are called {twice}; call one of those files otherwise")
+    return named
 
 
 def _by_topic(runs: dict[str, Run], dataset: str, measure: str) -> tuple[Any, list[str]]:

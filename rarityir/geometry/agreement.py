@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarityir.geometry.families import seeded
-from rarityir.geometry.nearest import Neighbours, neighbours
+from rarityir.geometry.nearest import Neighbours, findable, neighbours
 from rarityir.geometry.nulls import LEVEL, Bands, Fraction, discoveries, wilson
 from rarityir.geometry.rows import Vectors, matrix, moments, unit_rows
 from rarityir.geometry.variants import variant
@@ -115,7 +115,7 @@ def coherence(
         raise RarityError("groups are one number for each token, and count in a channel of rows alone; leave them out elsewhere")
     if isinstance(channel, str) and channel == "beyond":
         return beyond([found], seed)[0]
-    bands = Bands.of(len(found.rows), found.k, counts if null == "freq_matched" else None, _findable(found))
+    bands = Bands.of(len(found.rows), found.k, counts if null == "freq_matched" else None, findable(found))
     if not isinstance(channel, str):
         kind: Kind = "cross" if groups is None else "distinct"
         return _against_sets(found, kind, _channel(found, channel), bands, n_null, seed, groups)
@@ -173,11 +173,11 @@ def beyond(searches: Sequence[Neighbours], seed: int = 0) -> list[Coherence]:
     """
     first, sizes = searches[0], np.cumsum([len(found.ids) for found in searches])[:-1]
     v_nD = np.concatenate([found.directions for found in searches])
-    findable, drawn = _findable(first), []
+    open_V, drawn = findable(first), []
     for time in range(MATRICES):
         # Seeds far from those with which anyone would draw the rows that are tested.
         rows = variant(first.rows, "gaussian", allowed=first.allowed, seed=2**40 + seed * MATRICES + time).rows
-        drawn.append(_own(neighbours(rows, v_nD, first.k, centre=first.centre, allowed=findable))[0])
+        drawn.append(_own(neighbours(rows, v_nD, first.k, centre=first.centre, allowed=open_V))[0])
     return [_against(found, null_nM) for found, null_nM in zip(searches, np.split(np.array(drawn).T, sizes), strict=True)]
 
 
@@ -256,12 +256,3 @@ def _channel(found: Neighbours, channel: NDArray[Any]) -> Floats:
             f"the channel has {len(rows)} rows, the searched matrix {len(found.rows)}; both must be of one vocabulary"
         )
     return unit_rows(rows, found.allowed, moments(rows, found.allowed).mean)
-
-
-def _findable(found: Neighbours) -> NDArray[np.bool_]:
-    """Which rows could have been found: allowed ones of some length."""
-    some = np.zeros(len(found.rows), bool)
-    for start in range(0, len(some), 4096):
-        block = found.rows[start : start + 4096]
-        some[start : start + 4096] = (block if found.centre is None else block != found.centre).any(axis=1)
-    return some if found.allowed is None else some & found.allowed

@@ -94,11 +94,20 @@ def neighbours(
 def hubness(found: Neighbours, top: int = 10) -> Hubness:
     """Returns how unevenly the tokens that may be found occur among the nearest ones of all directions."""
     times = np.bincount(found.ids.ravel(), minlength=len(found.rows))
-    mine = times if found.allowed is None else times[found.allowed]
+    mine = times[findable(found)]
     spread = mine.std()
     skew = float(((mine - mine.mean()) ** 3).mean() / spread**3) if spread > 0 else 0.0
     order = np.lexsort((np.arange(len(times)), -times))[:top]
     return Hubness(skew, float((mine == 0).mean()), tuple((int(i), int(times[i])) for i in order if times[i]))
+
+
+def findable(found: Neighbours) -> Mask:
+    """Returns which rows (V,) could have been found: allowed ones of some length."""
+    some = np.zeros(len(found.rows), bool)
+    for start in range(0, len(some), 4096):
+        block = found.rows[start : start + 4096]
+        some[start : start + 4096] = (block if found.centre is None else block != found.centre).any(axis=1)
+    return some if found.allowed is None else some & found.allowed
 
 
 class _Best:

@@ -34,7 +34,8 @@ def compare(values_V: Doubles, other_V: Doubles, n_V: Ints) -> Comparison:
     ranks = [rank(row) for row in (y, x, n)]
     yx, yn, xn = (correlation(ranks[i], ranks[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
     rest = np.sqrt(max(0.0, 1 - yn**2) * max(0.0, 1 - xn**2))
-    slope = float((x - x.mean()) @ (y - y.mean()) / max(float(((x - x.mean()) ** 2).sum()), 1e-300))
+    away = _away(x)
+    slope = float(away @ (y - y.mean()) / max(float((away**2).sum()), 1e-300))
     partial = float((yx - yn * xn) / rest) if rest > 1e-12 else float("nan")
     return Comparison(int(both.sum()), correlation(y, x) ** 2, slope, yx, partial, yn)
 
@@ -48,6 +49,11 @@ def rank(values: Doubles) -> Doubles:
 
 def correlation(x: Doubles, y: Doubles) -> float:
     """Returns Pearson's r, 0 where one side does not vary."""
-    a, b = x - x.mean(), y - y.mean()
+    a, b = _away(x), _away(y)
     size = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b / size) if size > 0 else 0.0
+
+
+def _away(x: Doubles) -> Doubles:
+    """Returns values less their mean, exactly 0 where all are equal: their mean is rounded, and need not be one of them."""
+    return np.zeros(len(x)) if not len(x) or np.ptp(x) == 0 else np.asarray(x - x.mean())

@@ -57,7 +57,10 @@ def ranks(values: ArrayLike) -> Matrix:
 
 def pearson(a: ArrayLike, b: ArrayLike) -> float:
     """Returns the correlation of two lists; 0 where one of them does not vary."""
-    x, y = (v - v.mean() for v in (np.asarray(a, np.float64), np.asarray(b, np.float64)))
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if np.ptp(x) == 0 or np.ptp(y) == 0:  # less its mean, which is rounded, it would vary
+        return 0.0
+    x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y / scale) if scale > 0 else 0.0
 

@@ -15,6 +15,7 @@ from rarityir.types import BadInput, RarityError
 
 Matrix = NDArray[np.float64]
 UNITS = ("nats/text", "bits/text", "bits/byte")
+TIE = 1e-9  # values nearer than this share of the larger count as equal where the largest gives an axis its sign
 CLOSE = 1e-8  # pairs nearer than this share of their norms are measured anew, difference by difference
 
 
@@ -87,8 +88,8 @@ def embedded(x_KN: Matrix, method: str = "pca", dims: int = 2, reference: int | 
 
     `pca` is of the first `reference` rows and places the others among them. `mds` begins there and moves all rows until
     their distances on the picture are as near the real ones as they go (SMACOF, de Leeuw 1977); its stress is the root of
-    Σ(d − δ)² / Σδ². The sign of an axis is such that the largest value of those rows on it is positive, so that one more
-    row mirrors nothing.
+    Σ(d − δ)² / Σδ². An axis of `pca` has the sign that makes the largest value of those rows on it positive (of equally
+    large ones the first row's), so that one more row mirrors nothing. `mds` begins with these signs and need not keep them.
     """
     if method not in ("pca", "mds"):
         raise RarityError(f"unknown embedding {method!r}; known: mds, pca")
@@ -107,7 +108,9 @@ def embedded(x_KN: Matrix, method: str = "pca", dims: int = 2, reference: int | 
     axes_ND = known.T @ vectors[:, :dims] / np.where(usable, spread, 1)
     places = (x_KN - mean_N) @ np.where(usable, axes_ND, 0)
     first = places[: len(known)]
-    places = places * np.where(first[np.abs(first).argmax(axis=0), range(dims)] < 0, -1, 1)
+    size = np.abs(first)
+    largest = (size >= (1 - TIE) * size.max(axis=0)).argmax(axis=0)  # the first such row: two at ±a differ by rounding alone
+    places = places * np.where(first[largest, range(dims)] < 0, -1, 1)
     return (places, values[:dims] / total) if method == "pca" else _smacof(places, np.sqrt(squared(x_KN)))
 
 

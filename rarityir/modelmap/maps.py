@@ -55,6 +55,11 @@ class ModelMap:
             tuple(names), np.maximum(values, low), low, mean_bytes, texts, np.ones(texts), len(names), clip, dict(facts or {})
         )
 
+    @property
+    def whole(self) -> bool:
+        """Whether columns are all texts, each once; a sample may happen to hold every text, and has factors all the same."""
+        return len(self.factors) == self.texts and bool((self.factors == 1).all())
+
     def kl(self, unit: str = "bits/byte") -> Matrix:
         """Returns half the variance of every pair's difference (K, K), relative to the map's texts."""
         return np.asarray(squared(self._centred(), self.reference) / (2 * self.texts * per_unit(unit, self.mean_bytes)))
@@ -75,7 +80,7 @@ class ModelMap:
         Each such map is turned, mirrored and shifted onto `embed(method)` as near as it goes, but not scaled. How far a model
         strays is what the choice of texts leaves open; what another kind of text would show is not in it.
         """
-        if len(self.factors) != self.texts or self.reference != len(self.names):
+        if not self.whole or self.reference != len(self.names):
             raise RarityError("jitter is of a map of whole text sets, and this one has a sample of texts or models added to it")
         wanted, rng = self.embed(method)[0], np.random.default_rng(seed)
         x_KN = self.coords("nats/text")
@@ -90,19 +95,26 @@ class ModelMap:
     def predict(
         self, y: ArrayLike, groups: Sequence[str] | None = None, *, cv: int = 5, seed: int = 0, centre: str = "train"
     ) -> prediction.Prediction:
-        """Predicts a score of models not seen from their places, as `prediction.predict` says; values are clipped anew."""
+        """Predicts a score of models not seen from their places, as `prediction.predict` says.
+
+        Values are raised anew to the threshold of the training models, but were raised before to the map's, which is of all its
+        models. A map of clip 0 is raised to none; `prediction.predict` of plain values clips by training models alone.
+        """
         return prediction.predict(self.values, y, groups, cv=cv, seed=seed, centre=centre, clip=self.clip, factors_N=self.factors)
 
     def mismatch(self, own_KM: ArrayLike, own_bytes: float) -> Mismatch:
         """Compares the map's distances with those on texts sampled from the models; see `agreement.mismatch`."""
-        if len(self.factors) != self.texts:
+        if not self.whole:
             raise RarityError("this map stands on a sample of texts; check the map it was drawn from")
         return mismatch(self.values, np.maximum(matrix(own_KM), self.floor), self.mean_bytes, own_bytes)
 
     def sampled(self, sample: Sample) -> ModelMap:
         """Returns the same models on the drawn texts alone, each column with its factor."""
-        if len(self.factors) != self.texts or sample.texts != self.texts:
-            raise RarityError(f"a sample of {sample.texts} texts for a map of {self.texts}, {len(self.factors)} of them read")
+        if not self.whole or sample.texts != self.texts:
+            raise RarityError(
+                f"a sample of {sample.texts} texts for a map of {self.texts}{'' if self.whole else ', itself a sample'}; "
+                "draw from a whole map of as many"
+            )
         if not sample.centre:
             raise RarityError("this sample is of values that keep their means, such as topics' measures; fit it with centre=True")
         return replace(self, values=self.values[:, sample.indices], factors=sample.factors)
@@ -150,7 +162,7 @@ class ModelMap:
             raise StaleArtefact(f"{path} and its .json are not a stored map ({type(error).__name__}); build it again") from None
 
     def _centred(self) -> Matrix:
-        return centred(self.values, None if len(self.factors) == self.texts else self.factors)
+        return centred(self.values, None if self.whole else self.factors)
 
 
 def _check(found: ModelMap) -> None:

@@ -83,11 +83,15 @@ def loglik(reader: Reader, texts: TextSet) -> tuple[Matrix, dict[str, Json]]:
 
 
 def summed(reader: Reader, texts: TextSet, logits: Callable[[Any, Any], Iterator[Any]]) -> tuple[Matrix, dict[str, Json]]:
-    """Returns Σ_t log p(token t | those before) of every text for every (B, T, V) logits that are given (rows, N)."""
+    """Returns Σ_t log p(token t | those before) of every text for every (B, T, V) logits that are given (rows, N).
+
+    The sum is of the text's own tokens, not of what stands before them; a text without any is a `RarityError`.
+    """
     import torch
 
     ids, cut, before = reader.lay_out(texts)
-    short = next((i for i, of in enumerate(ids) if len(of) < 2), None)
+    first = max(before, 1)  # the token from which on a text is scored
+    short = next((i for i, of in enumerate(ids) if len(of) <= first), None)
     if short is not None:
         raise RarityError(
             f"text {short} has {len(ids[short])} tokens, none of which can be scored; leave it out, or use bos=always"
@@ -106,7 +110,7 @@ def summed(reader: Reader, texts: TextSet, logits: Callable[[Any, Any], Iterator
             for found_BTV in logits(padded, mask):
                 scores_BTV = found_BTV[:, :-1].float()
                 picked = scores_BTV.gather(2, padded[:, 1:, None])[..., 0] - scores_BTV.logsumexp(dim=2)
-                parts.append((picked.double() * mask[:, 1:]).sum(dim=1).cpu().numpy())
+                parts.append((picked.double() * mask[:, 1:])[:, first - 1 :].sum(dim=1).cpu().numpy())
             for at, row in enumerate(rows):
                 columns[row] = [part[at] for part in parts]
     values = np.array(columns, np.float64).T
@@ -114,7 +118,7 @@ def summed(reader: Reader, texts: TextSet, logits: Callable[[Any, Any], Iterator
         raise RarityError(
             f"text {int(np.argwhere(~np.isfinite(values))[0, 1])} has a log-likelihood that is not finite; use float32"
         )
-    scored = [len(of) - max(before, 1) for of in ids]
+    scored = [len(of) - first for of in ids]
     facts = {"bos": reader.bos, "before": before, "scored": scored, "cut": [i for i, was in enumerate(cut) if was]}
     return values, facts
 
@@ -181,8 +185,15 @@ def read(place: str | Path) -> tuple[Matrix, dict[str, Json]]:
 
 
 def read_map(places: Mapping[str, str | Path] | list[Path], clip: float = 0.02) -> ModelMap:
-    """Returns the map of scored folders, which must be of one text set; what each was scored with is kept as its facts."""
+    """Returns the map of scored folders, which must be of one text set; what each was scored with is kept as its facts.
+
+    Folders in a list are known by their names, which must differ; a mapping names them itself.
+    """
     found = {Path(p).name: p for p in places} if isinstance(places, list) else dict(places)
+    if len(found) < len(places):
+        names = [Path(p).name for p in places]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RarityError(f"two folders of scores are called {twice}; score one again with --model ANOTHER=MODEL")
     rows = {name: read(place) for name, place in found.items()}
     if len(rows) < 2:
         raise RarityError(f"{len(rows)} scored models; a map needs two or more")

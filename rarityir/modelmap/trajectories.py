@@ -46,20 +46,22 @@ def diffusion_exponent(
     """Returns the slope of log KL(start, start + lag) on log lag, and R².
 
     1 is a random walk, 2 a straight line, less than 1 a walk that is held back: KL is a squared distance. `start` and `lags`
-    count rows; `steps` are the rows' times where they are not evenly spaced.
+    count rows, each lag once; `steps` are the rows' times, rising from `start` on, where they are not evenly spaced.
     """
     values = matrix(l_SN)
-    lags = list(lags)
+    lags = sorted(lags)
     if len(lags) < 2 or min(lags) < 1 or not 0 <= start < start + max(lags) < len(values):
         raise RarityError(
             f"start {start} and lags {lags} leave the {len(values)} checkpoints; two lags or more within them are needed"
         )
+    if len(set(lags)) < len(lags):
+        raise RarityError(f"lags {lags} name one twice; give each once")
     rows = [start + lag for lag in lags]
     moved = half_variance(values[rows] - values[start])
     if not moved.min() > 0:
         raise RarityError(f"checkpoint {rows[int(moved.argmin())]} is equal to checkpoint {start}: log 0")
     times = np.array(lags if steps is None else [steps[row] - steps[start] for row in rows], float)
-    if not times.min() > 0:
+    if not (np.diff(times, prepend=0) > 0).all():
         raise RarityError("checkpoints are not in the order of their steps; give them from the first to the last")
     return slope(np.log(times), np.log(moved))
 

@@ -37,9 +37,11 @@ class Nearness:
 def nearness(x_VD: Any, unused: Ints, usual: NDArray[np.bool_]) -> Nearness:
     """Returns how near rows (V, D), an array or what yields blocks of them by `.blocks()`, are to the mean of some of them.
 
-    The mean row and the first principal direction that two of the readings take away are those of the rows marked in `usual`.
+    The mean row and the first principal direction that two of the readings take away are those of the rows marked in `usual`. An
+    id given twice in `unused` counts once.
     """
     size = int(x_VD.shape[0])
+    unused = np.unique(unused)  # in the order that a pass over the rows meets them
     mean_D, unused_RD = _means(x_VD, usual, unused)
     first_D = _first(x_VD, usual, mean_D)
     frames = {"raw": _Frame(), "centred": _Frame(mean_D), "without pc1": _Frame(mean_D, first_D)}

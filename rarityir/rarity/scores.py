@@ -80,7 +80,7 @@ def r2(y: Vectors, predicted: Vectors, weights: Vectors | None = None) -> float:
     """Returns 1 − Σw(y − ŷ)² / Σw(y − ȳ)², ȳ the weighted mean; NaN where y does not vary."""
     w = np.ones(len(y)) if weights is None else weights
     mean = (w @ y) / w.sum()
-    total = w @ (y - mean) ** 2
+    total = 0.0 if _constant(y, w) else w @ (y - mean) ** 2
     return float(1 - (w @ (y - predicted) ** 2) / total) if total > 0 else float("nan")
 
 
@@ -105,8 +105,14 @@ def describe(y: Vectors, predicted: Vectors, weights: Vectors | None = None) -> 
 
 def _moments(a: Vectors, b: Vectors, w: Vectors) -> tuple[tuple[float, float], tuple[float, float, float]]:
     mean_a, mean_b = float(w @ a), float(w @ b)
-    a, b = a - mean_a, b - mean_b
+    a, b = (np.zeros(len(x)) if _constant(x, w) else x - mean for x, mean in ((a, mean_a), (b, mean_b)))
     return (mean_a, mean_b), (float(w @ a**2), float(w @ b**2), float(w @ (a * b)))
+
+
+def _constant(x: Vectors, w: Vectors) -> bool:
+    """Whether what has weight is of one value: its mean is rounded, so squares about it need not be 0."""
+    seen = x[w > 0]
+    return not len(seen) or bool(np.ptp(seen) == 0)
 
 
 def frequency_bands(y: Vectors, predicted: Vectors, counts: Vectors, rows: Ints) -> list[Band]:

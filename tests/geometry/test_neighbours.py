@@ -100,6 +100,17 @@ def test_hubness_is_the_skew_of_occurrences(rng: np.random.Generator) -> None:
     assert counted == sorted(counted, reverse=True)
 
 
+def test_rows_that_cannot_be_found_are_not_counted_as_never_found(rng: np.random.Generator) -> None:
+    x, v = rng.standard_normal((50, 8)), rng.standard_normal((300, 8))
+    centre = rng.standard_normal(8)
+    for taken, rest in ((None, 0.0), (centre, centre)):
+        x[30:] = rest  # of no length once the centre is taken off
+        found = hubness(ri.geometry.neighbours(x, v, 3, centre=taken))
+        alone = hubness(ri.geometry.neighbours(x, v, 3, centre=taken, allowed=np.arange(50) < 30))
+        assert found == alone
+        assert found.never < 0.4
+
+
 def test_rotation_and_the_rows_lengths_change_nothing(rng: np.random.Generator) -> None:
     x, v = rng.standard_normal((400, 24)), rng.standard_normal((30, 24))
     turn = np.linalg.qr(rng.standard_normal((24, 24)))[0]

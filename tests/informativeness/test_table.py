@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rarityir.informativeness import TokenInformation, bins
-from rarityir.informativeness.comparing import compare
+from rarityir.informativeness.comparing import compare, correlation
 from rarityir.types import BadInput, RarityError, StaleArtefact
 from rarityir.weights import TokenWeights, read_table
 
@@ -117,6 +117,16 @@ def test_comparisons_are_those_of_scipy_and_of_regressions(rng):
         compare(y[:2], x[:2], n[:2])
     with pytest.raises(RarityError, match="do not pair up"):
         compare(y, x[:9], n)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 0.3])
+def test_what_does_not_vary_goes_together_with_nothing(value, rng):
+    for count in range(3, 14):  # the mean of most of these lists is another number in its last bit
+        same, other = np.full(count, value), rng.standard_normal(count)
+        assert correlation(same, other) == correlation(other, same) == correlation(same, np.full(count, 0.1)) == 0
+        found = compare(other, same, np.arange(1, count + 1))
+        assert (found.r2, found.slope, found.spearman) == (0, 0, 0)
+    assert correlation(np.zeros(0), np.zeros(0)) == 0
 
 
 def test_what_is_saved_is_read_again_by_all_who_weigh(tmp_path):

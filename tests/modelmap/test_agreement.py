@@ -8,7 +8,7 @@ from scipy.spatial import procrustes as scipys
 from scipy.stats import spearmanr
 
 from rarityir.modelmap import mantel, procrustes, spearman
-from rarityir.modelmap.agreement import onto
+from rarityir.modelmap.agreement import onto, pearson
 from rarityir.types import RarityError
 
 
@@ -20,6 +20,14 @@ def test_rank_correlation_is_scipys_with_ties(rng) -> None:
     a, b = rng.integers(0, 5, 40), rng.standard_normal(40).round(1)
     assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic, abs=1e-12)
     assert spearman(np.ones(4), [1, 2, 3, 4]) == 0
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 0.3])
+def test_nothing_goes_together_with_what_does_not_vary(value: float, rng) -> None:
+    for count in range(3, 14):  # the mean of most of these lists is another number in its last bit
+        assert pearson(np.full(count, value), rng.standard_normal(count)) == 0
+        assert pearson(rng.standard_normal(count), np.full(count, value)) == 0
+        assert pearson(np.full(count, value), np.full(count, 0.1)) == 0
 
 
 def test_mantel_finds_what_agrees_and_nothing_else(rng) -> None:

@@ -12,7 +12,7 @@ from tiny import STORIES_DOCS
 from rarityir.cli import main
 from rarityir.datasets import load_dataset
 from rarityir.measures import evaluate
-from rarityir.modelmap import ModelMap, ResamplePlan, TextSet, kl, mantel
+from rarityir.modelmap import ModelMap, ResamplePlan, TextSet, kl, mantel, steady
 from rarityir.runs import Run, read_run
 from rarityir.types import Hits
 
@@ -117,12 +117,40 @@ def test_prediction_trajectory_and_plan_of_a_kept_map(capsys) -> None:
     assert 0.5 < path["exponent"] < 1.6
     assert path["from_start"][0] == 0
     assert len(path["adjacent"]) == 7
+    assert "add --unit bits/text" in refused(capsys, "trajectory", "map.npz", "--lags", 5, "--drop", 0.1)
+    dropped = said(capsys, "trajectory", "map.npz", "--lags", 5, "--drop", 0.1, "--unit", "bits/text")
+    assert dropped["texts"] == 45
+    kept = found.values[:, steady([found.values], 0.1)]
+    np.testing.assert_allclose(dropped["from_start"], kl(kept, unit="bits/text")[0], rtol=1e-9, atol=1e-9)
     assert "2 steps for 8" in refused(capsys, "trajectory", "map.npz", "--steps", "1,2")
     drawn = said(capsys, "resample", "--map", "map.npz", "--n", 20, "--out", "plan.json")
     sample = ResamplePlan.load("plan.json").draw(20, 0)
     assert drawn["columns"] == [str(i) for i in sample.indices]
     assert 0 < drawn["error"]["relative"] < 2
     assert "give --map, or" in refused(capsys, "resample", "--n", 5)
+
+
+def test_a_plan_of_a_kept_map_clips_nothing_twice(capsys) -> None:
+    found = ModelMap.from_matrix("abcd", made("abcd").values, 80.0, clip=0.1)
+    found.save("map.npz")
+    said(capsys, "resample", "--map", "map.npz", "--n", 20, "--out", "plan.json")
+    plan = ResamplePlan.load("plan.json")
+    assert (plan.floor, plan.facts["clip"]) == (found.floor, 0.1)
+    np.testing.assert_array_equal(plan.probabilities, ResamplePlan.fit(found.values, clip=0).probabilities)
+    assert np.abs(plan.probabilities - ResamplePlan.fit(found.values, clip=0.1).probabilities).max() > 0
+
+
+def test_no_run_takes_the_place_of_another(capsys) -> None:
+    rng = np.random.default_rng(6)
+    for folder, name in (("x", "bm25"), ("y", "bm25"), ("z", "dense")):
+        scores = -np.sort(-rng.standard_normal((3, 6)), axis=1).astype(np.float32)
+        rows = np.array([rng.permutation(6) for _ in range(3)])
+        Path(folder).mkdir()
+        Run.from_hits("tag", ["q1", "q2", "q3"], list(STORIES_DOCS), Hits(rows, scores)).save(f"{folder}/{name}.trec")
+    given = [f"{folder}/{name}.trec" for folder, name in (("x", "bm25"), ("y", "bm25"), ("z", "dense"))]
+    assert "two of the files are called bm25" in refused(capsys, "runs", *given)
+    Path(given[0]).rename("x/sparse.trec")
+    assert said(capsys, "runs", "x/sparse.trec", *given[1:])["systems"] == ["sparse", "bm25", "dense"]
 
 
 def test_a_map_of_runs_and_the_topics_that_separate_them(capsys, beir) -> None:

@@ -148,6 +148,12 @@ def test_a_row_further_out_than_all_mirrors_no_axis(rng) -> None:
             assert abs(found[6, axis]) > np.abs(alone[:, axis]).max()
 
 
+def test_of_rows_equally_far_out_the_first_gives_the_sign(rng) -> None:
+    for _ in range(40):  # two rows stand at ±a, which rounding alone tells apart
+        places, _ = embedded(rng.standard_normal((2, 30)), dims=1)
+        assert places[0, 0] > 0 > places[1, 0]
+
+
 def test_mds_shows_distances_that_fit_a_plane_in_full_and_others_better_than_pca(rng) -> None:
     flat = rng.standard_normal((8, 2)) @ np.linalg.qr(rng.standard_normal((30, 2)))[0].T
     _, stress = embedded(flat, "mds")

@@ -82,6 +82,19 @@ def test_a_test_model_changes_no_other_prediction(rng) -> None:
     assert np.abs(moved - kept).max() > 1e-6
 
 
+def test_a_map_has_clipped_by_all_models_and_one_of_clip_0_by_none(rng) -> None:
+    l_KN, y = world(rng)
+    l_KN -= l_KN.mean(axis=1, keepdims=True)  # all models alike in where their low values begin
+    folds = predict(l_KN, y, GROUPS).folds
+    some, rest = np.split(np.flatnonzero(folds == folds[0]), [6])
+    wild = l_KN.copy()
+    wild[some] += 400  # so that a fifth of all values ends higher among the others
+    names = [str(i) for i in range(60)]
+    for clip, moves in ((0.2, True), (0, False)):  # as `ModelMap.predict` says
+        kept, moved = (ModelMap.from_matrix(names, v, 9.0, clip=clip).predict(y, GROUPS).predicted[rest] for v in (l_KN, wild))
+        assert np.allclose(moved, kept, rtol=1e-12) != moves
+
+
 def test_what_is_no_score_is_said(rng) -> None:
     l_KN, y = world(rng)
     for wrong in (y[:-1], np.full(60, np.nan)):

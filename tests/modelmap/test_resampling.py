@@ -80,6 +80,20 @@ def test_rows_of_a_sample_lose_the_mean_that_their_draws_estimate(rng) -> None:
     np.testing.assert_allclose(found.mean(), [sum(shares * row) for row in l_KN[:, sample.indices]])
 
 
+def test_a_sample_that_holds_every_text_is_a_sample(rng) -> None:
+    l_KN = heavy(rng, 6, 12)
+    whole = ModelMap.from_matrix("abcdef", l_KN, 9.0, clip=0)
+    sample = ResamplePlan.fit(l_KN, "uniform", clip=0).draw(400, seed=0)
+    assert sample.unique == 12
+    found = whole.sampled(sample)
+    assert whole.whole
+    assert not found.whole
+    np.testing.assert_allclose(found.kl("nats/text"), sample.distances(l_KN) / 24, rtol=1e-9, atol=1e-12)
+    for refused in (lambda: found.jitter(2), lambda: found.mismatch(l_KN, 9.0), lambda: found.sampled(sample)):
+        with pytest.raises(RarityError, match="sample"):
+            refused()
+
+
 def test_on_heavy_tails_drawing_by_spread_beats_uniform_at_fewer_texts(rng) -> None:
     l_KN = heavy(rng)
     errors = {

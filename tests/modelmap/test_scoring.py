@@ -150,6 +150,29 @@ def test_a_beginning_that_the_tokenizer_adds_is_never_doubled(readers) -> None:
         assert ids[0] == [1, *reader.tokenizer(TEXTS.texts[0], add_special_tokens=False)["input_ids"]]
 
 
+def test_what_stands_before_a_text_is_read_and_not_summed(readers) -> None:
+    reader = readers["llama"]
+
+    class Two:
+        bos_token_id, eos_token_id = 1, 2
+
+        def __call__(self, text: Any, *, add_special_tokens: bool = True) -> dict[str, Any]:
+            plain = reader.tokenizer(text, add_special_tokens=False)["input_ids"]
+            if isinstance(text, list):
+                return {"input_ids": plain}
+            return {"input_ids": [1, 2, *plain] if add_special_tokens else plain}
+
+    two = Reader(reader.model, Two(), "tokenizer", 64)
+    found, facts = loglik(two, TEXTS)
+    ids = two.lay_out(TEXTS)[0]
+    assert (facts["before"], ids[0][:2]) == (2, [1, 2])
+    assert facts["scored"] == [len(of) - 2 for of in ids]
+    np.testing.assert_allclose(found, [own_loss(two.model, of) - own_loss(two.model, [1, 2]) for of in ids], rtol=1e-4)
+    np.testing.assert_allclose(layer_loglik(two, TEXTS)[0][-1], found, rtol=1e-5)
+    with pytest.raises(RarityError, match=r"text 1 has 2 tokens"):
+        loglik(two, TextSet(("Lily", ""), {}))
+
+
 def test_a_text_that_is_too_long_is_cut_and_said_to_be(readers) -> None:
     long = TextSet((TEXTS.texts[0], "red ball " * 60), {})
     found, facts = loglik(readers["gpt2"], long)
@@ -186,6 +209,10 @@ def test_scoring_goes_on_where_it_stopped_and_refuses_other_texts(tmp_path, monk
     other = score(two, TEXTS[[0, 1, 2]], tmp_path / "other", bos="always")
     with pytest.raises(RarityError, match="different text sets"):
         read_map([place, other])
+    namesake = score(two, TEXTS, tmp_path / "elsewhere", name="one", bos="always")
+    with pytest.raises(RarityError, match="two folders of scores are called one"):
+        read_map([place, namesake, other])
+    assert read_map({"one": place, "another": namesake}, clip=0).names == ("one", "another")
     found = read_map([place, score(two, TEXTS, tmp_path / "scores", bos="always")], clip=0)
     assert isinstance(found, ModelMap)
     assert found.names == ("one", "two")

@@ -37,6 +37,12 @@ def test_unevenly_kept_checkpoints_need_their_steps(rng) -> None:
     assert diffusion_exponent(line, 0, range(1, 7), times)[0] == pytest.approx(2, abs=1e-6)
     with pytest.raises(RarityError, match="order of their steps"):
         diffusion_exponent(line, 0, range(1, 7), times[::-1])
+    for steps in ([0, 30, 20, 10, 40, 50, 60], [0, 10, 10, 20, 30, 40, 50], [0, np.nan, 2, 3, 4, 5, 6]):
+        with pytest.raises(RarityError, match="order of their steps"):
+            diffusion_exponent(line, 0, range(1, 7), steps)
+    with pytest.raises(RarityError, match="name one twice"):
+        diffusion_exponent(line, 0, [2, 2])
+    assert diffusion_exponent(line, 0, [3, 1, 2], times) == diffusion_exponent(line, 0, [1, 2, 3], times)
     for start, lags in ((0, range(1, 8)), (-1, range(1, 3)), (0, [1]), (0, [0, 1])):
         with pytest.raises(RarityError, match="lags"):
             diffusion_exponent(line, start, lags)

@@ -115,6 +115,20 @@ def test_scores_are_those_of_definition(rng: np.random.Generator) -> None:
     assert describe(y, predicted).spearman == pytest.approx(spearmanr(y, predicted).statistic)
 
 
+@pytest.mark.parametrize("value", [0.1, 0.7, 0.3])
+def test_what_does_not_vary_has_no_share_that_is_told(value: float, rng: np.random.Generator) -> None:
+    for count in range(3, 14):  # the mean of most of these lists is another number in its last bit
+        same, other = np.full(count, value), rng.standard_normal(count)
+        weights = rng.random(count)
+        for w in (None, weights):
+            assert np.isnan(r2(same, other, w))
+            assert np.isnan(describe(same, other, w).spread)
+            assert np.isnan(describe(same, other, w).spearman)
+            assert np.isnan(describe(other, same, w).slope)
+        same[0], weights[0] = 9, 0  # varies where nothing counts
+        assert np.isnan(r2(same, other, weights))
+
+
 def test_bands_of_frequency_share_out_text_and_never_part_a_count(rng: np.random.Generator) -> None:
     counts = np.sort(np.concatenate([np.round(1e4 / np.arange(1, 400) ** 1.1), np.zeros(30)]))
     y, names = rng.standard_normal(len(counts)), rng.permutation(len(counts)) + 1000

@@ -158,6 +158,16 @@ def test_nearness_is_what_brute_force_measures_however_rows_are_read():
     np.testing.assert_allclose(norms(blocks), np.linalg.norm(x, axis=1))
 
 
+def test_the_order_of_the_unused_ids_changes_nothing(rng):
+    x = rng.standard_normal((60, 6))
+    usual = np.ones(60, bool)
+    usual[[3, 20, 41]] = False
+    found, turned = (nearness(x, np.array(ids), usual) for ids in ([3, 20, 41], [41, 3, 20]))
+    for name in READINGS:
+        np.testing.assert_array_equal(turned.cosine[name], found.cosine[name])
+        np.testing.assert_array_equal(turned.distance[name], found.distance[name])
+
+
 def test_spreads_are_of_a_normal_distribution_and_judged_in_their_band(rng):
     x = np.concatenate([rng.normal(5, 2, 40000), rng.normal(-3, 2, 40000)])
     bands = np.repeat([0, 1], 40000)
