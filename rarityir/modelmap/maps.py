@@ -103,10 +103,15 @@ class ModelMap:
         return prediction.predict(self.values, y, groups, cv=cv, seed=seed, centre=centre, clip=self.clip, factors_N=self.factors)
 
     def mismatch(self, own_KM: ArrayLike, own_bytes: float) -> Mismatch:
-        """Compares the map's distances with those on texts sampled from the models; see `agreement.mismatch`."""
+        """Compares the map's distances with those on texts sampled from the models (K, M) in nats; see `agreement.mismatch`.
+
+        The same share of their values is raised as of the map's own, to a threshold of their own: nats of a text grow with its
+        length, so the map's is none for texts of another length.
+        """
         if not self.whole:
             raise RarityError("this map stands on a sample of texts; check the map it was drawn from")
-        return mismatch(self.values, np.maximum(matrix(own_KM), self.floor), self.mean_bytes, own_bytes)
+        own = matrix(own_KM)
+        return mismatch(self.values, np.maximum(own, floor(own, self.clip)), self.mean_bytes, own_bytes)
 
     def sampled(self, sample: Sample) -> ModelMap:
         """Returns the same models on the drawn texts alone, each column with its factor."""

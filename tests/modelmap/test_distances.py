@@ -106,6 +106,23 @@ def test_a_ratio_and_a_rank_each_warn_alone(rng) -> None:
         mismatch(l_KN, l_KN[:5])
 
 
+def test_texts_of_the_models_own_may_be_of_another_length(rng) -> None:
+    ways_K8 = np.diag([1.0, 2, 4, 8, 16]) @ np.eye(5, 8)  # every pair at a distance of its own
+
+    def summed(length: int) -> np.ndarray:
+        """Values of 600 texts, each the sum over so many independent steps."""
+        shared_N = -length + 0.6 * math.sqrt(length) * rng.standard_normal(600)
+        return shared_N + ways_K8 @ (0.1 * math.sqrt(length) * rng.standard_normal((8, 600)))
+
+    chosen = summed(100)
+    found = ModelMap.from_matrix("abcde", chosen, 100.0)
+    for length in (50, 100, 150, 300):
+        assert found.mismatch(summed(length), float(length)).warning == ""
+    longer = summed(300)
+    wanted = mismatch(found.values, np.maximum(longer, np.quantile(longer, 0.02)), 100.0, 300.0)
+    assert found.mismatch(longer, 300.0) == wanted
+
+
 def test_clipping_is_at_the_quantile_of_all_values_and_kept(rng) -> None:
     l_KN = rng.standard_normal((4, 100)) ** 3
     found = ModelMap.from_matrix("abcd", l_KN, 100.0, clip=0.02)
