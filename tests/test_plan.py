@@ -445,6 +445,10 @@ def test_a_prebuilt_index_that_is_here_is_planned_as_copied(tmp_path: Path, monk
     (folder / "segments").write_bytes(bytes(5000))
     made = steps(plan.plan(job))["bm25"]
     assert (made.disk, made.seconds) == (5000, pytest.approx(5000 / 1e6))
+    monkeypatch.setattr("rarityir.indexes.milvus.Milvus.version", lambda _: "2")
+    other = steps(plan.plan(dataclasses.replace(job, systems=[System.parse("milvus:bm25")])))["milvus:bm25"]
+    assert other.seconds > 3 + 0.001 * 8_841_823  # which no prebuilt index is of
+    assert "prebuilt" not in other.basis
     pooled = plan.plan(dataclasses.replace(job, pool="bm25:10"))
     kept = pooled.documents
     assert steps(pooled)["pool=bm25:10"].disk == 5000 + plan.DOC_ID * kept

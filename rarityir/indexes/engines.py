@@ -157,10 +157,7 @@ class SparseHeld:
             for start in range(0, len(numbers), _AT_ONCE):
                 yield from self._held.search(_chosen(asked, filled[numbers[start : start + _AT_ONCE]]), depth, EF)
 
-        found: list[Ranking] = [_NONE] * (len(asked.indptr) - 1)
-        for number, ranking in zip(filled, closed(ask, len(filled), cutoff, limit), strict=True):
-            found[number] = ranking
-        return pad(found, cutoff)
+        return answered(ask, filled, len(asked.indptr) - 1, cutoff, limit)
 
 
 class DenseEngine:
@@ -281,6 +278,14 @@ def closed(ask: Callable[[Ints, int], Iterable[Ranking]], queries: int, cutoff: 
         full = [len(found[n][0]) == depth and found[n][1][cutoff - 1] == found[n][1][-1] for n in open_Q]
         open_Q, depth = open_Q[np.array(full, bool)], min(limit, 2 * depth)
     return [(rows[:cutoff], scores[:cutoff]) for rows, scores in found]
+
+
+def answered(ask: Callable[[Ints, int], Iterable[Ranking]], filled: Ints, queries: int, cutoff: int, limit: int) -> Hits:
+    """Returns the hits of so many queries, of which the `filled` ones are asked, by `closed`; the others hold nothing to ask."""
+    found: list[Ranking] = [_NONE] * queries
+    for number, ranking in zip(filled, closed(ask, len(filled), cutoff, limit), strict=True):
+        found[number] = ranking
+    return pad(found, cutoff)
 
 
 def stored(impacts: Impacts) -> Impacts:

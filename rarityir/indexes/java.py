@@ -150,10 +150,8 @@ def index(source: Path, target: Path, threads: int, documents: int) -> None:
 def analysed(texts: Sequence[str]) -> Iterator[list[str]]:
     """Yields each text's terms by Anserini's English analyser, as `bm25` indexes them."""
     analyser = classes()("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
-    analyse = classes()("io.anserini.analysis.AnalyzerUtils").analyze
     for text in texts:
-        found = analyse(analyser, text)
-        yield [str(found.get(i)) for i in range(found.size())]
+        yield _terms(analyser, text)
 
 
 def searcher(folder: Path, k1: float, b: float) -> Any:
@@ -184,8 +182,7 @@ class Lucene:
 
     def analysed(self, text: str) -> list[str]:
         """Returns a text's terms."""
-        found = classes()("io.anserini.analysis.AnalyzerUtils").analyze(self._analyser, text)
-        return [str(found.get(i)) for i in range(found.size())]
+        return _terms(self._analyser, text)
 
     def frequency(self, term: str) -> int:
         """Returns in how many documents an analysed term is."""
@@ -225,6 +222,11 @@ def batch(searcher: Any, queries: Sequence[str], cutoff: int) -> list[list[tuple
     with asking(_NOT_FOUND, _AGAIN):
         hits = searcher.batch_search(texts, names, cutoff, cores())
     return [[(int(hit.docid), float(hit.score)) for hit in hits.get(str(i)) or ()] for i in range(len(queries))]
+
+
+def _terms(analyser: Any, text: str) -> list[str]:
+    found = classes()("io.anserini.analysis.AnalyzerUtils").analyze(analyser, text)
+    return [str(found.get(i)) for i in range(found.size())]
 
 
 def first(error: Exception) -> str:

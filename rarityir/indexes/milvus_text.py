@@ -18,9 +18,8 @@ import numpy as np
 from rarityir import store
 from rarityir.indexes import java
 from rarityir.indexes.bm25 import BM25Index
-from rarityir.indexes.engines import FACTS, Form, Ranking, address, arrived, closed, facts_of, limited, on_disk
+from rarityir.indexes.engines import FACTS, Form, Ranking, address, answered, arrived, facts_of, limited, on_disk
 from rarityir.indexes.milvus import MILVUS, ROW, SERVER, VECTOR, Collection
-from rarityir.indexes.topk import pad
 from rarityir.types import Hits, Ints, Json, Takes
 
 _TERMS, _MOST = "terms", 65_535  # bytes of a text that Milvus takes
@@ -125,10 +124,7 @@ class TextHeld:
                 part = filled[numbers[start : start + _AT_ONCE]]
                 yield from self._held.search_terms([asked[number] for number in part], depth)
 
-        found: list[Ranking] = [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(asked)
-        for number, ranking in zip(filled, closed(ask, len(filled), cutoff, limit), strict=True):
-            found[number] = ranking
-        return pad(found, cutoff)
+        return answered(ask, filled, len(asked), cutoff, limit)
 
 
 def _fitting(text: str) -> str:

@@ -23,7 +23,7 @@ from rarityir.planning import calibration, outlay, sizes
 from rarityir.planning.rates import Rates
 from rarityir.report.plan import Plan, Step, duration, size
 from rarityir.systems import Part, System, slug
-from rarityir.types import Approximates, Dataset, Encoder, RarityError
+from rarityir.types import Approximates, Dataset, Encoder, Prepared, RarityError
 
 DOC_ID = 32  # bytes of a doc_id on disk: its line, where that ends, and where it is found
 HIT, LINE = 12, 60  # bytes of a hit, row and score, and of its line in a run
@@ -305,7 +305,7 @@ class _Planning:
         kind = self._kind(leaf)
         kept, known = sizes.width(leaf.filters, self.job.encoder.dim)
         if kind.takes == "text":
-            made = self._outlay.text(self._count) if self._chosen else self._lucene()
+            made = self._lucene() if isinstance(kind, Prepared) and not self._chosen else self._outlay.text(self._count)
         elif kind.takes == "tokens":
             made = self._outlay.tokens(leaf.index, kind)
         elif kind.takes == "impacts":
